@@ -1,0 +1,182 @@
+#include "storage/catalog.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "storage/base/codec.h"
+
+namespace dhrt {
+
+namespace {
+
+constexpr std::uint8_t config_format = 1;
+constexpr std::uint8_t flag_exists = 1;
+constexpr std::uint8_t flag_memory = 2;
+// `_sys` itself has no configuration; it is made with the node and never dropped.
+constexpr std::uint32_t configurations_generation = 1;
+
+Status check_name(Bytes name) {
+  if (valid_collection_name(name)) return {};
+  return fail(ErrorCode::invalid_argument,
+              "'" + std::string(name.substr(0, collection_name_bytes_max)) +
+                  "' is not a collection name; use 1 to 64 of A-Z a-z 0-9 . _ -, beginning with "
+                  "a letter or digit");
+}
+
+}  // namespace
+
+std::string encode_config(const CollectionConfig& config) {
+  std::string out;
+  ByteWriter writer(out);
+  writer.u8(config_format);
+  writer.u32(config.generation);
+  writer.u8(static_cast<std::uint8_t>((config.exists ? flag_exists : 0) |
+                                      (config.memory ? flag_memory : 0)));
+  writer.u16(config.replicas);
+  writer.u16(config.partitions);
+  writer.u64(config.ttl_milliseconds);
+  writer.u8(static_cast<std::uint8_t>(config.on_conflict));
+  writer.u8(static_cast<std::uint8_t>(config.miss));
+  return out;
+}
+
+Result<CollectionConfig> decode_config(Bytes encoded) {
+  ByteReader reader(encoded);
+  CollectionConfig config;
+  const std::uint8_t format = reader.u8();
+  config.generation = reader.u32();
+  const std::uint8_t flags = reader.u8();
+  config.exists = (flags & flag_exists) != 0;
+  config.memory = (flags & flag_memory) != 0;
+  config.replicas = reader.u16();
+  config.partitions = reader.u16();
+  config.ttl_milliseconds = reader.u64();
+  const std::uint8_t on_conflict = reader.u8();
+  const std::uint8_t miss = reader.u8();
+  if (!reader.ok() || format != config_format || on_conflict > 1 || miss > 2)
+    return fail(ErrorCode::corrupt, "a collection's configuration does not decode");
+  config.on_conflict = static_cast<OnConflict>(on_conflict);
+  config.miss = static_cast<MissPolicy>(miss);
+  return config;
+}
+
+Status Catalog::load(WallMilliseconds now) {
+  auto opened =
+      store_.open({.ref = {std::string(configuration_collection), configurations_generation},
+                   .memory = options_.memory});
+  if (!opened) return tl::unexpected(opened.error());
+  configurations_ = *opened;
+
+  ScanRequest request{.from = {}, .prefix = {}, .with_values = true, .now = now, .limits = {}};
+  for (;;) {
+    auto slice = configurations_->scan(request);
+    if (!slice) return tl::unexpected(slice.error());
+    if (auto status = refresh(slice->records); !status) return status;
+    if (!slice->next) return {};
+    request.from = *slice->next;
+  }
+}
+
+Status Catalog::refresh(const std::vector<KeyedRecord>& configurations) {
+  for (const KeyedRecord& entry : configurations) {
+    // What is stored decides, not what was sent: the message may have lost.
+    auto held = configurations_->find(entry.key);
+    if (!held) return tl::unexpected(held.error());
+    if (!held->has_value() || (*held)->deleted || !valid_collection_name(entry.key)) continue;
+    auto config = decode_config((*held)->value);
+    if (!config) return tl::unexpected(config.error());
+    if (auto status = adopt(entry.key, *config); !status) return status;
+  }
+  return {};
+}
+
+Status Catalog::adopt(const std::string& name, const CollectionConfig& config) {
+  configs_[name] = config;
+  const Collection* held = store_.find(name);
+  if (held != nullptr && held->ref().generation >= config.generation) return {};
+  if (!config.exists) return store_.erase(name);
+  const auto opened =
+      store_.open({.ref = {name, config.generation}, .memory = config.memory || options_.memory});
+  if (!opened) return tl::unexpected(opened.error());
+  return {};
+}
+
+CollectionConfig Catalog::config(Bytes name) const {
+  const auto found = configs_.find(name);
+  if (found != configs_.end()) return found->second;
+  return {.memory = options_.memory};
+}
+
+std::vector<std::string> Catalog::names() const {
+  std::vector<std::string> names;
+  for (const Collection* collection : store_.collections()) {
+    if (!system_collection_name(collection->ref().name)) names.push_back(collection->ref().name);
+  }
+  return names;
+}
+
+Result<Collection*> Catalog::write_config(Bytes name, const CollectionConfig& config,
+                                          WallMilliseconds now) {
+  auto written = writer_.write(*configurations_,
+                               {.key = std::string(name), .value = encode_config(config)}, now);
+  if (!written) return tl::unexpected(written.error());
+  written_.push_back({written->position, {std::string(name), written->record}});
+  if (auto status = adopt(std::string(name), config); !status)
+    return tl::unexpected(status.error());
+  return store_.find(name);
+}
+
+Result<Collection*> Catalog::find_or_create(Bytes name, WallMilliseconds now) {
+  if (Collection* collection = store_.find(name)) {
+    if (!system_collection_name(name)) return collection;
+  }
+  return create(name, {.memory = options_.memory}, now);
+}
+
+Result<Collection*> Catalog::create(Bytes name, CollectionConfig config, WallMilliseconds now) {
+  if (auto status = check_name(name); !status) return tl::unexpected(status.error());
+  if (store_.find(name) != nullptr)
+    return fail(ErrorCode::precondition, "collection '" + std::string(name) + "' exists already");
+  if (store_.collections().size() > options_.collections_max)
+    return fail(ErrorCode::full, "the limit of " + std::to_string(options_.collections_max) +
+                                     " collections is reached; drop one, or raise "
+                                     "--max-collections");
+  // The number is kept: whoever dropped the last life of this collection has raised it.
+  const auto found = configs_.find(name);
+  if (found != configs_.end()) config.generation = found->second.generation;
+  config.exists = true;
+  return write_config(name, config, now);
+}
+
+Status Catalog::drop(Bytes name, WallMilliseconds now) {
+  if (auto status = check_name(name); !status) return status;
+  if (name == default_collection)
+    return fail(ErrorCode::invalid_argument,
+                "the collection 'default' cannot be dropped; flush it instead");
+  const Collection* held = store_.find(name);
+  if (held == nullptr)
+    return fail(ErrorCode::not_found, "there is no collection '" + std::string(name) + "'");
+  CollectionConfig config = this->config(name);
+  config.generation = held->ref().generation + 1;
+  config.exists = false;
+  if (auto collection = write_config(name, config, now); !collection)
+    return tl::unexpected(collection.error());
+  return {};
+}
+
+Result<Collection*> Catalog::for_peer(const CollectionRef& ref) {
+  Collection* held = store_.find(ref.name);
+  if (held != nullptr && held->ref().generation == ref.generation) return held;
+  if (held != nullptr && held->ref().generation > ref.generation) return nullptr;
+  const bool known_name = valid_collection_name(ref.name) || ref.name == configuration_collection;
+  if (!known_name || ref.generation == 0) return nullptr;
+  const auto found = configs_.find(ref.name);
+  if (found != configs_.end() && found->second.generation > ref.generation) return nullptr;
+  return store_.open({.ref = ref, .memory = config(ref.name).memory});
+}
+
+std::vector<Catalog::WrittenConfig> Catalog::take_written() {
+  return std::exchange(written_, {});
+}
+
+}  // namespace dhrt

@@ -1,0 +1,45 @@
+#include "storage/record.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace dhrt {
+
+namespace {
+
+bool name_byte(char c) {
+  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' ||
+         c == '_' || c == '-';
+}
+
+}  // namespace
+
+std::strong_ordering compare(const Record& left, const Record& right) {
+  return std::tie(left.version, left.deleted, left.dot) <=>
+         std::tie(right.version, right.deleted, right.dot);
+}
+
+Record tombstone_of(const Record& record) {
+  return {.version = record.version,
+          .dot = record.dot,
+          .deleted = true,
+          .damaged = false,
+          .deadline = 0,
+          .created = 0,
+          .previous = record.previous,
+          .attributes = {},
+          .value = {}};
+}
+
+bool valid_collection_name(Bytes name) {
+  if (name.empty() || name.size() > collection_name_bytes_max) return false;
+  if (name.front() == '.' || name.front() == '-' || name.front() == '_') return false;
+  return std::ranges::all_of(name, name_byte);
+}
+
+bool system_collection_name(Bytes name) {
+  if (name.size() < 2 || name.size() > collection_name_bytes_max) return false;
+  return name.front() == '_' && std::ranges::all_of(name, name_byte);
+}
+
+}  // namespace dhrt

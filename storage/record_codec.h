@@ -1,0 +1,63 @@
+// Records as bytes: on disk (one table of origins per file) and on the wire (one per message).
+//
+// record := format u8 (= 1), flags u8, hlc u64, origin u16 (alias), varint sequence,
+//           [version node u64]   flag version_node: the version's node is not the dot's
+//           [deadline u64]       flag deadline
+//           [created varint]     flag created: milliseconds before the hlc's
+//           [origin u16, varint] flag previous
+//           [bytes]              flag attributes: field*, field := varint id, bytes
+//           value (the rest), checksum u32 (low half of xxh3_64 over key, then all before it)
+//
+// Attribute ids: 1 content type. An unknown id is kept as it is.
+// Errors: corrupt, with what is wrong; never reads outside its input.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "storage/base/result.h"
+#include "storage/context.h"
+#include "storage/record.h"
+
+namespace dhrt {
+
+// Two-byte names for origins. Names are given in order and never change.
+class OriginTable {
+ public:
+  static constexpr std::size_t origins_max = 65535;
+
+  // Gives the origin a name if it has none. Full at origins_max.
+  Result<std::uint16_t> alias(const Origin& origin);
+  std::optional<std::uint16_t> find(const Origin& origin) const;
+  // Null if the name was never given.
+  const Origin* origin(std::uint16_t alias) const;
+  std::size_t size() const { return origins_.size(); }
+
+ private:
+  std::vector<Origin> origins_;
+  std::map<Origin, std::uint16_t> aliases_;
+};
+
+void encode(ByteWriter& writer, const OriginTable& table);
+OriginTable decode_origin_table(ByteReader& reader);
+
+// `with_previous`: peers are told what a write replaced, the disk is not.
+struct RecordEncoding {
+  bool with_previous = false;
+};
+Status encode_record(std::string& out, Bytes key, const Record& record, OriginTable& origins,
+                     RecordEncoding encoding);
+
+// A wrong checksum gives a record that is marked damaged and has no value: its key, version
+// and dot still count as held, and its value is fetched again from a peer.
+Result<Record> decode_record(Bytes encoded, Bytes key, const OriginTable& origins);
+
+// Attributes, as used by the protocols.
+inline constexpr std::uint64_t attribute_content_type = 1;
+std::string with_attribute(Bytes attributes, std::uint64_t id, Bytes value);
+std::optional<std::string> find_attribute(Bytes attributes, std::uint64_t id);
+
+}  // namespace dhrt

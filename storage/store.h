@@ -1,0 +1,170 @@
+// What a store can do. The memory store and the LMDB store share one test suite
+// (tests/storage/store_suite.h), and the simulator runs the memory store with a disk that lies.
+//
+// Intuition: a batch is visible to readers of this process as soon as it is appended and
+// durable later. append() gives the batch a position; durable() says up to which position
+// everything survives a power cut. Nothing may be promised to anybody before that.
+//
+// Durability is in order: if a batch is durable, so is every batch of the same collection
+// before it; durable() covers all collections.
+// Threads: one thread owns a store and calls everything here; a store may have threads of its
+// own behind it and calls `wake` from them.
+// Errors: io and full are the disk's; corrupt names the file. A store whose disk failed keeps
+// answering reads and refuses append() with the first error.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "storage/base/result.h"
+#include "storage/context.h"
+#include "storage/record.h"
+
+namespace dhrt {
+
+// Counts the batches of one store; 0 = before the first.
+using Position = std::uint64_t;
+
+struct Batch {
+  // Put as they are: whoever appends has compared versions (storage/writer.h).
+  std::vector<KeyedRecord> puts;
+  Context seen;     // Dots that join the collection's context.
+  Context flushed;  // Dots that join the flushed context: their records become tombstones.
+};
+
+// What a slice may hold at most. A slice holds at least one record, however large.
+struct SliceLimits {
+  std::size_t records_max = 1024;
+  std::size_t bytes_max = std::size_t{1} << 20;
+};
+
+struct ScanRequest {
+  std::string from;    // The first key that may be in the slice.
+  std::string prefix;  // Only keys that begin with it.
+  bool with_values = true;
+  WallMilliseconds now = 0;  // Records past their deadline are left out.
+  SliceLimits limits;
+};
+
+struct ScanSlice {
+  std::vector<KeyedRecord> records;  // In key order, visible ones only.
+  std::optional<std::string> next;   // Where to go on; absent at the end.
+};
+
+struct WalkRequest {
+  Context excluded;         // Dots that the asker has.
+  std::optional<Dot> from;  // The first dot that may be in the slice.
+  SliceLimits limits;
+};
+
+struct WalkSlice {
+  std::vector<KeyedRecord> records;  // In dot order, tombstones included.
+  std::optional<Dot> next;           // Where to go on; absent at the end.
+  Context durable;                   // The durable context, taken before the first record.
+};
+
+struct CollectionCounts {
+  std::uint64_t live = 0;  // Visible records, but for those whose deadline just passed.
+  std::uint64_t tombstones = 0;
+  std::uint64_t bytes = 0;  // Keys and values of live records.
+};
+
+class Collection {
+ public:
+  Collection() = default;
+  Collection(const Collection&) = delete;
+  Collection& operator=(const Collection&) = delete;
+  virtual ~Collection() = default;
+
+  virtual const CollectionRef& ref() const = 0;
+  virtual bool in_memory() const = 0;
+
+  // The record of a key as the last append left it, tombstones included; a record whose dot
+  // is flushed comes as its tombstone, one past its deadline comes as it is (see visible()).
+  virtual Result<std::optional<Record>> find(Bytes key) = 0;
+  // Sees everything that was appended.
+  virtual Result<ScanSlice> scan(const ScanRequest& request) = 0;
+  // Records whose dot is not excluded, by dot. Shows at least everything durable, from one
+  // moment; what is not durable yet may be missing.
+  virtual Result<WalkSlice> walk(const WalkRequest& request) = 0;
+
+  virtual const Context& seen() const = 0;     // Everything appended.
+  virtual const Context& durable() const = 0;  // What survives a power cut now.
+  virtual const Context& flushed() const = 0;
+  virtual CollectionCounts counts() const = 0;
+  // The highest hlc of any record ever put here, for a clock that starts again.
+  virtual std::uint64_t highest_hlc() const = 0;
+};
+
+class Store {
+ public:
+  Store() = default;
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+  virtual ~Store() = default;
+
+  struct OpenOptions {
+    CollectionRef ref;
+    bool memory = false;  // Keep it in memory only; a memory store always does.
+  };
+  // Opens a collection, making it if it is not there. A collection of the same name with a
+  // lower generation is erased first; with a higher one it is an error (precondition).
+  virtual Result<Collection*> open(const OpenOptions& options) = 0;
+  // Forgets a collection and everything in it. Not an error if it is not there.
+  virtual Status erase(Bytes name) = 0;
+  // Null if it is not there. Valid until the collection is erased or the store ends.
+  virtual Collection* find(Bytes name) = 0;
+  virtual std::vector<Collection*> collections() = 0;  // By name.
+
+  // Makes a batch visible. Its position is higher than that of every batch before it.
+  virtual Result<Position> append(Collection& collection, Batch batch) = 0;
+
+  // End of a loop turn: everything appended so far may go to the disk now, as one group.
+  virtual void commit() = 0;
+  // Takes notice of what became durable since the last call, and says up to where that is.
+  virtual Position collect() = 0;
+  // The names of collections whose durable context changed in collect(); emptied by the call.
+  virtual std::vector<std::string> take_changed() = 0;
+  // The first error of the disk, if there was one.
+  virtual Status health() const = 0;
+
+  // Work that may wait: removes records past their deadline and values of flushed records,
+  // at most `records_max` of them. True if there is more to do at once.
+  virtual bool maintain(WallMilliseconds now, std::size_t records_max) = 0;
+  // Waits until everything appended is durable. For a clean stop.
+  virtual Status drain() = 0;
+};
+
+// A store that lives and dies with the process. Durable at once, unless `held_back`: then
+// nothing becomes durable before release(), and lose_unsynced() is a power cut.
+struct MemoryStoreOptions {
+  bool held_back = false;
+  bool forget_tombstones = false;  // A mistake on purpose: a delete leaves nothing behind.
+};
+
+class MemoryStore : public Store {
+ public:
+  // Everything appended up to `position` becomes durable with the next collect().
+  virtual void release(Position position) = 0;
+  // Everything that is not durable is gone, as after a power cut; the store is as if reopened.
+  virtual void lose_unsynced() = 0;
+};
+
+std::unique_ptr<MemoryStore> make_memory_store(const MemoryStoreOptions& options);
+
+struct LmdbStoreOptions {
+  std::string directory;       // Holds one <name>.mdb per collection; made if absent.
+  std::function<void()> wake;  // Called from any thread when collect() has something to do.
+  std::size_t map_bytes_initial = std::size_t{64} << 20;  // Grows by itself when it is full.
+  // Test only: called on the committer thread before each sync; the delay of a slow disk.
+  std::function<void()> before_sync;
+};
+
+Result<std::unique_ptr<Store>> open_lmdb_store(const LmdbStoreOptions& options);
+
+}  // namespace dhrt

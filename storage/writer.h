@@ -1,0 +1,75 @@
+// The one place that assigns version, dot and context, and that decides what a record from a
+// peer does to the record held here. Client loops, the cluster core's apply actions and the
+// simulator all write through it, so that what is proved is what runs.
+//
+// Four ways in, one per way a record travels:
+//   write    a client's set or delete, on this node
+//   push     live from the node that wrote it: the dot test makes it idempotent
+//   pull     on request from any peer: by version, and without entering the context one by
+//            one; the puller merges the peer's vector when the last record is in (merge)
+//   flush    "everything seen so far is deleted", here or at a peer
+//
+// Threads: those of the store. Time is an argument.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "storage/base/result.h"
+#include "storage/hlc.h"
+#include "storage/store.h"
+
+namespace dhrt {
+
+struct WriteRequest {
+  std::string key;
+  bool deletes = false;
+  std::string value;
+  std::string attributes;
+  WallMilliseconds deadline = 0;
+  bool if_absent = false;
+  std::optional<Version> if_version;
+  // The write also beats this version, seen elsewhere in the cluster.
+  std::uint64_t above_hlc = 0;
+};
+
+struct Written {
+  Position position = 0;
+  Record record;
+  bool existed = false;  // A visible record was there before.
+};
+
+class RecordWriter {
+ public:
+  // `store` and `clock` outlive the writer. `origin` is this node, this start, this loop.
+  RecordWriter(Store& store, HybridClock& clock, Origin origin)
+      : store_(store), clock_(clock), origin_(origin) {}
+
+  // precondition: if_absent or if_version does not hold; the message names the version held.
+  Result<Written> write(Collection& collection, WriteRequest request, WallMilliseconds wall);
+  // Records that their origin sent live. Those of an epoch that is over are refused silently.
+  Result<Position> push(Collection& collection, const std::vector<KeyedRecord>& records,
+                        WallMilliseconds wall);
+  Result<Position> pull(Collection& collection, const std::vector<KeyedRecord>& records,
+                        WallMilliseconds wall);
+  // The end of a pull: the peer's vector, of which everything is held or known to be deleted.
+  Result<Position> merge(Collection& collection, const Context& vector);
+  // Deletes everything seen here; the result is what was flushed, for the peers.
+  Result<Context> flush(Collection& collection);
+  Result<Position> apply_flush(Collection& collection, const Context& flushed);
+
+  const Origin& origin() const { return origin_; }
+
+ private:
+  Result<Position> put_newer(Collection& collection, const std::vector<KeyedRecord>& records,
+                             WallMilliseconds wall, bool live);
+  Dot next_dot(const Collection& collection);
+
+  Store& store_;
+  HybridClock& clock_;
+  Origin origin_;
+};
+
+}  // namespace dhrt
