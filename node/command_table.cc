@@ -1,0 +1,66 @@
+#include "node/command_table.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+namespace dhrt {
+
+namespace {
+
+constexpr std::size_t any = 1048576;
+
+constexpr std::array commands{
+    CommandInfo{"auth", "auth <token>", "Show who you are on this connection.", 2, 2, false, "",
+                "Node"},
+    CommandInfo{"collections", "collections", "List the collections.", 1, 1, false, "",
+                "Collections"},
+    CommandInfo{"count", "count [collection]", "Count the keys of a collection.", 1, 2, false, "",
+                "Keys"},
+    CommandInfo{"create", "create <collection> [--memory|--disk] [--ttl D]", "Make a collection.",
+                2, 2, true, "memory disk ttl replicas on partitions on-conflict miss",
+                "Collections"},
+    CommandInfo{"del", "del [collection] <key>", "Delete a key.", 2, 3, true, "ack", "Keys"},
+    CommandInfo{"drop", "drop <collection>", "Remove a collection and all in it, on every node.", 2,
+                2, true, "", "Collections"},
+    CommandInfo{"flush", "flush <collection>", "Delete every key of a collection, on every node.",
+                2, 2, true, "", "Collections"},
+    CommandInfo{"get", "get [collection] <key>", "Show the value of a key.", 2, 3, false, "read",
+                "Keys"},
+    CommandInfo{"has", "has [collection] <key>", "Ask whether a key exists.", 2, 3, false, "read",
+                "Keys"},
+    CommandInfo{"help", "help [command]", "Explain the commands.", 1, 2, false, "", "Node"},
+    CommandInfo{"keys", "keys [collection [prefix]]", "List keys, in order.", 1, 3, false, "",
+                "Keys"},
+    CommandInfo{"nodes", "nodes", "List the nodes of the cluster and how they are.", 1, 1, false,
+                "", "Node"},
+    CommandInfo{"ping", "ping", "Ask whether the node answers.", 1, any, false, "", "Node"},
+    CommandInfo{"quit", "quit", "Close the connection.", 1, 1, false, "", "Node"},
+    CommandInfo{"scan", "scan <collection> [--from K] [--limit N]",
+                "Read keys and values in order, in pages.", 2, 2, false, "from limit prefix",
+                "Keys"},
+    CommandInfo{"set", "set [collection] <key> <value> [--ttl D] [--if-absent|--if-version V]",
+                "Store a value.", 3, 4, true, "ttl if-version if-absent ack", "Keys"},
+    CommandInfo{"stats", "stats", "Show figures of the node.", 1, 1, false, "", "Node"},
+    CommandInfo{"watch", "watch <collection> [prefix]", "Follow changes as they happen.", 2, 3,
+                false, "", "Keys"},
+};
+static_assert(std::ranges::is_sorted(commands, {}, &CommandInfo::name));  // find bisects.
+
+}  // namespace
+
+std::span<const CommandInfo> command_table() {
+  return commands;
+}
+
+const CommandInfo* find_command(std::string_view name) {
+  std::string lower(name);
+  std::ranges::transform(lower, lower.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  const auto found =
+      std::ranges::lower_bound(commands, std::string_view(lower), {}, &CommandInfo::name);
+  return found != commands.end() && found->name == lower ? &*found : nullptr;
+}
+
+}  // namespace dhrt

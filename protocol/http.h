@@ -1,0 +1,92 @@
+// HTTP/1.1 (RFC 9112) by llhttp: bytes in, requests out; responses as bytes.
+//
+// A parser serves one connection. feed() takes what arrived and says how much it used; when a
+// request is complete it stops there, so pipelined requests come one by one. A request that
+// is bad or over a limit gives an Error with the status to answer; the connection then closes.
+// Threads: one.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "protocol/limits.h"
+#include "storage/base/bytes.h"
+
+namespace dhrt::http {
+
+using Header = std::pair<std::string, std::string>;
+
+struct Request {
+  std::string method;           // As sent: "GET".
+  std::string target;           // As sent, scheme and host of an absolute form removed.
+  std::string path;             // Before '?', still encoded.
+  std::string query;            // Behind '?', still encoded.
+  std::vector<Header> headers;  // Names in lower case.
+  std::string body;
+  int version_minor = 1;
+  bool keep_alive = true;
+
+  // Empty if absent; the first one if there are several.
+  Bytes header(Bytes lower_case_name) const;
+};
+
+struct ParseError {
+  int status = 400;  // 400 413 414 431 501 505
+  std::string message;
+};
+
+struct Fed {
+  std::size_t consumed = 0;
+  std::optional<Request> request;
+  std::optional<ParseError> error;
+  // The client asked (Expect: 100-continue) and its body is welcome: send continue_line first.
+  bool wants_continue = false;
+};
+
+class Parser {
+ public:
+  explicit Parser(const ProtocolLimits& limits);
+  Parser(const Parser&) = delete;
+  Parser& operator=(const Parser&) = delete;
+  ~Parser();
+
+  Fed feed(Bytes input);
+  // True between requests: nothing of a next one has arrived.
+  bool idle() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+inline constexpr Bytes continue_line = "HTTP/1.1 100 Continue\r\n\r\n";
+
+// Split on '/' first, each segment percent-decoded then; '+' is literal. "/a/" gives {"a", ""},
+// "/" gives {""}. Absent: a %-escape is malformed.
+std::optional<std::vector<std::string>> path_segments(Bytes path);
+// key=value pairs in order; '+' is a space; a malformed escape stays literal.
+std::vector<std::pair<std::string, std::string>> query_fields(Bytes query);
+
+struct Response {
+  int status = 200;
+  std::string content_type = "application/json";  // Empty: no such header.
+  std::vector<Header> headers;
+  std::string body;
+};
+
+Bytes reason_phrase(int status);
+
+// Content-Length, Date-free, Connection as keep_alive and version ask; no body for HEAD, 204, 304
+// (its length is still told for HEAD).
+void append_response(std::string& out, const Response& response, const Request& request);
+// The same head with Transfer-Encoding: chunked (HTTP/1.0: until close), for streamed lists.
+void append_chunked_head(std::string& out, const Response& response, const Request& request);
+void append_chunk(std::string& out, Bytes bytes, const Request& request);
+void append_last_chunk(std::string& out, const Request& request);
+
+}  // namespace dhrt::http

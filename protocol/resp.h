@@ -1,0 +1,29 @@
+// RESP2, the reply form of native text lines and of Redis clients; the reader serves our own
+// command line, which speaks text to a node.
+//
+// Writer: line breaks in an error or a simple string become spaces, for they would end it.
+// Reader: total, at most `reply_depth_max` arrays deep, bounded by what the caller lets in.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+
+#include "protocol/reply.h"
+#include "storage/base/bytes.h"
+#include "storage/base/result.h"
+
+namespace dhrt::resp {
+
+void append_reply(std::string& out, const Reply& reply);
+
+inline constexpr std::size_t reply_depth_max = 8;
+
+struct ParsedReply {
+  Reply reply;
+  std::size_t consumed = 0;
+};
+// Absent: more bytes are needed. Error: these bytes are no reply.
+Result<std::optional<ParsedReply>> parse_reply(Bytes input);
+
+}  // namespace dhrt::resp
