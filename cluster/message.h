@@ -1,0 +1,223 @@
+// What nodes say to each other. Types only: protocol/peer_codec turns them into bytes, and the
+// numbers below are part of the wire format for ever.
+//
+// Every payload may grow at its end: a decoder ignores what stands behind the fields it knows.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "cluster/member.h"
+#include "storage/context.h"
+#include "storage/record.h"
+
+namespace dhrt {
+
+enum class MessageType : std::uint8_t {
+  hello = 1,
+  hello_ack = 2,
+  ping = 3,
+  ack = 4,
+  ping_request = 5,
+  nack = 6,
+  members = 7,
+  join = 8,
+  welcome = 9,
+  leave = 10,
+  resynced = 11,
+  write = 12,
+  write_ack = 13,
+  read = 14,
+  read_reply = 15,
+  pull = 16,
+  pull_reply = 17,
+  audit = 18,  // 18 to 25 are given away but not sent by this version.
+  audit_reply = 19,
+  hot = 20,
+  range = 21,
+  range_reply = 22,
+  forward = 23,
+  forward_reply = 24,
+  config = 25,
+  summary = 26,
+  summary_reply = 27,
+};
+
+// Control carries membership, live writes and reads; bulk carries pulls, so that a ping never
+// waits behind data.
+enum class LinkClass : std::uint8_t { control = 0, bulk = 1 };
+
+struct ClusterId {
+  std::uint64_t high = 0;
+  std::uint64_t low = 0;
+
+  auto operator<=>(const ClusterId&) const = default;
+  bool none() const { return high == 0 && low == 0; }
+};
+
+// Which cluster a node belongs to. Provisional until a second member or a first write: such a
+// cluster gives way to an established one, so that two fresh nodes can still become one.
+struct Belonging {
+  ClusterId id;
+  bool provisional = false;
+
+  bool operator==(const Belonging&) const = default;
+};
+
+// The first message of either side. `member` is the sender's own record.
+struct Hello {
+  Member member;
+  Belonging belonging;
+  std::uint64_t start_nonce = 0;  // Random per start: tells two processes with one id apart.
+  std::uint64_t nonce = 0;        // For the proof, once a cluster key is set.
+};
+
+enum class HelloStatus : std::uint8_t {
+  accepted = 0,
+  foreign_cluster = 1,
+  no_cluster = 2,      // Neither side belongs to a cluster yet.
+  same_node = 3,       // The caller has our own id: a connection to itself or a copied directory.
+  duplicate_node = 4,  // Another process runs under the caller's id.
+  protocol_version = 5,
+  not_accepting = 6,  // We are leaving.
+};
+
+struct HelloAck {
+  HelloStatus status = HelloStatus::accepted;
+  std::string explanation;  // For people; empty when accepted.
+  Hello hello;              // The answering side's own.
+  std::string proof;
+};
+
+// The hash of one collection's durable and flushed contexts: equal hashes, nothing to pull.
+struct CollectionDigest {
+  CollectionRef collection;
+  std::uint64_t hash = 0;
+
+  bool operator==(const CollectionDigest&) const = default;
+};
+
+struct Ping {
+  std::uint64_t sequence = 0;
+  NodeId target = 0;
+  std::uint64_t root = 0;       // Hash over all digests, see root_hash().
+  std::vector<Member> updates;  // At most updates_per_message_max.
+};
+struct Ack {
+  std::uint64_t sequence = 0;
+  NodeId target = 0;  // Who is alive.
+  std::uint64_t root = 0;
+  std::vector<Member> updates;
+};
+struct PingRequest {
+  std::uint64_t sequence = 0;
+  NodeId target = 0;
+  std::vector<Member> updates;
+};
+struct Nack {
+  std::uint64_t sequence = 0;
+  NodeId target = 0;
+};
+
+// Records of the member table: all of them when two nodes meet, or what just changed.
+struct Members {
+  bool wants_reply = false;
+  std::vector<Member> members;
+};
+
+// A joiner asks in; the whole table comes back, and the members who know of it by then.
+struct Join {
+  Member member;
+};
+struct Welcome {
+  Belonging belonging;
+  std::vector<Member> members;
+};
+struct Leave {
+  NodeId node = 0;
+  std::uint64_t incarnation = 0;
+};
+// attested_by 0: the node itself says that its pull from the receiver is complete and durable.
+// Otherwise: that node says so for the cluster, and `node` is healthy from now on.
+struct Resynced {
+  NodeId node = 0;
+  Attestation attestation;
+  NodeId attested_by = 0;
+};
+
+// Live writes of the sender's own origin, durable there.
+struct Write {
+  CollectionRef collection;
+  std::uint16_t partition = 0;
+  std::vector<KeyedRecord> records;
+  Context flushed;  // Non-empty: everything in it is deleted.
+};
+// How far the receiver's durable context covers, without gaps, an origin of the peer.
+struct WriteAck {
+  struct Tip {
+    CollectionRef collection;
+    std::uint16_t partition = 0;
+    Origin origin;
+    std::uint64_t sequence = 0;
+
+    bool operator==(const Tip&) const = default;
+  };
+  std::vector<Tip> tips;
+};
+
+enum class ReadWant : std::uint8_t { value = 0, version = 1 };
+struct Read {
+  std::uint64_t request = 0;
+  std::string collection;
+  std::string key;
+  ReadWant want = ReadWant::value;
+};
+struct ReadReply {
+  std::uint64_t request = 0;
+  bool synced = false;           // The answering node is healthy: its absence counts.
+  std::optional<Record> record;  // Tombstones included; absent: never heard of the key.
+};
+
+struct Pull {
+  std::uint64_t request = 0;
+  CollectionRef collection;
+  std::uint16_t partition = 0;
+  Context excluded;  // Dots that need not be sent.
+  Context flushed;
+  std::optional<Dot> from;  // Where the last slice stopped.
+  std::uint32_t bytes_max = 0;
+};
+struct PullReply {
+  std::uint64_t request = 0;
+  CollectionRef collection;
+  std::uint16_t partition = 0;
+  Context vector;  // Durable context, taken before the slice's first record.
+  Context flushed;
+  std::vector<KeyedRecord> records;  // By dot.
+  std::optional<Dot> next;           // Where to go on; absent: the walk is at its end.
+  bool unknown = false;              // No such collection in that generation here (any more).
+};
+
+struct Summary {
+  std::uint64_t request = 0;
+};
+struct SummaryReply {
+  std::uint64_t request = 0;
+  std::vector<CollectionDigest> digests;  // By name.
+};
+
+using Message = std::variant<Hello, HelloAck, Ping, Ack, PingRequest, Nack, Members, Join, Welcome,
+                             Leave, Resynced, Write, WriteAck, Read, ReadReply, Pull, PullReply,
+                             Summary, SummaryReply>;
+
+MessageType type_of(const Message& message);
+std::string_view to_text(MessageType type);
+
+inline constexpr std::size_t updates_per_message_max = 8;
+inline constexpr std::uint8_t protocol_version_min = 1;
+inline constexpr std::uint8_t protocol_version_max = 1;
+
+}  // namespace dhrt
