@@ -94,11 +94,17 @@ Status Catalog::adopt(const std::string& name, const CollectionConfig& config) {
   configs_[name] = config;
   const Collection* held = store_.find(name);
   if (held != nullptr && held->ref().generation >= config.generation) return {};
-  if (!config.exists) return store_.erase(name);
-  const auto opened =
-      store_.open({.ref = {name, config.generation}, .memory = config.memory || options_.memory});
-  if (!opened) return tl::unexpected(opened.error());
-  return {};
+  if (config.exists) {
+    const auto opened = open({name, config.generation}, config.memory);
+    return opened ? Status{} : tl::unexpected(opened.error());
+  }
+  if (held != nullptr) gone_.push_back(held->ref());
+  return store_.erase(name);
+}
+
+Result<Collection*> Catalog::open(const CollectionRef& ref, bool memory) {
+  if (const Collection* held = store_.find(ref.name)) gone_.push_back(held->ref());
+  return store_.open({.ref = ref, .memory = memory || options_.memory});
 }
 
 CollectionConfig Catalog::config(Bytes name) const {
@@ -172,7 +178,7 @@ Result<Collection*> Catalog::for_peer(const CollectionRef& ref) {
   if (!known_name || ref.generation == 0) return nullptr;
   const auto found = configs_.find(ref.name);
   if (found != configs_.end() && found->second.generation > ref.generation) return nullptr;
-  return store_.open({.ref = ref, .memory = config(ref.name).memory});
+  return open(ref, config(ref.name).memory);
 }
 
 std::vector<Catalog::WrittenConfig> Catalog::take_written() {

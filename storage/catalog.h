@@ -82,11 +82,14 @@ class Catalog {
     KeyedRecord record;
   };
   std::vector<WrittenConfig> take_written();
+  // Collections, or lives of them, that ended since the last call.
+  std::vector<CollectionRef> take_gone();
 
  private:
   Result<Collection*> write_config(Bytes name, const CollectionConfig& config,
                                    WallMilliseconds now);
   Status adopt(const std::string& name, const CollectionConfig& config);
+  Result<Collection*> open(const CollectionRef& ref, bool memory);
 
   Store& store_;
   RecordWriter& writer_;
@@ -94,6 +97,7 @@ class Catalog {
   Collection* configurations_ = nullptr;
   std::map<std::string, CollectionConfig, std::less<>> configs_;
   std::vector<WrittenConfig> written_;
+  std::vector<CollectionRef> gone_;
 };
 
 }  // namespace dhrt

@@ -1,0 +1,165 @@
+// The doors of the core: what is told to it (Input) and what it wants done (Action).
+//
+// The core never waits and never does anything itself. Whoever runs it (node/ with sockets and
+// a disk, the simulator with neither) feeds inputs in one at a time and carries out the actions
+// in the order given.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "cluster/message.h"
+
+namespace dhrt {
+
+using ConnectionId = std::uint64_t;  // Given by the shell; never used twice.
+using Token = std::uint64_t;         // Given by the core; ties an answer to its question.
+
+// --- Inputs -------------------------------------------------------------------------------
+
+struct Tick {};  // Time has passed; at least every 100 ms.
+
+// A stream to a peer is open (and its preface exchanged); no message has passed.
+struct ConnectionUp {
+  ConnectionId connection = 0;
+  LinkClass link_class = LinkClass::control;
+  bool dialled = false;    // By us, as asked for by Connect.
+  std::string address;     // What was dialled; empty if the peer called.
+  std::string local_host;  // Our end's address, as the peer can reach it.
+};
+struct ConnectionDown {
+  ConnectionId connection = 0;
+};
+struct ConnectFailed {
+  std::string address;
+  LinkClass link_class = LinkClass::control;
+  std::string reason;
+};
+struct MessageIn {
+  ConnectionId connection = 0;
+  Message message;
+};
+// Writes made on this node that are durable now, in the order made.
+struct LocalWrites {
+  CollectionRef collection;
+  std::vector<KeyedRecord> records;
+  Context flushed;
+};
+// What is durable in a collection now. Only this is ever reported to anybody.
+struct StoreChanged {
+  CollectionRef collection;
+  Context durable;
+  Context flushed;
+};
+struct CollectionGone {
+  CollectionRef collection;
+};
+// An ApplyRecords or MergeContext is done and durable, or has failed.
+struct Applied {
+  Token token = 0;
+  bool ok = false;
+};
+struct LocalRead {
+  Token token = 0;
+  std::optional<Record> record;
+};
+struct Walked {
+  Token token = 0;
+  bool ok = false;  // False: no such collection in that generation.
+  std::vector<KeyedRecord> records;
+  std::optional<Dot> next;
+  Context vector;
+};
+// A client's read that the node cannot answer alone.
+struct FanoutRead {
+  std::uint64_t request = 0;
+  std::string collection;
+  std::string key;
+};
+struct LeaveRequested {};
+
+using Input = std::variant<Tick, ConnectionUp, ConnectionDown, ConnectFailed, MessageIn,
+                           LocalWrites, StoreChanged, CollectionGone, Applied, LocalRead, Walked,
+                           FanoutRead, LeaveRequested>;
+
+// --- Actions ------------------------------------------------------------------------------
+
+struct Connect {
+  std::string address;
+  LinkClass link_class = LinkClass::control;
+};
+struct Close {
+  ConnectionId connection = 0;
+};
+struct Send {
+  std::vector<ConnectionId> connections;
+  std::shared_ptr<const Message> message;  // Shared: one broadcast is encoded once.
+};
+enum class ApplyKind { push, pull };
+// To be applied by storage/writer in the order given; answered by Applied if token is not 0.
+struct ApplyRecords {
+  Token token = 0;
+  ApplyKind kind = ApplyKind::push;
+  CollectionRef collection;
+  std::vector<KeyedRecord> records;
+  Context flushed;
+};
+struct MergeContext {
+  Token token = 0;
+  CollectionRef collection;
+  Context vector;
+};
+struct ReadLocal {
+  Token token = 0;
+  std::string collection;
+  std::string key;
+};
+struct WalkLocal {
+  Token token = 0;
+  CollectionRef collection;
+  Context excluded;
+  std::optional<Dot> from;
+  std::uint32_t bytes_max = 0;
+};
+struct FanoutReply {
+  std::uint64_t request = 0;
+  std::optional<Record> record;
+  bool partial = false;  // Some node that may hold the key did not answer.
+};
+// What must survive a restart changed: where the node belongs, and whom it knows.
+struct Persist {
+  Belonging belonging;
+  std::vector<Member> members;
+};
+enum class LogLevel { debug, info, warning, error };
+struct Log {
+  LogLevel level = LogLevel::info;
+  std::string text;
+};
+// The node has told everybody that it leaves; the process may end when all is sent.
+struct Left {};
+
+using Action = std::variant<Connect, Close, Send, ApplyRecords, MergeContext, ReadLocal, WalkLocal,
+                            FanoutReply, Persist, Log, Left>;
+using Actions = std::vector<Action>;
+
+// What every part of the core works with during one step.
+class Random;
+struct Step {
+  Time now;
+  Random& random;
+  Actions& actions;
+
+  void log(LogLevel level, std::string text) const {
+    actions.emplace_back(Log{level, std::move(text)});
+  }
+  void send(ConnectionId connection, Message message) const {
+    actions.emplace_back(Send{{connection}, std::make_shared<const Message>(std::move(message))});
+  }
+};
+
+}  // namespace dhrt

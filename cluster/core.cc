@@ -1,0 +1,361 @@
+#include "cluster/core.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace dhrt {
+
+namespace {
+
+// Walks and reads of one peer that wait here; our own nodes never come near it.
+constexpr std::size_t peer_reads_max = 100000;
+
+std::size_t bytes_of(const KeyedRecord& entry) {
+  return entry.key.size() + entry.record.value.size() + 64;
+}
+
+// How many records from `begin` on make one message.
+std::size_t message_end(const std::vector<KeyedRecord>& records, std::size_t begin,
+                        std::size_t bytes_max) {
+  std::size_t bytes = 0;
+  std::size_t end = begin;
+  while (end < records.size() && (end == begin || bytes + bytes_of(records[end]) <= bytes_max))
+    bytes += bytes_of(records[end++]);
+  return end;
+}
+
+}  // namespace
+
+void found_cluster(CoreOptions& options, ClusterId id) {
+  options.identity.belonging = {id, true};
+  options.self.synced = {options.self.epoch, options.self.incarnation};
+}
+
+Core::Core(CoreOptions options)
+    : options_(options.cluster),
+      random_(options.random_seed),
+      membership_(std::move(options.self)),
+      links_(options_, membership_, std::move(options.identity)),
+      detector_(options_, membership_, links_),
+      synchronizer_(options_, membership_, links_, detector_),
+      fanout_(options_, membership_, links_) {
+  membership_.restore(options.known);
+}
+
+void Core::step(Time now, const Input& input, Actions& actions) {
+  const Step step{now, random_, actions};
+  if (left_ && !std::holds_alternative<ConnectionDown>(input)) return;
+  std::visit([&](const auto& what) { on(what, step); }, input);
+  publish_changes(step);
+}
+
+void Core::broadcast(Message message, const Step& step) {
+  std::vector<ConnectionId> connections;
+  for (const NodeId node : links_.linked())
+    connections.push_back(*links_.link(node, LinkClass::control));
+  if (connections.empty()) return;
+  step.actions.emplace_back(
+      Send{std::move(connections), std::make_shared<const Message>(std::move(message))});
+}
+
+// Everybody passes a change on once, at once: at most n * n small messages, and it arrives even
+// where links are missing. Pings repeat it in case that was lost.
+void Core::publish_changes(const Step& step) {
+  const std::set<NodeId> changed = membership_.take_changed();
+  const bool belonging_changed = links_.take_belonging_changed();
+  if (changed.empty() && !belonging_changed) return;
+  Persist persist{.belonging = links_.belonging()};
+  for (const auto& [node, member] : membership_.members())
+    persist.members.push_back(member);
+  step.actions.emplace_back(std::move(persist));
+  if (changed.empty()) return;
+  Members news;
+  for (const NodeId node : changed)
+    news.members.push_back(*membership_.find(node));
+  broadcast(std::move(news), step);
+}
+
+void Core::on(const Tick&, const Step& step) {
+  links_.tick(step);
+  detector_.tick(synchronizer_.root(), step);
+  synchronizer_.tick(step);
+  fanout_.tick(step);
+  exchange_tables(step);
+  continue_leaving(step);
+}
+
+void Core::exchange_tables(const Step& step) {
+  if (step.now < next_table_exchange_) return;
+  next_table_exchange_ = step.now + options_.table_exchange_interval;
+  const std::vector<NodeId> linked = links_.linked();
+  if (linked.empty()) return;
+  const NodeId node = linked[random_.below(linked.size())];
+  send_table(*links_.link(node, LinkClass::control), true, step);
+}
+
+void Core::send_table(ConnectionId connection, bool wants_reply, const Step& step) {
+  Members table{.wants_reply = wants_reply};
+  for (const auto& [node, member] : membership_.members())
+    table.members.push_back(member);
+  step.send(connection, std::move(table));
+}
+
+void Core::apply_members(const std::vector<Member>& members) {
+  for (const Member& member : members) {
+    const bool is_new = membership_.find(member.id) == nullptr;
+    if (is_new && membership_.members().size() >= 2 * options_.members_max) continue;
+    membership_.apply(member);
+  }
+}
+
+// --- Connections ----------------------------------------------------------------------------
+
+void Core::on(const ConnectionUp& up, const Step& step) {
+  link_event(links_.connection_up(up, step), step);
+}
+
+void Core::on(const ConnectionDown& down, const Step& step) {
+  link_event(links_.connection_down(down.connection, step), step);
+}
+
+void Core::on(const ConnectFailed& failed, const Step& step) {
+  links_.connect_failed(failed, step);
+}
+
+void Core::link_event(const LinkEvent& event, const Step& step) {
+  if (event.kind == LinkEvent::Kind::none) return;
+  if (event.kind == LinkEvent::Kind::lost) {
+    synchronizer_.link_lost(event.peer, event.link_class, step);
+    if (event.link_class != LinkClass::control) return;
+    detector_.link_lost(event.peer);
+    fanout_.link_lost(event.peer, step);
+    told_.erase(event.peer);
+    heard_.erase(event.peer);
+    return;
+  }
+  synchronizer_.link_established(event.peer, event.link_class);
+  if (event.link_class != LinkClass::control) return;
+  told_.erase(event.peer);
+  heard_.erase(event.peer);
+  const ConnectionId connection = *links_.link(event.peer, LinkClass::control);
+  if (event.joined) step.send(connection, Join{membership_.self()});
+  send_table(connection, false, step);
+}
+
+// --- Messages -------------------------------------------------------------------------------
+
+void Core::on(const MessageIn& in, const Step& step) {
+  if (const auto* hello = std::get_if<Hello>(&in.message)) {
+    link_event(links_.hello(in.connection, *hello, step), step);
+    return;
+  }
+  if (const auto* ack = std::get_if<HelloAck>(&in.message)) {
+    link_event(links_.hello_ack(in.connection, *ack, step), step);
+    return;
+  }
+  const auto peer = links_.peer_of(in.connection);
+  if (!peer) {
+    step.actions.emplace_back(Close{in.connection});  // It speaks before it greets.
+    return;
+  }
+  from_peer(in.connection, *peer, in.message, step);
+}
+
+void Core::from_peer(ConnectionId connection, NodeId peer, const Message& message,
+                     const Step& step) {
+  struct Visitor {
+    Core& core;
+    ConnectionId connection;
+    NodeId peer;
+    const Step& step;
+
+    void operator()(const Hello&) const {}
+    void operator()(const HelloAck&) const {}
+    void operator()(const Ping& ping) const {
+      core.apply_members(ping.updates);
+      core.synchronizer_.root_heard(peer, ping.root, step.now);
+      core.detector_.ping(connection, ping, core.synchronizer_.root(), step);
+    }
+    void operator()(const Ack& ack) const {
+      core.apply_members(ack.updates);
+      if (ack.target == peer) core.synchronizer_.root_heard(peer, ack.root, step.now);
+      core.detector_.ack(connection, ack, step);
+    }
+    void operator()(const PingRequest& request) const {
+      core.apply_members(request.updates);
+      core.detector_.ping_request(connection, request, core.synchronizer_.root(), step);
+    }
+    void operator()(const Nack&) const {}  // Others were asked too; the probe's end decides.
+    void operator()(const Members& members) const {
+      core.apply_members(members.members);
+      if (members.wants_reply) core.send_table(connection, false, step);
+    }
+    void operator()(const Join& join) const {
+      core.apply_members({join.member});
+      Welcome welcome{.belonging = core.links_.belonging()};
+      for (const auto& [node, member] : core.membership_.members())
+        welcome.members.push_back(member);
+      step.send(connection, std::move(welcome));
+    }
+    void operator()(const Welcome& welcome) const { core.apply_members(welcome.members); }
+    void operator()(const Leave& leave) const {
+      if (leave.node == peer) core.membership_.mark_left(leave.node, leave.incarnation);
+    }
+    void operator()(const Resynced& resynced) const {
+      core.synchronizer_.resynced(peer, resynced, step);
+    }
+    void operator()(const Write& write) const {
+      step.actions.emplace_back(ApplyRecords{.kind = ApplyKind::push,
+                                             .collection = write.collection,
+                                             .records = write.records,
+                                             .flushed = write.flushed});
+    }
+    void operator()(const WriteAck& ack) const { core.note_tips(peer, ack); }
+    void operator()(const Read& read) const { core.read_for_peer(connection, read, step); }
+    void operator()(const ReadReply& reply) const { core.fanout_.reply(peer, reply, step); }
+    void operator()(const Pull& pull) const { core.synchronizer_.pull(connection, pull, step); }
+    void operator()(const PullReply& reply) const {
+      core.synchronizer_.pull_reply(peer, reply, step);
+    }
+    void operator()(const Summary& summary) const {
+      core.synchronizer_.summary(connection, summary, step);
+    }
+    void operator()(const SummaryReply& reply) const {
+      core.synchronizer_.summary_reply(peer, reply, step);
+    }
+  };
+  std::visit(Visitor{*this, connection, peer, step}, message);
+}
+
+// --- Reads ----------------------------------------------------------------------------------
+
+void Core::read_for_peer(ConnectionId connection, const Read& read, const Step& step) {
+  if (reads_.size() >= peer_reads_max) return;  // The asker's time-out answers.
+  const Token token = ++read_tokens_;
+  reads_[token] = {connection, read.request};
+  step.actions.emplace_back(ReadLocal{token, read.collection, read.key});
+}
+
+void Core::on(const LocalRead& read, const Step& step) {
+  const auto found = reads_.find(read.token);
+  if (found == reads_.end()) return;
+  const PeerRead peer_read = found->second;
+  reads_.erase(found);
+  if (links_.peer_of(peer_read.connection))
+    step.send(peer_read.connection,
+              ReadReply{peer_read.request, state() == MemberState::healthy, read.record});
+}
+
+void Core::on(const FanoutRead& read, const Step& step) {
+  fanout_.read(read, step);
+}
+
+// --- Writes ---------------------------------------------------------------------------------
+
+void Core::on(const LocalWrites& writes, const Step& step) {
+  links_.establish();
+  for (const KeyedRecord& entry : writes.records) {
+    auto& tip = own_tips_[writes.collection][entry.record.dot.origin];
+    tip = std::max(tip, entry.record.dot.sequence);
+  }
+  std::vector<ConnectionId> connections;
+  for (const NodeId node : links_.linked()) {
+    // The dead get nothing; they pull when they are back.
+    if (membership_.state(node) != MemberState::dead)
+      connections.push_back(*links_.link(node, LinkClass::control));
+  }
+  if (connections.empty()) return;
+  std::size_t begin = 0;
+  do {
+    const std::size_t end = message_end(writes.records, begin, options_.write_message_bytes);
+    Write write{.collection = writes.collection};
+    write.records.assign(writes.records.begin() + static_cast<std::ptrdiff_t>(begin),
+                         writes.records.begin() + static_cast<std::ptrdiff_t>(end));
+    if (end == writes.records.size()) write.flushed = writes.flushed;
+    step.actions.emplace_back(Send{connections, std::make_shared<const Message>(std::move(write))});
+    begin = end;
+  } while (begin < writes.records.size());
+}
+
+void Core::on(const StoreChanged& changed, const Step& step) {
+  synchronizer_.store_changed(changed);
+  acknowledge(changed, step);
+}
+
+void Core::on(const CollectionGone& gone, const Step&) {
+  synchronizer_.collection_gone(gone.collection);
+  own_tips_.erase(gone.collection);
+}
+
+// Tells each peer how far its own writes are durable here.
+void Core::acknowledge(const StoreChanged& changed, const Step& step) {
+  for (const NodeId peer : links_.linked()) {
+    WriteAck ack;
+    const auto& origins = changed.durable.origins();
+    for (auto entry = origins.lower_bound(Origin{peer, 0, 0});
+         entry != origins.end() && entry->first.node == peer; ++entry) {
+      const std::uint64_t tip = entry->second.tip();
+      auto& told = told_[peer][{changed.collection, entry->first}];
+      if (tip <= told) continue;
+      told = tip;
+      ack.tips.push_back({changed.collection, 0, entry->first, tip});
+    }
+    if (!ack.tips.empty()) step.send(*links_.link(peer, LinkClass::control), std::move(ack));
+  }
+}
+
+void Core::note_tips(NodeId peer, const WriteAck& ack) {
+  for (const WriteAck::Tip& tip : ack.tips) {
+    // Only what we wrote in this start is of interest, which bounds the table.
+    if (tip.origin.node != membership_.self_id() || tip.origin.epoch != self().epoch) continue;
+    if (!own_tips_.contains(tip.collection)) continue;
+    auto& heard = heard_[peer][{tip.collection, tip.origin}];
+    heard = std::max(heard, tip.sequence);
+  }
+}
+
+void Core::on(const Applied& applied, const Step& step) {
+  synchronizer_.applied(applied, step);
+}
+
+void Core::on(const Walked& walked, const Step& step) {
+  synchronizer_.walked(walked, step);
+}
+
+// --- Leaving --------------------------------------------------------------------------------
+
+void Core::on(const LeaveRequested&, const Step& step) {
+  if (leaving_until_) return;
+  leaving_until_ = step.now + options_.leave_timeout;
+  links_.stop();
+  continue_leaving(step);
+}
+
+bool Core::someone_has_our_writes() const {
+  return std::ranges::any_of(links_.linked(), [this](NodeId peer) {
+    if (membership_.state(peer) != MemberState::healthy) return false;
+    const auto heard = heard_.find(peer);
+    for (const auto& [collection, origins] : own_tips_) {
+      for (const auto& [origin, sequence] : origins) {
+        if (heard == heard_.end()) return false;
+        const auto tip = heard->second.find({collection, origin});
+        if (tip == heard->second.end() || tip->second < sequence) return false;
+      }
+    }
+    return true;
+  });
+}
+
+void Core::continue_leaving(const Step& step) {
+  if (!leaving_until_ || left_) return;
+  const bool alone = std::ranges::none_of(links_.linked(), [this](NodeId peer) {
+    return membership_.state(peer) == MemberState::healthy;
+  });
+  if (!alone && step.now < *leaving_until_ && !someone_has_our_writes()) return;
+  broadcast(Leave{membership_.self_id(), self().incarnation}, step);
+  membership_.leave();
+  left_ = true;
+  step.actions.emplace_back(Left{});
+}
+
+}  // namespace dhrt

@@ -1,0 +1,108 @@
+// The cluster's mind: everything that happens comes in, everything to be done comes out.
+//
+// The core owns no socket, clock, disk, thread or randomness, so a whole cluster of cores runs
+// in one process from one seed (tests/simulator), and what runs there is what runs in node/.
+// It is put together from parts that each do one thing: membership (who is there), links
+// (connections), failure_detector (who is alive), synchronizer (catching up), fanout (reads).
+//
+// Threads: one. Nothing that a peer sends is impossible, so nothing that it sends is checked
+// by assertion; unexpected messages are dropped or their connection is closed.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+
+#include "cluster/actions.h"
+#include "cluster/failure_detector.h"
+#include "cluster/fanout.h"
+#include "cluster/links.h"
+#include "cluster/membership.h"
+#include "cluster/options.h"
+#include "cluster/synchronizer.h"
+#include "storage/base/random.h"
+
+namespace dhrt {
+
+struct CoreOptions {
+  ClusterOptions cluster;
+  Member self;                // id, name, address (may be empty), zone, epoch, incarnation.
+  Identity identity;          // Where the node belongs, as persisted, and its seeds.
+  std::vector<Member> known;  // Members persisted by the last run.
+  std::uint64_t random_seed = 0;
+};
+
+// A founder's identity and record are made with this: it is its whole cluster, and healthy.
+void found_cluster(CoreOptions& options, ClusterId id);
+
+class Core {
+ public:
+  explicit Core(CoreOptions options);
+  Core(const Core&) = delete;
+  Core& operator=(const Core&) = delete;
+
+  // Takes in one input; appends what is to be done to `actions`, in order.
+  void step(Time now, const Input& input, Actions& actions);
+
+  const Member& self() const { return membership_.self(); }
+  MemberState state() const { return state_of(membership_.self()); }
+  const std::map<NodeId, Member>& members() const { return membership_.members(); }
+  const Belonging& belonging() const { return links_.belonging(); }
+  bool belongs() const { return !links_.belonging().id.none(); }
+  // The greeting is done; a shell closes connections for which it takes too long.
+  bool greeted(ConnectionId connection) const { return links_.peer_of(connection).has_value(); }
+  std::size_t linked_count() const { return links_.linked().size(); }
+  const SyncProgress& sync_progress() const { return synchronizer_.progress(); }
+  std::uint64_t root() const { return synchronizer_.root(); }
+
+ private:
+  void on(const Tick& tick, const Step& step);
+  void on(const ConnectionUp& up, const Step& step);
+  void on(const ConnectionDown& down, const Step& step);
+  void on(const ConnectFailed& failed, const Step& step);
+  void on(const MessageIn& in, const Step& step);
+  void on(const LocalWrites& writes, const Step& step);
+  void on(const StoreChanged& changed, const Step& step);
+  void on(const CollectionGone& gone, const Step& step);
+  void on(const Applied& applied, const Step& step);
+  void on(const LocalRead& read, const Step& step);
+  void on(const Walked& walked, const Step& step);
+  void on(const FanoutRead& read, const Step& step);
+  void on(const LeaveRequested& leave, const Step& step);
+
+  void from_peer(ConnectionId connection, NodeId peer, const Message& message, const Step& step);
+  void link_event(const LinkEvent& event, const Step& step);
+  void send_table(ConnectionId connection, bool wants_reply, const Step& step);
+  void apply_members(const std::vector<Member>& members);
+  void read_for_peer(ConnectionId connection, const Read& read, const Step& step);
+  void acknowledge(const StoreChanged& changed, const Step& step);
+  void note_tips(NodeId peer, const WriteAck& ack);
+  void publish_changes(const Step& step);
+  void exchange_tables(const Step& step);
+  void continue_leaving(const Step& step);
+  bool someone_has_our_writes() const;
+  void broadcast(Message message, const Step& step);
+
+  ClusterOptions options_;
+  Random random_;
+  Membership membership_;
+  Links links_;
+  FailureDetector detector_;
+  Synchronizer synchronizer_;
+  Fanout fanout_;
+  Time next_table_exchange_{};
+  struct PeerRead {
+    ConnectionId connection = 0;
+    std::uint64_t request = 0;
+  };
+  std::map<Token, PeerRead> reads_;
+  Token read_tokens_ = 0;
+  using TipKey = std::pair<CollectionRef, Origin>;
+  std::map<NodeId, std::map<TipKey, std::uint64_t>> told_;   // Tips we acknowledged to a peer.
+  std::map<NodeId, std::map<TipKey, std::uint64_t>> heard_;  // Tips a peer acknowledged to us.
+  std::map<CollectionRef, std::map<Origin, std::uint64_t>> own_tips_;  // What we wrote, durable.
+  std::optional<Time> leaving_until_;
+  bool left_ = false;
+};
+
+}  // namespace dhrt

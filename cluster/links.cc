@@ -1,0 +1,279 @@
+#include "cluster/links.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace dhrt {
+
+namespace {
+
+HelloAck refuse(HelloStatus status, std::string explanation) {
+  return {.status = status, .explanation = std::move(explanation)};
+}
+
+bool speaks_our_protocol(const Member& member) {
+  return member.protocol_min <= protocol_version_max && member.protocol_max >= protocol_version_min;
+}
+
+// What two greeting nodes belong to together; absent: they are of two clusters. Both sides
+// reckon it from the same two values, so they agree without another message.
+std::optional<Belonging> together(const Belonging& one, const Belonging& other) {
+  if (one.id.none()) return Belonging{other.id, false};
+  if (other.id.none() || one.id == other.id) return Belonging{one.id, false};
+  if (!one.provisional && !other.provisional) return std::nullopt;
+  if (!one.provisional) return one;
+  if (!other.provisional) return other;
+  return Belonging{std::min(one.id, other.id), false};
+}
+
+}  // namespace
+
+Hello Links::own_hello() const {
+  return {.member = membership_.self(),
+          .belonging = identity_.belonging,
+          .start_nonce = identity_.start_nonce};
+}
+
+void Links::learn_own_address(const std::string& local_host) {
+  if (!membership_.self().address.empty() || local_host.empty()) return;
+  const bool ipv6 = local_host.find(':') != std::string::npos;
+  membership_.set_own_address((ipv6 ? "[" + local_host + "]" : local_host) + ":" +
+                              identity_.bind_port);
+}
+
+LinkEvent Links::connection_up(const ConnectionUp& up, const Step& step) {
+  connections_[up.connection] = {.link_class = up.link_class,
+                                 .dialled = up.dialled,
+                                 .address = up.address,
+                                 .local_host = up.local_host};
+  learn_own_address(up.local_host);
+  if (up.dialled) step.send(up.connection, own_hello());
+  return {};
+}
+
+LinkEvent Links::connection_down(ConnectionId id, const Step& step) {
+  const auto found = connections_.find(id);
+  if (found == connections_.end()) return {};
+  const Connection connection = std::move(found->second);
+  connections_.erase(found);
+  if (connection.dialled)
+    dial_settled(connection.address, connection.link_class, connection.peer.has_value(), step);
+  if (!connection.peer) return {};
+  const auto link = links_.find({*connection.peer, connection.link_class});
+  if (link == links_.end() || link->second != id) return {};  // Another one had taken its place.
+  links_.erase(link);
+  return {LinkEvent::Kind::lost, *connection.peer, connection.link_class};
+}
+
+void Links::connect_failed(const ConnectFailed& failed, const Step& step) {
+  dial_settled(failed.address, failed.link_class, false, step);
+  const bool is_seed = std::ranges::count(identity_.seeds, failed.address) != 0;
+  step.log(is_seed && identity_.belonging.id.none() ? LogLevel::warning : LogLevel::debug,
+           "cannot reach " + failed.address + ": " + failed.reason);
+}
+
+std::optional<HelloAck> Links::refusal(const Hello& hello) const {
+  const Member& member = hello.member;
+  if (stopping_) return refuse(HelloStatus::not_accepting, "this node is leaving");
+  if (!speaks_our_protocol(member))
+    return refuse(HelloStatus::protocol_version,
+                  "this node speaks peer protocol 1; upgrade the older node");
+  if (member.id == 0 || member.id == membership_.self_id())
+    return refuse(HelloStatus::same_node,
+                  "both ends have the same node id; was the data directory copied?");
+  const auto start = starts_.find(member.id);
+  if (start != starts_.end()) {
+    const auto& [epoch, nonce] = start->second;
+    if (member.epoch < epoch || (member.epoch == epoch && hello.start_nonce != nonce))
+      return refuse(HelloStatus::duplicate_node,
+                    "another process runs with this node id; was the data directory copied?");
+  }
+  if (membership_.find(member.id) == nullptr && membership_.active_count() >= options_.members_max)
+    return refuse(HelloStatus::not_accepting, "the cluster has its limit of 128 members");
+  if (hello.belonging.id.none() && identity_.belonging.id.none())
+    return refuse(HelloStatus::no_cluster, "neither node belongs to a cluster yet");
+  if (!together(identity_.belonging, hello.belonging))
+    return refuse(HelloStatus::foreign_cluster, "this node belongs to another cluster");
+  return std::nullopt;
+}
+
+bool Links::settle_belonging(const Belonging& theirs, LinkEvent& event, const Step& step) {
+  const auto settled = together(identity_.belonging, theirs);
+  if (!settled || settled->id.none()) return false;
+  if (*settled == identity_.belonging) return true;
+  event.joined = settled->id != identity_.belonging.id;
+  if (event.joined) step.log(LogLevel::info, "joined the cluster of the peer");
+  identity_.belonging = *settled;
+  belonging_changed_ = true;
+  return true;
+}
+
+LinkEvent Links::hello(ConnectionId id, const Hello& hello, const Step& step) {
+  const auto found = connections_.find(id);
+  if (found == connections_.end() || found->second.dialled || found->second.peer) return {};
+  if (auto refused = refusal(hello)) {
+    step.log(LogLevel::warning, "refused " + hello.member.address + ": " + refused->explanation);
+    refused->hello = own_hello();
+    step.send(id, std::move(*refused));
+    return {};  // The caller reads the reason and hangs up.
+  }
+  // The answer tells where we belonged before, or the caller could not reckon the same result.
+  HelloAck ack{.hello = own_hello()};
+  LinkEvent event;
+  settle_belonging(hello.belonging, event, step);
+  step.send(id, std::move(ack));
+  LinkEvent established = establish_link(id, hello, step);
+  established.joined = event.joined;
+  return established;
+}
+
+LinkEvent Links::hello_ack(ConnectionId id, const HelloAck& ack, const Step& step) {
+  const auto found = connections_.find(id);
+  if (found == connections_.end() || !found->second.dialled || found->second.peer) return {};
+  if (ack.status != HelloStatus::accepted) {
+    const bool ourselves =
+        ack.status == HelloStatus::same_node && ack.hello.start_nonce == identity_.start_nonce;
+    if (ourselves)
+      own_addresses_.insert(found->second.address);
+    else
+      step.log(LogLevel::warning, found->second.address + " refused us: " + ack.explanation);
+    step.actions.emplace_back(Close{id});
+    return {};
+  }
+  LinkEvent event;
+  if (ack.hello.member.id == 0 || ack.hello.member.id == membership_.self_id() ||
+      !settle_belonging(ack.hello.belonging, event, step)) {
+    step.log(LogLevel::warning, found->second.address + " belongs to another cluster");
+    step.actions.emplace_back(Close{id});
+    return {};
+  }
+  LinkEvent established = establish_link(id, ack.hello, step);
+  established.joined = event.joined;
+  return established;
+}
+
+bool Links::keeps_existing(const Connection& existing, const Connection& candidate,
+                           NodeId peer) const {
+  // A peer that started anew, or that calls again, knows that the old one is gone.
+  if (existing.peer_nonce != candidate.peer_nonce) return false;
+  if (existing.dialled == candidate.dialled) return false;
+  const bool we_are_lower = membership_.self_id() < peer;
+  return existing.dialled == we_are_lower;
+}
+
+LinkEvent Links::establish_link(ConnectionId id, const Hello& hello, const Step& step) {
+  Connection& connection = connections_.at(id);
+  const NodeId peer = hello.member.id;
+  connection.peer = peer;
+  connection.peer_nonce = hello.start_nonce;
+  starts_[peer] = {hello.member.epoch, hello.start_nonce};
+  membership_.apply(hello.member);
+
+  const Key key{peer, connection.link_class};
+  const auto existing = links_.find(key);
+  if (existing != links_.end()) {
+    if (keeps_existing(connections_.at(existing->second), connection, peer)) {
+      connection.peer.reset();
+      step.actions.emplace_back(Close{id});
+      return {};
+    }
+    step.actions.emplace_back(Close{existing->second});
+  }
+  links_[key] = id;
+  unlinked_since_.erase(peer);
+  return {LinkEvent::Kind::established, peer, connection.link_class};
+}
+
+std::optional<NodeId> Links::peer_of(ConnectionId connection) const {
+  const auto found = connections_.find(connection);
+  return found == connections_.end() ? std::nullopt : found->second.peer;
+}
+
+std::optional<ConnectionId> Links::link(NodeId peer, LinkClass link_class) const {
+  const auto found = links_.find({peer, link_class});
+  if (found == links_.end()) return std::nullopt;
+  return found->second;
+}
+
+std::vector<NodeId> Links::linked() const {
+  std::vector<NodeId> nodes;
+  for (const auto& [key, connection] : links_) {
+    if (key.second == LinkClass::control) nodes.push_back(key.first);
+  }
+  return nodes;
+}
+
+bool Links::establish() {
+  if (identity_.belonging.id.none() || !identity_.belonging.provisional) return false;
+  identity_.belonging.provisional = false;
+  belonging_changed_ = true;
+  return true;
+}
+
+bool Links::take_belonging_changed() {
+  return std::exchange(belonging_changed_, false);
+}
+
+// --- Whom to call ---------------------------------------------------------------------------
+
+void Links::tick(const Step& step) {
+  if (stopping_) return;
+  dial_members(step);
+  dial_seeds(step);
+}
+
+void Links::dial_members(const Step& step) {
+  if (identity_.belonging.id.none()) return;
+  for (const auto& [node, member] : membership_.members()) {
+    if (node == membership_.self_id() || member.liveness >= Liveness::left) continue;
+    if (member.address.empty()) continue;
+    const auto control = link(node, LinkClass::control);
+    if (control) {
+      // Whoever dialled the control link dials the bulk link.
+      if (connections_.at(*control).dialled && !link(node, LinkClass::bulk))
+        dial(member.address, LinkClass::bulk, step);
+      continue;
+    }
+    const auto [since, is_new] = unlinked_since_.try_emplace(node, step.now);
+    const bool our_turn =
+        membership_.self_id() < node || step.now - since->second >= options_.dial_patience;
+    if (our_turn) dial(member.address, LinkClass::control, step);
+  }
+}
+
+void Links::dial_seeds(const Step& step) {
+  // With most of the members linked the seeds have nothing to tell us.
+  const std::size_t linked_count = linked().size();
+  if (!identity_.belonging.id.none() && 2 * (linked_count + 1) >= membership_.active_count() &&
+      membership_.active_count() > 1)
+    return;
+  for (const std::string& seed : identity_.seeds) {
+    if (own_addresses_.contains(seed) || seed == membership_.self().address) continue;
+    const bool connected = std::ranges::any_of(connections_, [&](const auto& entry) {
+      return entry.second.address == seed && entry.second.link_class == LinkClass::control;
+    });
+    if (!connected) dial(seed, LinkClass::control, step);
+  }
+}
+
+void Links::dial(const std::string& address, LinkClass link_class, const Step& step) {
+  if (own_addresses_.contains(address)) return;
+  Dial& dial = dials_[{address, link_class}];
+  if (dial.pending || step.now < dial.next) return;
+  dial.pending = true;
+  step.actions.emplace_back(Connect{address, link_class});
+}
+
+void Links::dial_settled(const std::string& address, LinkClass link_class, bool reached,
+                         const Step& step) {
+  Dial& dial = dials_[{address, link_class}];
+  dial.pending = false;
+  // A link that worked is tried again at once; silence doubles the wait.
+  dial.wait = reached ? options_.redial_min
+                      : std::clamp(dial.wait * 2, options_.redial_min, options_.redial_max);
+  const auto jitter = Duration(static_cast<Duration::rep>(
+      step.random.below(static_cast<std::uint64_t>(dial.wait.count()) / 2 + 1)));
+  dial.next = step.now + dial.wait / 2 + jitter;
+}
+
+}  // namespace dhrt

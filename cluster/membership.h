@@ -1,0 +1,62 @@
+// The table of members and the rumours about them.
+//
+// Intuition: every node holds the same table, because records merge (member.h) and every change
+// is told to everybody: at once to all connected nodes by whoever noticed it, and again with
+// the next pings, a few times, in case that was lost.
+//
+// A rumour that we are suspect or dead is answered with a higher incarnation, which only we may
+// raise; nobody else ever speaks for a member except to accuse it.
+// Bounds: one record and one counter per member. Threads: loop thread only.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <set>
+#include <vector>
+
+#include "cluster/member.h"
+#include "cluster/message.h"
+
+namespace dhrt {
+
+class Membership {
+ public:
+  explicit Membership(Member self);
+
+  const Member& self() const { return members_.at(self_); }
+  NodeId self_id() const { return self_; }
+  // Null if the node was never heard of.
+  const Member* find(NodeId node) const;
+  const std::map<NodeId, Member>& members() const { return members_; }
+  MemberState state(NodeId node) const;
+  // Members that count: neither left nor evicted, ourselves included.
+  std::size_t active_count() const;
+
+  // Takes in a record from anybody. True if the table changed.
+  bool apply(const Member& record);
+  void suspect(NodeId node);
+  void declare_dead(NodeId node);
+  void attest(NodeId node, const Attestation& attestation);
+  void mark_left(NodeId node, std::uint64_t incarnation);
+  // Our own address became known or changed.
+  void set_own_address(const std::string& address);
+  // As it was when the node last ran: what others said may be out of date, but whom to call is not.
+  void restore(const std::vector<Member>& members);
+  void leave();
+
+  // Up to updates_per_message_max recent changes for a message to `to`; what is held against
+  // `to` itself always goes along, so that it can answer.
+  std::vector<Member> updates_for(NodeId to);
+  // Members whose record changed since the last call.
+  std::set<NodeId> take_changed();
+
+ private:
+  void changed(NodeId node);
+
+  NodeId self_;
+  std::map<NodeId, Member> members_;
+  std::map<NodeId, unsigned> rumours_;  // Member -> times its record is still to be passed on.
+  std::set<NodeId> changed_;
+};
+
+}  // namespace dhrt

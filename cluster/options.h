@@ -1,0 +1,58 @@
+// Timers and limits of the cluster core, each with its reason.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "storage/base/time.h"
+
+namespace dhrt {
+
+using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""s;
+
+struct ClusterOptions {
+  // One member is probed per interval (SWIM's protocol period).
+  Duration probe_interval = 500ms;
+  // How long a direct probe may take before others are asked to try; below the interval.
+  Duration probe_timeout = 200ms;
+  // Members who try when we cannot reach one ourselves.
+  std::size_t indirect_probes = 3;
+  // A suspect has multiplier * max(1, log10(members)) intervals to defend itself.
+  unsigned suspicion_multiplier = 4;
+  // Whole member tables are exchanged with a random peer this often, which heals what gossip lost.
+  Duration table_exchange_interval = 30s;
+  // Reconnects back off between these.
+  Duration redial_min = 500ms;
+  Duration redial_max = 30s;
+  // The node with the lower id dials; the other waits this long for it.
+  Duration dial_patience = 1s;
+  // Different vectors are normal for as long as writes are under way; longer means some were lost.
+  Duration mismatch_patience = 1s;
+  // A pull that hears nothing for this long is given up and begun anew, perhaps elsewhere.
+  Duration pull_timeout = 10s;
+  // Bytes of records asked for in one slice.
+  std::uint32_t pull_slice_bytes = std::uint32_t{1} << 20;
+  // Walks over what changed during a pull, each much shorter than the one before; a donor that
+  // writes faster than it sends never gets there.
+  unsigned pull_rounds_max = 32;
+  // Nobody is healthy: who has exchanged everything with everyone reachable declares itself.
+  Duration self_attest_after = 3s;
+  // A read that other nodes must answer.
+  Duration read_timeout = 2s;
+  // A leaving node waits this long for another one to have its writes.
+  Duration leave_timeout = 10s;
+  // Live records go out in messages of about this size, so that pings fit between them.
+  std::size_t write_message_bytes = std::size_t{256} << 10;
+  // Requests that one peer may have waiting here; more than our own nodes ever send.
+  std::size_t walks_per_connection_max = 4;
+  // Reads under way for clients; beyond, a miss is answered from what is here.
+  std::size_t fanout_reads_max = 10000;
+  // Members this version is built and tested for.
+  std::size_t members_max = 128;
+
+  // Mistakes on purpose, which only the simulator makes to prove that it notices.
+  bool mutate_merge_early = false;  // The peer's vector is taken before its last record is in.
+};
+
+}  // namespace dhrt

@@ -1,0 +1,414 @@
+#include "cluster/synchronizer.h"
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+#include "storage/base/codec.h"
+#include "storage/base/hash.h"
+#include "storage/base/random.h"
+
+namespace dhrt {
+
+namespace {
+
+// The most that a peer may ask for in one slice; its frame then stays below the frame limit.
+constexpr std::uint32_t slice_bytes_max = std::uint32_t{4} << 20;
+
+Attestation state_now(const Member& member) {
+  return {member.epoch, member.incarnation};
+}
+
+bool unsynced(MemberState state) {
+  return state == MemberState::joining || state == MemberState::syncing;
+}
+
+// Said or begun after the member's last start and its last death.
+bool since_change(const std::optional<Attestation>& said, const Member& member) {
+  return said && said->epoch == member.epoch && said->incarnation > member.died;
+}
+
+}  // namespace
+
+std::uint64_t digest_of(const Context& durable, const Context& flushed) {
+  return durable.hash() ^ std::rotl(flushed.hash(), 1);
+}
+
+std::uint64_t root_hash(const std::vector<CollectionDigest>& digests) {
+  std::string bytes;
+  ByteWriter writer(bytes);
+  for (const CollectionDigest& digest : digests) {
+    writer.bytes(digest.collection.name);
+    writer.u32(digest.collection.generation);
+    writer.u64(digest.hash);
+  }
+  return hash64(bytes);
+}
+
+// --- What is durable here -------------------------------------------------------------------
+
+void Synchronizer::refresh_root() {
+  std::vector<CollectionDigest> digests;
+  for (const auto& [name, mirror] : mirrors_) {
+    // An empty collection may not have been made everywhere yet; there is nothing to pull.
+    if (mirror.durable.empty() && mirror.flushed.empty()) continue;
+    digests.push_back({{name, mirror.generation}, mirror.digest});
+  }
+  root_ = root_hash(digests);
+}
+
+void Synchronizer::store_changed(const StoreChanged& changed) {
+  mirrors_[changed.collection.name] = {.generation = changed.collection.generation,
+                                       .durable = changed.durable,
+                                       .flushed = changed.flushed,
+                                       .digest = digest_of(changed.durable, changed.flushed)};
+  refresh_root();
+}
+
+void Synchronizer::collection_gone(const CollectionRef& collection) {
+  const auto found = mirrors_.find(collection.name);
+  if (found == mirrors_.end() || found->second.generation > collection.generation) return;
+  mirrors_.erase(found);
+  refresh_root();
+}
+
+const Context* Synchronizer::durable(const CollectionRef& collection) const {
+  const auto found = mirrors_.find(collection.name);
+  if (found == mirrors_.end() || found->second.generation != collection.generation) return nullptr;
+  return &found->second.durable;
+}
+
+// --- When to pull, and from whom --------------------------------------------------------------
+
+void Synchronizer::link_established(NodeId peer, LinkClass link_class) {
+  if (link_class == LinkClass::control) peers_[peer] = {};
+  peers_[peer].wanted = true;
+}
+
+void Synchronizer::link_lost(NodeId peer, LinkClass link_class, const Step& step) {
+  if (session_ && session_->peer == peer) abandon_session(step, "the link broke");
+  if (link_class == LinkClass::control) peers_.erase(peer);
+}
+
+void Synchronizer::root_heard(NodeId peer, std::uint64_t root, Time now) {
+  const auto found = peers_.find(peer);
+  if (found == peers_.end()) return;
+  if (root == root_)
+    found->second.mismatch_since.reset();
+  else if (!found->second.mismatch_since)
+    found->second.mismatch_since = now;
+}
+
+void Synchronizer::tick(const Step& step) {
+  if (session_ && step.now - session_->heard > options_.pull_timeout)
+    abandon_session(step, "no answer");
+
+  if (!unsynced(state_of(membership_.self()))) {
+    unsynced_since_.reset();
+  } else if (!unsynced_since_) {
+    unsynced_since_ = step.now;
+    for (auto& [node, peer] : peers_)
+      peer.wanted = true;
+  }
+  for (auto& [node, peer] : peers_) {
+    const Member* member = membership_.find(node);
+    if (member == nullptr) continue;
+    if (unsynced(state_of(*member)) && !since_change(peer.pulled, *member)) peer.wanted = true;
+    if (peer.mismatch_since && step.now - *peer.mismatch_since > options_.mismatch_patience)
+      peer.wanted = true;
+  }
+  if (!session_) begin_session(step);
+  consider_attesting(step);
+  consider_self(step);
+}
+
+std::optional<NodeId> Synchronizer::choose_donor(const Step& step) const {
+  std::vector<NodeId> healthy;
+  std::vector<NodeId> others;
+  for (const auto& [node, peer] : peers_) {
+    if (!peer.wanted || !links_.link(node, LinkClass::control) ||
+        !links_.link(node, LinkClass::bulk))
+      continue;
+    (membership_.state(node) == MemberState::healthy ? healthy : others).push_back(node);
+  }
+  const auto& candidates = healthy.empty() ? others : healthy;
+  if (candidates.empty()) return std::nullopt;
+  return candidates[step.random.below(candidates.size())];
+}
+
+void Synchronizer::begin_session(const Step& step) {
+  const auto donor = choose_donor(step);
+  if (!donor) return;
+  const Member* member = membership_.find(*donor);
+  if (member == nullptr) return;
+  Peer& peer = peers_.at(*donor);
+  peer.wanted = false;
+  peer.mismatch_since.reset();
+  session_ = Session{.peer = *donor,
+                     .request = ++requests_,
+                     .heard = step.now,
+                     .peer_state = state_now(*member),
+                     .own_state = state_now(membership_.self())};
+  progress_.pulling = true;
+  progress_.donor = *donor;
+  step.send(*links_.link(*donor, LinkClass::bulk), Summary{session_->request});
+}
+
+void Synchronizer::abandon_session(const Step& step, const std::string& why) {
+  step.log(LogLevel::debug, "a pull was given up: " + why);
+  const auto peer = peers_.find(session_->peer);
+  if (peer != peers_.end()) peer->second.wanted = true;
+  session_.reset();
+  progress_.pulling = false;
+}
+
+// --- A session: the list of collections, then one transfer after the other -----------------------
+
+void Synchronizer::summary(ConnectionId from, const Summary& summary, const Step& step) {
+  SummaryReply reply{.request = summary.request};
+  for (const auto& [name, mirror] : mirrors_)
+    reply.digests.push_back({{name, mirror.generation}, mirror.digest});
+  step.send(from, std::move(reply));
+}
+
+void Synchronizer::summary_reply(NodeId from, const SummaryReply& reply, const Step& step) {
+  if (!session_ || session_->peer != from || session_->request != reply.request || session_->listed)
+    return;
+  session_->listed = true;
+  session_->heard = step.now;
+  for (const CollectionDigest& theirs : reply.digests) {
+    const auto ours = mirrors_.find(theirs.collection.name);
+    const bool differs = ours == mirrors_.end() ||
+                         ours->second.generation < theirs.collection.generation ||
+                         (ours->second.generation == theirs.collection.generation &&
+                          ours->second.digest != theirs.hash);
+    if (!differs) continue;
+    // The configuration first: it says which of the others are still alive.
+    if (theirs.collection.name == configuration_collection)
+      session_->queue.push_front(theirs.collection);
+    else
+      session_->queue.push_back(theirs.collection);
+  }
+  next_transfer(step);
+}
+
+void Synchronizer::next_transfer(const Step& step) {
+  session_->transfer.reset();
+  if (session_->queue.empty()) {
+    if (session_->unapplied.empty()) finish_session(step);
+    return;
+  }
+  Transfer transfer{.collection = std::move(session_->queue.front())};
+  session_->queue.pop_front();
+  if (const Context* ours = durable(transfer.collection)) transfer.excluded = *ours;
+  session_->transfer = std::move(transfer);
+  ask(std::nullopt, step);
+}
+
+void Synchronizer::ask(std::optional<Dot> from, const Step& step) {
+  const auto link = links_.link(session_->peer, LinkClass::bulk);
+  if (!link) return;  // The link's end is being told to us; the session ends with it.
+  const Transfer& transfer = *session_->transfer;
+  Pull pull{.request = session_->request,
+            .collection = transfer.collection,
+            .excluded = transfer.excluded,
+            .from = from,
+            .bytes_max = options_.pull_slice_bytes};
+  const auto mirror = mirrors_.find(transfer.collection.name);
+  if (mirror != mirrors_.end() && mirror->second.generation == transfer.collection.generation)
+    pull.flushed = mirror->second.flushed;
+  step.send(*link, std::move(pull));
+}
+
+void Synchronizer::pull_reply(NodeId from, const PullReply& reply, const Step& step) {
+  if (!session_ || session_->peer != from || session_->request != reply.request ||
+      !session_->transfer || session_->transfer->collection != reply.collection)
+    return;
+  session_->heard = step.now;
+  if (reply.unknown) {
+    next_transfer(step);
+    return;
+  }
+  Transfer& transfer = *session_->transfer;
+  if (!transfer.first_vector) transfer.first_vector = reply.vector;
+  if (!transfer.round_vector) transfer.round_vector = reply.vector;
+  if (options_.mutate_merge_early && transfer.rounds == 0) merge_vector(step);
+  progress_.records_pulled += reply.records.size();
+  if (!reply.records.empty() || !reply.flushed.empty()) {
+    const Token token = ++tokens_;
+    session_->unapplied.insert(token);
+    step.actions.emplace_back(ApplyRecords{.token = token,
+                                           .kind = ApplyKind::pull,
+                                           .collection = reply.collection,
+                                           .records = reply.records,
+                                           .flushed = reply.flushed});
+  }
+  if (reply.next) {
+    transfer.round_is_one_slice = false;
+    ask(reply.next, step);
+    return;
+  }
+  end_round(step);
+}
+
+void Synchronizer::end_round(const Step& step) {
+  Transfer& transfer = *session_->transfer;
+  if (transfer.round_is_one_slice) {
+    merge_vector(step);
+    next_transfer(step);
+    return;
+  }
+  if (++transfer.rounds >= options_.pull_rounds_max) {
+    session_->incomplete = true;
+    next_transfer(step);
+    return;
+  }
+  // While the walk went on, records behind it may have been replaced: they are walked again.
+  transfer.excluded.merge(*transfer.round_vector);
+  transfer.round_vector.reset();
+  transfer.round_is_one_slice = true;
+  ask(std::nullopt, step);
+}
+
+void Synchronizer::merge_vector(const Step& step) {
+  const Transfer& transfer = *session_->transfer;
+  const Context* ours = durable(transfer.collection);
+  if (ours != nullptr && ours->contains(*transfer.first_vector)) return;
+  const Token token = ++tokens_;
+  session_->unapplied.insert(token);
+  step.actions.emplace_back(MergeContext{token, transfer.collection, *transfer.first_vector});
+}
+
+void Synchronizer::applied(const Applied& applied, const Step& step) {
+  if (!session_ || session_->unapplied.erase(applied.token) == 0) return;
+  session_->heard = step.now;
+  if (!applied.ok) {
+    abandon_session(step, "the records could not be stored");
+    return;
+  }
+  const bool over = session_->listed && !session_->transfer && session_->queue.empty() &&
+                    session_->unapplied.empty();
+  if (over) finish_session(step);
+}
+
+void Synchronizer::finish_session(const Step& step) {
+  const Session session = std::move(*session_);
+  session_.reset();
+  progress_.pulling = false;
+  ++progress_.sessions;
+  const auto found = peers_.find(session.peer);
+  if (found == peers_.end()) return;
+  if (session.incomplete) {
+    found->second.wanted = true;
+    return;
+  }
+  found->second.pulled = session.peer_state;
+  if (const auto link = links_.link(session.peer, LinkClass::control))
+    step.send(*link, Resynced{membership_.self_id(), session.own_state, 0});
+  consider_attesting(step);
+}
+
+// --- The other side: walks for a peer
+// -------------------------------------------------------------
+
+void Synchronizer::pull(ConnectionId from, const Pull& pull, const Step& step) {
+  const auto waiting = std::ranges::count_if(
+      walks_, [&](const auto& entry) { return entry.second.connection == from; });
+  if (static_cast<std::size_t>(waiting) >= options_.walks_per_connection_max) {
+    step.log(LogLevel::warning, "a peer asks for more at once than it may; its link is closed");
+    step.actions.emplace_back(Close{from});
+    return;
+  }
+  const auto mirror = mirrors_.find(pull.collection.name);
+  if (mirror == mirrors_.end() || mirror->second.generation != pull.collection.generation) {
+    step.send(from,
+              PullReply{.request = pull.request, .collection = pull.collection, .unknown = true});
+    return;
+  }
+  if (!mirror->second.flushed.contains(pull.flushed)) {
+    step.actions.emplace_back(ApplyRecords{.kind = ApplyKind::pull,
+                                           .collection = pull.collection,
+                                           .records = {},
+                                           .flushed = pull.flushed});
+  }
+  const Token token = ++tokens_;
+  walks_[token] = {from, pull.request, pull.collection};
+  step.actions.emplace_back(WalkLocal{.token = token,
+                                      .collection = pull.collection,
+                                      .excluded = pull.excluded,
+                                      .from = pull.from,
+                                      .bytes_max = std::min(pull.bytes_max, slice_bytes_max)});
+}
+
+void Synchronizer::walked(const Walked& walked, const Step& step) {
+  const auto found = walks_.find(walked.token);
+  if (found == walks_.end()) return;
+  const Walk walk = std::move(found->second);
+  walks_.erase(found);
+  if (!links_.peer_of(walk.connection)) return;
+  PullReply reply{.request = walk.request, .collection = walk.collection, .unknown = !walked.ok};
+  if (walked.ok) {
+    reply.vector = walked.vector;
+    reply.records = walked.records;
+    reply.next = walked.next;
+    const auto mirror = mirrors_.find(walk.collection.name);
+    if (mirror != mirrors_.end()) reply.flushed = mirror->second.flushed;
+  }
+  step.send(walk.connection, std::move(reply));
+}
+
+// --- Who is healthy
+// ---------------------------------------------------------------------------------
+
+void Synchronizer::resynced(NodeId from, const Resynced& resynced, const Step& step) {
+  if (resynced.attested_by != 0) {
+    if (resynced.attested_by == from) membership_.attest(resynced.node, resynced.attestation);
+    return;
+  }
+  const auto peer = peers_.find(from);
+  if (peer == peers_.end() || resynced.node != from) return;
+  peer->second.claimed = resynced.attestation;
+  consider_attesting(step);
+}
+
+bool Synchronizer::exchanged_since_change(const Member& member, const Peer& peer) const {
+  return since_change(peer.pulled, member) && since_change(peer.claimed, member);
+}
+
+void Synchronizer::attest(NodeId node, const Step& step) {
+  const Member& member = *membership_.find(node);
+  const Resynced resynced{node, state_now(member), membership_.self_id()};
+  membership_.attest(node, resynced.attestation);
+  step.log(LogLevel::info, "node " + member.name + " (" + member.address + ") is healthy");
+  for (const NodeId peer : links_.linked())
+    step.send(*links_.link(peer, LinkClass::control), resynced);
+}
+
+void Synchronizer::consider_attesting(const Step& step) {
+  const MemberState own = state_of(membership_.self());
+  for (const auto& [node, peer] : peers_) {
+    const Member* member = membership_.find(node);
+    if (member == nullptr || !unsynced(state_of(*member))) continue;
+    if (!exchanged_since_change(*member, peer)) continue;
+    const bool we_accused = own != MemberState::joining && detector_.accused_by_us(node);
+    if (own == MemberState::healthy || we_accused) attest(node, step);
+  }
+}
+
+void Synchronizer::consider_self(const Step& step) {
+  const Member& self = membership_.self();
+  if (state_of(self) != MemberState::syncing || !unsynced_since_) return;
+  const std::vector<NodeId> linked = links_.linked();
+  const bool someone_healthy = std::ranges::any_of(
+      linked, [this](NodeId node) { return membership_.state(node) == MemberState::healthy; });
+  if (someone_healthy) return;
+  const bool exchanged_with_all = std::ranges::all_of(linked, [this](NodeId node) {
+    const auto peer = peers_.find(node);
+    return peer != peers_.end() && peer->second.pulled && peer->second.claimed;
+  });
+  const bool alone = membership_.active_count() == 1;
+  if (alone || (exchanged_with_all && step.now - *unsynced_since_ >= options_.self_attest_after))
+    attest(self.id, step);
+}
+
+}  // namespace dhrt
