@@ -1,0 +1,69 @@
+// Carries out the core's storage actions on a store, and tells the core what became durable.
+//
+// Node and simulator share it, so that the order proved in the simulator - store first, tell
+// afterwards - is the order that runs: a local write is broadcast, a vector reported and a pull
+// acknowledged only when the disk has it.
+//
+// Threads: those of the store. No clock, no socket.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "cluster/actions.h"
+#include "storage/catalog.h"
+#include "storage/store.h"
+#include "storage/writer.h"
+
+namespace dhrt {
+
+struct StoreDriverOptions {
+  // A mistake on purpose, which only the simulator makes: vectors are told before they are durable.
+  bool mutate_report_early = false;
+};
+
+class StoreDriver {
+ public:
+  // All outlive the driver.
+  StoreDriver(Store& store, Catalog& catalog, RecordWriter& writer, StoreDriverOptions options)
+      : store_(store), catalog_(catalog), writer_(writer), options_(options) {}
+
+  // Tells the core what the store holds. Call once, before anything else.
+  void announce(std::vector<Input>& inputs);
+  // Carries out a storage action; false: it is none. Answers that are ready at once go to
+  // `inputs`, the others come with a later collect().
+  bool perform(const Action& action, WallMilliseconds now, std::vector<Input>& inputs);
+
+  // A client's write or flush was made through the writer; peers hear of it when it is durable.
+  void wrote(const Collection& collection, KeyedRecord record, Position position);
+  void flushed(const Collection& collection, Context context, Position position);
+
+  // Notes what became durable, tells the core, and says up to which position that is.
+  // Call when the store wakes, and at the end of a turn after Store::commit().
+  Position collect(std::vector<Input>& inputs);
+
+ private:
+  void apply(const ApplyRecords& action, WallMilliseconds now, std::vector<Input>& inputs);
+  void merge(const MergeContext& action, std::vector<Input>& inputs);
+  void read(const ReadLocal& action, std::vector<Input>& inputs);
+  void walk(const WalkLocal& action, std::vector<Input>& inputs);
+  void settle(Token token, const Result<Position>& position, std::vector<Input>& inputs);
+  StoreChanged changed(const Collection& collection) const;
+
+  Store& store_;
+  Catalog& catalog_;
+  RecordWriter& writer_;
+  StoreDriverOptions options_;
+  struct Local {
+    CollectionRef collection;
+    std::vector<KeyedRecord> records;
+    Context flushed;
+  };
+  std::multimap<Position, Local> local_;  // Not durable yet, hence not told.
+  std::multimap<Position, Token> applying_;
+};
+
+}  // namespace dhrt
