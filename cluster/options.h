@@ -38,6 +38,8 @@ struct ClusterOptions {
   unsigned pull_rounds_max = 32;
   // Nobody is healthy: who has exchanged everything with everyone reachable declares itself.
   Duration self_attest_after = 3s;
+  // While one of two nodes is not synced they pull, and say so, again after this long.
+  Duration claim_interval = 5s;
   // A read that other nodes must answer.
   Duration read_timeout = 2s;
   // A leaving node waits this long for another one to have its writes.

@@ -103,17 +103,22 @@ void Synchronizer::tick(const Step& step) {
   if (session_ && step.now - session_->heard > options_.pull_timeout)
     abandon_session(step, "no answer");
 
-  if (!unsynced(state_of(membership_.self()))) {
+  const Member& self = membership_.self();
+  if (!unsynced(state_of(self))) {
     unsynced_since_.reset();
-  } else if (!unsynced_since_) {
+  } else if (!unsynced_since_ || died_ != self.died) {
     unsynced_since_ = step.now;
+    died_ = self.died;
     for (auto& [node, peer] : peers_)
       peer.wanted = true;
   }
   for (auto& [node, peer] : peers_) {
     const Member* member = membership_.find(node);
     if (member == nullptr) continue;
+    const bool someone_unsynced = unsynced(state_of(*member)) || unsynced(state_of(self));
     if (unsynced(state_of(*member)) && !since_change(peer.pulled, *member)) peer.wanted = true;
+    // Whoever attests has not heard of it, or its word was lost: say it again.
+    if (someone_unsynced && step.now - peer.finished > options_.claim_interval) peer.wanted = true;
     if (peer.mismatch_since && step.now - *peer.mismatch_since > options_.mismatch_patience)
       peer.wanted = true;
   }
@@ -208,8 +213,9 @@ void Synchronizer::next_transfer(const Step& step) {
 void Synchronizer::ask(std::optional<Dot> from, const Step& step) {
   const auto link = links_.link(session_->peer, LinkClass::bulk);
   if (!link) return;  // The link's end is being told to us; the session ends with it.
-  const Transfer& transfer = *session_->transfer;
-  Pull pull{.request = session_->request,
+  Transfer& transfer = *session_->transfer;
+  transfer.request = ++requests_;
+  Pull pull{.request = transfer.request,
             .collection = transfer.collection,
             .excluded = transfer.excluded,
             .from = from,
@@ -221,9 +227,11 @@ void Synchronizer::ask(std::optional<Dot> from, const Step& step) {
 }
 
 void Synchronizer::pull_reply(NodeId from, const PullReply& reply, const Step& step) {
-  if (!session_ || session_->peer != from || session_->request != reply.request ||
-      !session_->transfer || session_->transfer->collection != reply.collection)
+  if (!session_ || session_->peer != from || !session_->transfer ||
+      session_->transfer->request != reply.request ||
+      session_->transfer->collection != reply.collection)
     return;
+  session_->transfer->request = 0;  // Answered: a repeated answer is none.
   session_->heard = step.now;
   if (reply.unknown) {
     next_transfer(step);
@@ -303,6 +311,7 @@ void Synchronizer::finish_session(const Step& step) {
     return;
   }
   found->second.pulled = session.peer_state;
+  found->second.finished = step.now;
   if (const auto link = links_.link(session.peer, LinkClass::control))
     step.send(*link, Resynced{membership_.self_id(), session.own_state, 0});
   consider_attesting(step);

@@ -83,6 +83,7 @@ class Synchronizer {
     std::optional<Time> mismatch_since;  // Its root differs from ours since then.
     std::optional<Attestation> pulled;   // The peer's state when our last session began.
     std::optional<Attestation> claimed;  // It says it has pulled all from us in this state.
+    Time finished;                       // When our last session ended.
   };
   // One collection of a session.
   struct Transfer {
@@ -90,6 +91,7 @@ class Synchronizer {
     Context excluded;
     std::optional<Context> first_vector;  // From before the first record: merged at the end.
     std::optional<Context> round_vector;
+    std::uint64_t request = 0;  // Of the slice asked for last; no other answer counts.
     unsigned rounds = 0;
     bool round_is_one_slice = true;
   };
