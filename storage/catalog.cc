@@ -185,4 +185,6 @@ std::vector<Catalog::WrittenConfig> Catalog::take_written() {
   return std::exchange(written_, {});
 }
 
+std::vector<CollectionRef> Catalog::take_gone() { return std::exchange(gone_, {}); }
+
 }  // namespace dhrt
