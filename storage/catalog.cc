@@ -15,6 +15,12 @@ constexpr std::uint8_t flag_memory = 2;
 // `_sys` itself has no configuration; it is made with the node and never dropped.
 constexpr std::uint32_t configurations_generation = 1;
 
+// The generation is part of the key: the highest one is in force whatever the clocks of those
+// who dropped and created said, and only within it does the later statement win.
+std::string config_key(Bytes name, std::uint32_t generation) {
+  return std::string(name) + "/" + std::to_string(generation);
+}
+
 Status check_name(Bytes name) {
   if (valid_collection_name(name)) return {};
   return fail(ErrorCode::invalid_argument,
@@ -82,18 +88,25 @@ Status Catalog::refresh(const std::vector<KeyedRecord>& configurations) {
     // What is stored decides, not what was sent: the message may have lost.
     auto held = configurations_->find(entry.key);
     if (!held) return tl::unexpected(held.error());
-    if (!held->has_value() || (*held)->deleted || !valid_collection_name(entry.key)) continue;
+    if (!held->has_value() || (*held)->deleted) continue;
     auto config = decode_config((*held)->value);
     if (!config) return tl::unexpected(config.error());
-    if (auto status = adopt(entry.key, *config); !status) return status;
+    const std::string name = entry.key.substr(0, entry.key.find('/'));
+    if (!valid_collection_name(name) || config_key(name, config->generation) != entry.key)
+      return fail(ErrorCode::corrupt, "the configuration '" + entry.key + "' names another");
+    if (auto status = adopt(name, *config); !status) return status;
   }
   return {};
 }
 
 Status Catalog::adopt(const std::string& name, const CollectionConfig& config) {
+  const auto known = configs_.find(name);
+  if (known != configs_.end() && known->second.generation > config.generation) return {};
   configs_[name] = config;
   const Collection* held = store_.find(name);
-  if (held != nullptr && held->ref().generation >= config.generation) return {};
+  const bool in_force = held != nullptr && held->ref().generation >= config.generation;
+  // Data of this life keeps the collection, whoever won between its drop and its making.
+  if (in_force && (config.exists || !held->seen().empty())) return {};
   if (config.exists) {
     const auto opened = open({name, config.generation}, config.memory);
     return opened ? Status{} : tl::unexpected(opened.error());
@@ -123,10 +136,10 @@ std::vector<std::string> Catalog::names() const {
 
 Result<Collection*> Catalog::write_config(Bytes name, const CollectionConfig& config,
                                           WallMilliseconds now) {
-  auto written = writer_.write(*configurations_,
-                               {.key = std::string(name), .value = encode_config(config)}, now);
+  std::string key = config_key(name, config.generation);
+  auto written = writer_.write(*configurations_, {.key = key, .value = encode_config(config)}, now);
   if (!written) return tl::unexpected(written.error());
-  written_.push_back({written->position, {std::string(name), written->record}});
+  written_.push_back({written->position, {std::move(key), written->record}});
   if (auto status = adopt(std::string(name), config); !status)
     return tl::unexpected(status.error());
   return store_.find(name);
@@ -185,6 +198,8 @@ std::vector<Catalog::WrittenConfig> Catalog::take_written() {
   return std::exchange(written_, {});
 }
 
-std::vector<CollectionRef> Catalog::take_gone() { return std::exchange(gone_, {}); }
+std::vector<CollectionRef> Catalog::take_gone() {
+  return std::exchange(gone_, {});
+}
 
 }  // namespace dhrt

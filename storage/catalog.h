@@ -1,7 +1,8 @@
 // Which collections there are, and how each is set up: the records of `_sys` as one table.
 //
-// A collection's configuration is a record like any other, keyed by the collection's name, so
-// it is replicated and merged by the rules that already hold. A collection exists if its
+// A collection's configuration is a record like any other, keyed by name and generation
+// ("users/3"), so it is replicated and merged by the rules that already hold; the highest
+// generation is in force. A collection exists if its
 // configuration says so or if there is data of its current generation: a concurrent drop can
 // hide no acknowledged write.
 //
