@@ -29,6 +29,7 @@ struct Sniffed {
 Sniffed sniff(Bytes input);
 
 // 00 'd' 'h' 'r' 't', version byte, class byte: what a node sends first on a peer link.
+inline constexpr Bytes peer_magic = {"\0dhrt", 5};
 inline constexpr std::size_t peer_preface_bytes = 7;
 
 }  // namespace dhrt

@@ -31,9 +31,9 @@ struct Token {
 struct Line {
   std::vector<Token> tokens;
   std::size_t consumed = 0;  // Bytes of input, line end included.
-  // Set when the line is bad: what the client is told. `tokens` is then empty.
+  // Set when the line is bad: what the client is told, behind "ERR ". `tokens` is then empty.
   std::optional<std::string> error;
-  // The line is longer than the limits and its end is not in sight: answer, then close.
+  // The line is longer than line_bytes_max + value_bytes_max: answer, then close.
   bool closes = false;
 };
 
@@ -47,7 +47,8 @@ Result<std::vector<Token>> tokenize(Bytes line, const ProtocolLimits& limits);
 
 // A token as it must be written to be read back as the same bytes (bare if it can be).
 std::string quote(Bytes bytes);
-// The same for words that are flags, which must stay bare.
+// The same for a whole line without its end; bare tokens stay flags. "--from=a b" cannot be
+// bare and is written as --from "a b".
 std::string to_line(const std::vector<Token>& tokens);
 
 }  // namespace dhrt::text
