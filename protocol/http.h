@@ -3,6 +3,10 @@
 // A parser serves one connection. feed() takes what arrived and says how much it used; when a
 // request is complete it stops there, so pipelined requests come one by one. A request that
 // is bad or over a limit gives an Error with the status to answer; the connection then closes.
+//
+// Refused because two servers could read them differently (request smuggling): a length told
+// twice or beside Transfer-Encoding, folded headers, a CR alone, more than one Host.
+// Bounds: the head by header_bytes_max, the body by value_bytes_max, chunk framing by both.
 // Threads: one.
 #pragma once
 
@@ -23,13 +27,13 @@ using Header = std::pair<std::string, std::string>;
 
 struct Request {
   std::string method;           // As sent: "GET".
-  std::string target;           // As sent, scheme and host of an absolute form removed.
+  std::string target;           // As sent; of an absolute form, scheme and host are removed.
   std::string path;             // Before '?', still encoded.
   std::string query;            // Behind '?', still encoded.
   std::vector<Header> headers;  // Names in lower case.
   std::string body;
   int version_minor = 1;
-  bool keep_alive = true;
+  bool keep_alive = true;  // The connection lives on after the response.
 
   // Empty if absent; the first one if there are several.
   Bytes header(Bytes lower_case_name) const;
@@ -55,6 +59,7 @@ class Parser {
   Parser& operator=(const Parser&) = delete;
   ~Parser();
 
+  // After an error, and after a request that ends the connection, nothing more is read.
   Fed feed(Bytes input);
   // True between requests: nothing of a next one has arrived.
   bool idle() const;
@@ -81,10 +86,11 @@ struct Response {
 
 Bytes reason_phrase(int status);
 
-// Content-Length, Date-free, Connection as keep_alive and version ask; no body for HEAD, 204, 304
-// (its length is still told for HEAD).
+// With Content-Length, and Connection where keep_alive and the version ask for it. No body for
+// HEAD (its length is still told), 204 and 304. Line breaks in header values become spaces.
 void append_response(std::string& out, const Response& response, const Request& request);
-// The same head with Transfer-Encoding: chunked (HTTP/1.0: until close), for streamed lists.
+// The same head with Transfer-Encoding: chunked, for streamed lists. HTTP/1.0 knows no chunks:
+// there the body lasts until the caller closes the connection.
 void append_chunked_head(std::string& out, const Response& response, const Request& request);
 void append_chunk(std::string& out, Bytes bytes, const Request& request);
 void append_last_chunk(std::string& out, const Request& request);

@@ -21,8 +21,8 @@ std::string error_of(Bytes line, const FlagNames& flags = names) {
 }  // namespace
 
 TEST_CASE("arguments: flags may stand anywhere and in both forms") {
-  for (const char* line : {"set k v --ttl 5s --if-absent", "set --ttl=5s k --if-absent v",
-                           "--if-absent --ttl \"5s\" set k v"}) {
+  for (const std::string line : {"set k v --ttl 5s --if-absent", "set --ttl=5s k --if-absent v",
+                                 "--if-absent --ttl \"5s\" set k v"}) {
     CAPTURE(line);
     const auto arguments = split(line);
     REQUIRE(arguments);

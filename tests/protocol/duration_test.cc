@@ -7,7 +7,7 @@ using namespace std::chrono_literals;
 
 TEST_CASE("duration: a number and a unit") {
   struct Case {
-    const char* text;
+    std::string text;
     Duration duration;
   };
   for (const auto& c : {
@@ -28,8 +28,8 @@ TEST_CASE("duration: a number and a unit") {
 
 TEST_CASE("duration: what is wrong is told, with what to do") {
   struct Case {
-    const char* text;
-    const char* told;
+    std::string text;
+    std::string told;
   };
   for (const auto& c : {
            Case{"", "is no duration"},
@@ -54,7 +54,8 @@ TEST_CASE("duration: what is wrong is told, with what to do") {
 }
 
 TEST_CASE("duration: written with the largest unit that fits") {
-  for (const char* text : {"0", "1ms", "1500ms", "2s", "90s", "5m", "2h", "25h", "1d", "365d"}) {
+  for (const std::string text :
+       {"0", "1ms", "1500ms", "2s", "90s", "5m", "2h", "25h", "1d", "365d"}) {
     CAPTURE(text);
     CHECK(to_text(*parse_duration(text)) == text);
   }
@@ -66,7 +67,7 @@ TEST_CASE("duration: written with the largest unit that fits") {
 
 TEST_CASE("size: bytes, or a number and a unit of 1024") {
   struct Case {
-    const char* text;
+    std::string text;
     std::uint64_t bytes;
   };
   for (const auto& c : {
@@ -87,7 +88,7 @@ TEST_CASE("size: bytes, or a number and a unit of 1024") {
 }
 
 TEST_CASE("size: what is wrong is told") {
-  for (const char* text :
+  for (const std::string text :
        {"", "kb", "-1", "1.5gb", "1 kb", "1kib", "1pb", "18446744073709551616", "99999999999tb"}) {
     CAPTURE(text);
     REQUIRE_FALSE(parse_byte_size(text));

@@ -17,7 +17,7 @@ std::string written(const Reply& reply) {
 }
 
 struct Row {
-  const char* why;
+  std::string why;
   Reply reply;
   std::string bytes;
 };
@@ -86,7 +86,7 @@ TEST_CASE("resp: a null array is nil") {
 }
 
 TEST_CASE("resp: bytes that are no reply are an error") {
-  for (const char* bytes :
+  for (const std::string bytes :
        {"hello\r\n", "\r\n", ":\r\n", ":x\r\n", ":1x\r\n", ": 1\r\n", ":9223372036854775808\r\n",
         "$-2\r\n", "*-2\r\n", "$1\r\nab\r\n", "*1\r\n!", "$+1\r\n"}) {
     CAPTURE(bytes);
@@ -105,7 +105,7 @@ TEST_CASE("resp: arrays deeper than the limit are an error") {
 }
 
 TEST_CASE("resp: a claimed size reserves nothing") {
-  for (const char* bytes : {"*9223372036854775807\r\n", "$9223372036854775807\r\nabc"}) {
+  for (const std::string bytes : {"*9223372036854775807\r\n", "$9223372036854775807\r\nabc"}) {
     const auto parsed = resp::parse_reply(bytes);
     REQUIRE(parsed);
     CHECK_FALSE(*parsed);

@@ -13,7 +13,7 @@ using namespace std::string_literals;
 namespace {
 
 struct Row {
-  const char* why;
+  std::string why;
   std::string input;
   Dialect dialect;
 };
@@ -84,7 +84,7 @@ TEST_CASE("sniff: a decision never changes when more bytes come") {
 
 TEST_CASE("sniff: a decision is made as early as the bytes allow") {
   struct Case {
-    const char* why;
+    std::string why;
     std::string shortest;
   };
   for (const auto& c : {

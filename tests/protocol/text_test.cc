@@ -36,7 +36,7 @@ Token quoted(std::string text) {
 }
 
 struct Valid {
-  const char* why;
+  std::string why;
   std::string input;
   std::vector<Token> tokens;
 };
@@ -126,9 +126,9 @@ TEST_CASE("text: a line without its end needs more") {
 
 TEST_CASE("text: a bad line is an error, is consumed, and the next one works") {
   struct Case {
-    const char* why;
+    std::string why;
     std::string input;
-    const char* told;
+    std::string told;
   };
   for (const auto& c : {
            Case{"no closing quote", "set k \"v\n", "unbalanced quotes"},
@@ -162,7 +162,7 @@ TEST_CASE("text: too many arguments are an error") {
 
 TEST_CASE("text: a line of exactly the limit is read, a longer one closes") {
   const std::string longest(32, 'a');
-  for (const char* end : {"\n", "\r\n"}) {
+  for (const std::string end : {"\n", "\r\n"}) {
     const auto line = parse(longest + end, small_limits);
     REQUIRE(line);
     CHECK_FALSE(line->error);
@@ -170,7 +170,7 @@ TEST_CASE("text: a line of exactly the limit is read, a longer one closes") {
   }
   CHECK_FALSE(parse(longest, small_limits));
   CHECK_FALSE(parse(longest + "\r", small_limits));
-  for (const char* more : {"a\n", "aa", "a\r\n", "aaaaaaaaaaaaaaaa\n"}) {
+  for (const std::string more : {"a\n", "aa", "a\r\n", "aaaaaaaaaaaaaaaa\n"}) {
     CAPTURE(more);
     const auto line = parse(longest + more, small_limits);
     REQUIRE(line);
