@@ -1,0 +1,98 @@
+// UTF-8 (RFC 3629) and base64 (RFC 4648): how bytes that are not text get into JSON.
+#include <array>
+
+#include "protocol/json.h"
+
+namespace dhrt::json {
+
+namespace {
+
+constexpr Bytes alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+constexpr std::uint8_t no_digit = 0xff;
+
+constexpr std::array<std::uint8_t, 256> digits = [] {
+  std::array<std::uint8_t, 256> table{};
+  table.fill(no_digit);
+  for (std::size_t i = 0; i < alphabet.size(); ++i)
+    table[static_cast<unsigned char>(alphabet[i])] = static_cast<std::uint8_t>(i);
+  return table;
+}();
+
+// A lead byte says how many bytes follow, and which second bytes would be overlong, a
+// surrogate, or beyond U+10FFFF (RFC 3629, section 4).
+struct Lead {
+  std::size_t following;
+  unsigned char second_min;
+  unsigned char second_max;
+};
+
+std::optional<Lead> lead_of(unsigned char byte) {
+  if (byte < 0x80) return Lead{0, 0, 0};
+  if (byte >= 0xc2 && byte <= 0xdf) return Lead{1, 0x80, 0xbf};
+  if (byte == 0xe0) return Lead{2, 0xa0, 0xbf};
+  if (byte == 0xed) return Lead{2, 0x80, 0x9f};
+  if (byte >= 0xe1 && byte <= 0xef) return Lead{2, 0x80, 0xbf};
+  if (byte == 0xf0) return Lead{3, 0x90, 0xbf};
+  if (byte >= 0xf1 && byte <= 0xf3) return Lead{3, 0x80, 0xbf};
+  if (byte == 0xf4) return Lead{3, 0x80, 0x8f};
+  return {};
+}
+
+}  // namespace
+
+bool is_utf8(Bytes bytes) {
+  while (!bytes.empty()) {
+    const auto lead = lead_of(static_cast<unsigned char>(bytes.front()));
+    if (!lead || bytes.size() <= lead->following) return false;
+    for (std::size_t i = 1; i <= lead->following; ++i) {
+      const auto byte = static_cast<unsigned char>(bytes[i]);
+      if (byte < (i == 1 ? lead->second_min : 0x80)) return false;
+      if (byte > (i == 1 ? lead->second_max : 0xbf)) return false;
+    }
+    bytes.remove_prefix(lead->following + 1);
+  }
+  return true;
+}
+
+std::string base64(Bytes bytes) {
+  std::string out;
+  out.reserve((bytes.size() + 2) / 3 * 4);
+  while (!bytes.empty()) {
+    const std::size_t taken = bytes.size() < 3 ? bytes.size() : 3;
+    std::uint32_t group = 0;
+    for (std::size_t i = 0; i < 3; ++i)
+      group = group << 8 | (i < taken ? static_cast<unsigned char>(bytes[i]) : 0U);
+    for (std::size_t i = 0; i < 4; ++i)
+      out += i <= taken ? alphabet[group >> (18 - 6 * i) & 63] : '=';
+    bytes.remove_prefix(taken);
+  }
+  return out;
+}
+
+std::optional<std::string> from_base64(Bytes text) {
+  if (text.size() % 4 != 0) return {};
+  std::string out;
+  out.reserve(text.size() / 4 * 3);
+  while (!text.empty()) {
+    std::size_t used = 4;
+    if (text.size() == 4 && text.ends_with("=="))
+      used = 2;
+    else if (text.size() == 4 && text.ends_with('='))
+      used = 3;
+    std::uint32_t group = 0;
+    for (std::size_t i = 0; i < 4; ++i) {
+      const std::uint8_t digit = i < used ? digits[static_cast<unsigned char>(text[i])] : 0;
+      if (digit == no_digit) return {};
+      group = group << 6 | digit;
+    }
+    // Bits behind the last byte must be zero, or two texts would mean the same bytes.
+    if ((group & ((1U << (8 * (4 - used))) - 1)) != 0) return {};
+    for (std::size_t i = 0; i + 1 < used; ++i)
+      out += static_cast<char>(group >> (16 - 8 * i) & 0xff);
+    text.remove_prefix(4);
+  }
+  return out;
+}
+
+}  // namespace dhrt::json
