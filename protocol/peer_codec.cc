@@ -1,0 +1,433 @@
+#include "protocol/peer_codec.h"
+
+#include <concepts>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "storage/base/codec.h"
+#include "storage/record_codec.h"
+
+namespace dhrt {
+
+namespace {
+
+// A writer takes what a reader fills. Both have the same members, so that `fields` below reads
+// like a grammar and the two directions cannot drift apart.
+
+class PayloadWriter {
+ public:
+  void u8(std::uint8_t value) { writer_.u8(value); }
+  void u16(std::uint16_t value) { writer_.u16(value); }
+  void u32(std::uint32_t value) { writer_.u32(value); }
+  void u64(std::uint64_t value) { writer_.u64(value); }
+  void boolean(bool value) { writer_.u8(value ? 1 : 0); }
+  void text(Bytes value, std::size_t) { writer_.bytes(value); }
+  void context(const Context& value) { encode(writer_, value); }
+
+  template <typename Enum>
+  void enumeration(Enum value, Enum) {
+    writer_.u8(static_cast<std::uint8_t>(value));
+  }
+  template <typename T>
+  void optional(const std::optional<T>& value) {
+    boolean(value.has_value());
+    if (value) fields(*this, *value);
+  }
+  template <typename T>
+  void list(const std::vector<T>& items) {
+    writer_.varint(items.size());
+    for (const T& item : items)
+      fields(*this, item);
+  }
+  // The length of the value's own fields, then these.
+  template <typename T>
+  void sized(const T& value) {
+    PayloadWriter inner;
+    inner_fields(inner, value);
+    writer_.bytes(inner.body_);
+  }
+
+  void origins() { with_origins_ = true; }
+  void record(Bytes key, const Record& value) {
+    std::string encoded;
+    auto status = encode_record(encoded, key, value, origins_, {.with_previous = true});
+    if (!status && status_) status_ = std::move(status);
+    writer_.bytes(encoded);
+  }
+
+  Result<std::string> finish() {
+    if (!status_) return tl::unexpected(std::move(status_.error()));
+    if (!with_origins_) return std::move(body_);
+    std::string payload;
+    ByteWriter writer(payload);
+    encode(writer, origins_);
+    return payload += body_;
+  }
+
+ private:
+  std::string body_;
+  ByteWriter writer_{body_};
+  OriginTable origins_;
+  bool with_origins_ = false;
+  Status status_;
+};
+
+class PayloadReader {
+ public:
+  explicit PayloadReader(Bytes payload) : reader_(payload), payload_bytes_(payload.size()) {}
+
+  void u8(std::uint8_t& value) { value = reader_.u8(); }
+  void u16(std::uint16_t& value) { value = reader_.u16(); }
+  void u32(std::uint32_t& value) { value = reader_.u32(); }
+  void u64(std::uint64_t& value) { value = reader_.u64(); }
+  // The other bits are for later versions.
+  void boolean(bool& value) { value = (reader_.u8() & 1) != 0; }
+  void text(std::string& value, std::size_t bytes_max) { value = reader_.bytes(bytes_max); }
+  void context(Context& value) { value = decode_context(reader_); }
+
+  template <typename Enum>
+  void enumeration(Enum& value, Enum last) {
+    const std::uint8_t number = reader_.u8();
+    if (number > static_cast<std::uint8_t>(last))
+      reader_.fail();
+    else
+      value = static_cast<Enum>(number);
+  }
+  template <typename T>
+  void optional(std::optional<T>& value) {
+    bool present = false;
+    boolean(present);
+    if (present) fields(*this, value.emplace());
+  }
+  template <typename T>
+  void list(std::vector<T>& items) {
+    const std::size_t count = reader_.count(1);
+    for (std::size_t i = 0; i < count && reader_.ok(); ++i)
+      fields(*this, items.emplace_back());
+  }
+  template <typename T>
+  void sized(T& value) {
+    ByteReader inner(reader_.bytes(payload_bytes_));
+    std::swap(reader_, inner);
+    inner_fields(*this, value);
+    std::swap(reader_, inner);
+    if (!inner.ok()) reader_.fail();
+  }
+
+  void origins() { origins_ = decode_origin_table(reader_); }
+  void record(Bytes key, Record& value) {
+    const Bytes encoded = reader_.bytes(payload_bytes_);
+    if (!reader_.ok()) return;
+    auto decoded = decode_record(encoded, key, origins_);
+    if (decoded) {
+      value = std::move(*decoded);
+      return;
+    }
+    why_ = std::move(decoded.error().message);
+    reader_.fail();
+  }
+
+  bool ok() const { return reader_.ok(); }
+  const std::string& why() const { return why_; }
+
+ private:
+  ByteReader reader_;
+  std::size_t payload_bytes_;
+  OriginTable origins_;
+  std::string why_ = "it is cut, or a field is out of range";
+};
+
+// A writer gives const values, a reader others.
+template <typename T, typename Plain>
+concept Is = std::same_as<std::remove_const_t<T>, Plain>;
+
+void fields(auto& archive, Is<Attestation> auto& attestation) {
+  archive.u32(attestation.epoch);
+  archive.u64(attestation.incarnation);
+}
+
+void fields(auto& archive, Is<Origin> auto& origin) {
+  archive.u64(origin.node);
+  archive.u32(origin.epoch);
+  archive.u16(origin.loop);
+}
+
+void fields(auto& archive, Is<Dot> auto& dot) {
+  fields(archive, dot.origin);
+  archive.u64(dot.sequence);
+}
+
+void fields(auto& archive, Is<CollectionRef> auto& collection) {
+  archive.text(collection.name, collection_name_bytes_max);
+  archive.u32(collection.generation);
+}
+
+void fields(auto& archive, Is<Belonging> auto& belonging) {
+  archive.u64(belonging.id.high);
+  archive.u64(belonging.id.low);
+  archive.boolean(belonging.provisional);
+}
+
+void fields(auto& archive, Is<KeyedRecord> auto& keyed) {
+  archive.text(keyed.key, key_bytes_max);
+  archive.record(keyed.key, keyed.record);
+}
+
+// Where a message names no key; only the asker knows it.
+void fields(auto& archive, Is<Record> auto& record) {
+  archive.record("", record);
+}
+
+// What stands in lists, or in front of other fields, and grows in later versions tells its length.
+void fields(auto& archive, Is<Member> auto& member) {
+  archive.sized(member);
+}
+
+void inner_fields(auto& archive, Is<Member> auto& member) {
+  archive.u64(member.id);
+  archive.text(member.name, member_text_bytes_max);
+  archive.text(member.address, member_text_bytes_max);
+  archive.text(member.zone, member_text_bytes_max);
+  archive.u32(member.epoch);
+  archive.u64(member.incarnation);
+  archive.enumeration(member.liveness, Liveness::evicted);
+  archive.u64(member.died);
+  fields(archive, member.synced);
+  archive.u8(member.protocol_min);
+  archive.u8(member.protocol_max);
+  archive.u64(member.features);
+}
+
+void fields(auto& archive, Is<Hello> auto& hello) {
+  archive.sized(hello);
+}
+
+void inner_fields(auto& archive, Is<Hello> auto& hello) {
+  fields(archive, hello.member);
+  fields(archive, hello.belonging);
+  archive.u64(hello.start_nonce);
+  archive.u64(hello.nonce);
+}
+
+void fields(auto& archive, Is<HelloAck> auto& ack) {
+  archive.enumeration(ack.status, HelloStatus::not_accepting);
+  archive.text(ack.explanation, explanation_bytes_max);
+  fields(archive, ack.hello);
+  archive.text(ack.proof, proof_bytes_max);
+}
+
+void fields(auto& archive, Is<Ping> auto& ping) {
+  archive.u64(ping.sequence);
+  archive.u64(ping.target);
+  archive.u64(ping.root);
+  archive.list(ping.updates);
+}
+
+void fields(auto& archive, Is<Ack> auto& ack) {
+  archive.u64(ack.sequence);
+  archive.u64(ack.target);
+  archive.u64(ack.root);
+  archive.list(ack.updates);
+}
+
+void fields(auto& archive, Is<PingRequest> auto& request) {
+  archive.u64(request.sequence);
+  archive.u64(request.target);
+  archive.list(request.updates);
+}
+
+void fields(auto& archive, Is<Nack> auto& nack) {
+  archive.u64(nack.sequence);
+  archive.u64(nack.target);
+}
+
+void fields(auto& archive, Is<Members> auto& members) {
+  archive.boolean(members.wants_reply);
+  archive.list(members.members);
+}
+
+void fields(auto& archive, Is<Join> auto& join) {
+  fields(archive, join.member);
+}
+
+void fields(auto& archive, Is<Welcome> auto& welcome) {
+  fields(archive, welcome.belonging);
+  archive.list(welcome.members);
+}
+
+void fields(auto& archive, Is<Leave> auto& leave) {
+  archive.u64(leave.node);
+  archive.u64(leave.incarnation);
+}
+
+void fields(auto& archive, Is<Resynced> auto& resynced) {
+  archive.u64(resynced.node);
+  fields(archive, resynced.attestation);
+  archive.u64(resynced.attested_by);
+}
+
+void fields(auto& archive, Is<Write> auto& write) {
+  archive.origins();
+  fields(archive, write.collection);
+  archive.u16(write.partition);
+  archive.list(write.records);
+  archive.context(write.flushed);
+}
+
+void fields(auto& archive, Is<WriteAck::Tip> auto& tip) {
+  fields(archive, tip.collection);
+  archive.u16(tip.partition);
+  fields(archive, tip.origin);
+  archive.u64(tip.sequence);
+}
+
+void fields(auto& archive, Is<WriteAck> auto& ack) {
+  archive.list(ack.tips);
+}
+
+void fields(auto& archive, Is<Read> auto& read) {
+  archive.u64(read.request);
+  archive.text(read.collection, collection_name_bytes_max);
+  archive.text(read.key, key_bytes_max);
+  archive.enumeration(read.want, ReadWant::version);
+}
+
+void fields(auto& archive, Is<ReadReply> auto& reply) {
+  archive.origins();
+  archive.u64(reply.request);
+  archive.boolean(reply.synced);
+  archive.optional(reply.record);
+}
+
+void fields(auto& archive, Is<Pull> auto& pull) {
+  archive.u64(pull.request);
+  fields(archive, pull.collection);
+  archive.u16(pull.partition);
+  archive.context(pull.excluded);
+  archive.context(pull.flushed);
+  archive.optional(pull.from);
+  archive.u32(pull.bytes_max);
+}
+
+void fields(auto& archive, Is<PullReply> auto& reply) {
+  archive.origins();
+  archive.u64(reply.request);
+  fields(archive, reply.collection);
+  archive.u16(reply.partition);
+  archive.context(reply.vector);
+  archive.context(reply.flushed);
+  archive.list(reply.records);
+  archive.optional(reply.next);
+  archive.boolean(reply.unknown);
+}
+
+void fields(auto& archive, Is<Summary> auto& summary) {
+  archive.u64(summary.request);
+}
+
+void fields(auto& archive, Is<CollectionDigest> auto& digest) {
+  fields(archive, digest.collection);
+  archive.u64(digest.hash);
+}
+
+void fields(auto& archive, Is<SummaryReply> auto& reply) {
+  archive.u64(reply.request);
+  archive.list(reply.digests);
+}
+
+template <typename T>
+Result<Message> decode(Bytes payload) {
+  PayloadReader reader(payload);
+  T message;
+  fields(reader, message);
+  if (reader.ok()) return Message(std::move(message));
+  const std::string name(to_text(type_of(Message(T()))));
+  return fail(ErrorCode::corrupt, "peer message '" + name + "' does not decode: " + reader.why());
+}
+
+using Decode = Result<Message> (*)(Bytes);
+
+// Null: this version does not know the type.
+Decode decoder_of(std::uint8_t type) {
+  switch (static_cast<MessageType>(type)) {
+    case MessageType::hello:
+      return decode<Hello>;
+    case MessageType::hello_ack:
+      return decode<HelloAck>;
+    case MessageType::ping:
+      return decode<Ping>;
+    case MessageType::ack:
+      return decode<Ack>;
+    case MessageType::ping_request:
+      return decode<PingRequest>;
+    case MessageType::nack:
+      return decode<Nack>;
+    case MessageType::members:
+      return decode<Members>;
+    case MessageType::join:
+      return decode<Join>;
+    case MessageType::welcome:
+      return decode<Welcome>;
+    case MessageType::leave:
+      return decode<Leave>;
+    case MessageType::resynced:
+      return decode<Resynced>;
+    case MessageType::write:
+      return decode<Write>;
+    case MessageType::write_ack:
+      return decode<WriteAck>;
+    case MessageType::read:
+      return decode<Read>;
+    case MessageType::read_reply:
+      return decode<ReadReply>;
+    case MessageType::pull:
+      return decode<Pull>;
+    case MessageType::pull_reply:
+      return decode<PullReply>;
+    case MessageType::summary:
+      return decode<Summary>;
+    case MessageType::summary_reply:
+      return decode<SummaryReply>;
+    case MessageType::audit:
+    case MessageType::audit_reply:
+    case MessageType::hot:
+    case MessageType::range:
+    case MessageType::range_reply:
+    case MessageType::forward:
+    case MessageType::forward_reply:
+    case MessageType::config:
+      break;
+  }
+  return nullptr;
+}
+
+tl::unexpected<Error> unknown_type(std::uint8_t type) {
+  return fail(ErrorCode::corrupt, "peer message type " + std::to_string(type) +
+                                      " is unknown and not optional; upgrade this node");
+}
+
+}  // namespace
+
+Result<std::string> encode_message(const Message& message) {
+  PayloadWriter writer;
+  std::visit([&](const auto& known) { fields(writer, known); }, message);
+  return writer.finish();
+}
+
+Result<Message> decode_message(MessageType type, Bytes payload) {
+  const auto number = static_cast<std::uint8_t>(type);
+  const Decode decode_payload = decoder_of(number);
+  if (decode_payload == nullptr) return unknown_type(number);
+  return decode_payload(payload);
+}
+
+Result<std::optional<Message>> decode_message(const Frame& frame) {
+  const bool optional = (frame.head.flags & frame_optional) != 0;
+  if (optional && decoder_of(frame.head.type) == nullptr) return std::optional<Message>();
+  auto message = decode_message(static_cast<MessageType>(frame.head.type), frame.payload);
+  if (!message) return tl::unexpected(std::move(message.error()));
+  return std::optional<Message>(std::move(*message));
+}
+
+}  // namespace dhrt
