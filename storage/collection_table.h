@@ -1,7 +1,6 @@
 // The collections of one store by name, and which of them wait for the disk.
 //
-// `T` is the store's kind of collection; its advance(Position) tells that everything up to a
-// position is durable, and returns whether its durable or flushed context changed by that.
+// `T` is the store's kind of StoredCollection.
 // Order: by name wherever several are named, so that a simulated run repeats exactly.
 #pragma once
 
@@ -15,6 +14,7 @@
 
 #include "storage/base/result.h"
 #include "storage/store.h"
+#include "storage/stored_collection.h"
 
 namespace dhrt {
 

@@ -29,4 +29,30 @@ std::optional<Dot> next_present(const Context& context, const Dot& from) {
   return std::nullopt;
 }
 
+std::optional<Dot> first_not_in(const Context& excluded, const Dot& from, const SeekDot& seek) {
+  std::optional<Dot> dot = seek(from);
+  while (dot) {
+    const Dot wanted = next_absent(excluded, *dot);
+    if (wanted == *dot) break;
+    dot = seek(wanted);
+  }
+  return dot;
+}
+
+std::optional<Dot> first_between(const Context& wanted, const Context& excluded, const Dot& from,
+                                 const SeekDot& seek) {
+  std::optional<Dot> next = next_present(wanted, from);
+  while (next) {
+    const Dot open = next_absent(excluded, *next);
+    if (open != *next) {
+      next = next_present(wanted, open);
+      continue;
+    }
+    const std::optional<Dot> held = seek(*next);
+    if (!held || *held == *next) return held;
+    next = next_present(wanted, *held);
+  }
+  return std::nullopt;
+}
+
 }  // namespace dhrt

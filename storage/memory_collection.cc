@@ -1,9 +1,7 @@
 #include "storage/memory_collection.h"
 
 #include <algorithm>
-#include <limits>
 
-#include "storage/dot_order.h"
 #include "storage/slice.h"
 
 namespace dhrt {
@@ -66,25 +64,30 @@ ScanSlice MemoryState::scan(const ScanRequest& request) const {
   return slice;
 }
 
+SeekDot MemoryState::seek_dot() const {
+  return [this](const Dot& from) -> std::optional<Dot> {
+    const auto found = keys_by_dot_.lower_bound(from);
+    if (found == keys_by_dot_.end()) return std::nullopt;
+    return found->first;
+  };
+}
+
 WalkSlice MemoryState::walk(const WalkRequest& request, bool with_tombstones) const {
   WalkSlice slice;
   SliceFiller filler(request.limits);
-  auto it = keys_by_dot_.lower_bound(request.from.value_or(Dot{}));
-  while (it != keys_by_dot_.end()) {
-    const Dot wanted = next_absent(request.excluded, it->first);
-    if (wanted != it->first) {
-      it = keys_by_dot_.lower_bound(wanted);
-      continue;
-    }
-    const Record& record = records_.find(it->second)->second;
+  const SeekDot seek = seek_dot();
+  std::optional<Dot> dot = request.from.value_or(Dot{});
+  while ((dot = first_not_in(request.excluded, *dot, seek))) {
+    const std::string& key = keys_by_dot_.find(*dot)->second;
+    const Record& record = records_.find(key)->second;
     Record shown = deleted(record) ? tombstone_of(record) : record;
-    if (!filler.fits(it->second.size() + shown.value.size())) {
-      slice.next = it->first;
+    if (!filler.fits(key.size() + shown.value.size())) {
+      slice.next = dot;
       break;
     }
-    if (record.dot == it->first && (with_tombstones || !shown.deleted))
-      filler.add(slice.records, it->second, std::move(shown));
-    ++it;
+    if (record.dot == *dot && (with_tombstones || !shown.deleted))
+      filler.add(slice.records, key, std::move(shown));
+    ++dot->sequence;
   }
   return slice;
 }
@@ -105,22 +108,19 @@ void MemoryState::expire(WallMilliseconds now, std::size_t& budget) {
 
 void MemoryState::sweep(std::size_t& budget) {
   if (swept_ == flushed_) return;
+  const SeekDot seek = seek_dot();
   while (budget > 0) {
-    const auto next = next_present(flushed_, sweep_from_);
-    const auto entry = next ? keys_by_dot_.lower_bound(*next) : keys_by_dot_.end();
-    if (entry == keys_by_dot_.end()) {
+    const auto dot = first_between(flushed_, swept_, sweep_from_, seek);
+    if (!dot) {
       swept_ = flushed_;
       tally_.swept();
       return;
     }
-    // Jumps over what earlier sweeps went through, and over dots that nothing is held of.
-    sweep_from_ = next_absent(swept_, entry->first);
-    if (sweep_from_ != entry->first || entry->first != *next) continue;
     --budget;
-    ++sweep_from_.sequence;
-    const std::string key = entry->second;
+    sweep_from_ = {dot->origin, dot->sequence + 1};
+    const std::string key = keys_by_dot_.find(*dot)->second;
     const Record* record = find(key);
-    if (record->dot == *next && !record->deleted) put(key, tombstone_of(*record));
+    if (record->dot == *dot && !record->deleted) put(key, tombstone_of(*record));
   }
 }
 

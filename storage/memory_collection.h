@@ -15,8 +15,10 @@
 #include <string>
 #include <utility>
 
+#include "storage/dot_order.h"
 #include "storage/durable_context.h"
 #include "storage/store.h"
+#include "storage/stored_collection.h"
 #include "storage/tally.h"
 
 namespace dhrt {
@@ -48,6 +50,7 @@ class MemoryState {
   void unlink(const std::string& key, const Record& record);
   void expire(WallMilliseconds now, std::size_t& budget);
   void sweep(std::size_t& budget);
+  SeekDot seek_dot() const;
 
   std::map<std::string, Record, std::less<>> records_;
   std::map<Dot, std::string> keys_by_dot_;  // One entry per record or tombstone.
@@ -60,7 +63,7 @@ class MemoryState {
   std::uint64_t highest_hlc_ = 0;
 };
 
-class MemoryCollection final : public Collection {
+class MemoryCollection final : public StoredCollection {
  public:
   struct Options {
     CollectionRef ref;
@@ -70,12 +73,11 @@ class MemoryCollection final : public Collection {
   explicit MemoryCollection(Options options);
 
   void append(Position position, Batch batch);
-  // True if the durable or the flushed context changed.
-  bool advance(Position durable);
-  bool waiting() const { return contexts_.waiting(); }
   void lose_unsynced();
   bool maintain(WallMilliseconds now, std::size_t& budget) { return state_.maintain(now, budget); }
 
+  bool advance(Position durable) override;
+  bool waiting() const override { return contexts_.waiting(); }
   const CollectionRef& ref() const override { return options_.ref; }
   bool in_memory() const override { return true; }
   Result<std::optional<Record>> find(Bytes key) override;

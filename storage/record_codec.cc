@@ -159,6 +159,30 @@ Result<Record> decode_record(Bytes encoded, Bytes key, const OriginTable& origin
   return record;
 }
 
+std::optional<RecordHead> peek_record(Bytes encoded) {
+  if (encoded.size() < checksum_bytes) return std::nullopt;
+  ByteReader reader(encoded.substr(0, encoded.size() - checksum_bytes));
+  const std::uint8_t format = reader.u8();
+  const std::uint8_t flags = reader.u8();
+  if (format != record_format || (flags & ~flag::known) != 0) return std::nullopt;
+  RecordHead head;
+  head.deleted = (flags & flag::deleted) != 0;
+  reader.u64();
+  head.origin = reader.u16();
+  head.sequence = reader.varint();
+  if ((flags & flag::version_node) != 0) reader.u64();
+  if ((flags & flag::deadline) != 0) head.deadline = reader.u64();
+  if ((flags & flag::created) != 0) reader.varint();
+  if ((flags & flag::previous) != 0) {
+    reader.u16();
+    reader.varint();
+  }
+  if ((flags & flag::attributes) != 0) reader.bytes(attributes_bytes_max);
+  if (!reader.ok()) return std::nullopt;
+  head.value_bytes = reader.rest().size();
+  return head;
+}
+
 std::string with_attribute(Bytes attributes, std::uint64_t id, Bytes value) {
   std::string result;
   ByteWriter writer(result);

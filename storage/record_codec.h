@@ -55,6 +55,17 @@ Status encode_record(std::string& out, Bytes key, const Record& record, OriginTa
 // and dot still count as held, and its value is fetched again from a peer.
 Result<Record> decode_record(Bytes encoded, Bytes key, const OriginTable& origins);
 
+// What an index needs to know of a record, without its origin's name and without its checksum.
+struct RecordHead {
+  std::uint16_t origin = 0;  // Alias.
+  std::uint64_t sequence = 0;
+  bool deleted = false;
+  WallMilliseconds deadline = 0;
+  std::size_t value_bytes = 0;
+};
+// Absent if it does not decode.
+std::optional<RecordHead> peek_record(Bytes encoded);
+
 // Attributes, as used by the protocols.
 inline constexpr std::uint64_t attribute_content_type = 1;
 std::string with_attribute(Bytes attributes, std::uint64_t id, Bytes value);

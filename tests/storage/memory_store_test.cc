@@ -67,22 +67,6 @@ TEST_CASE("memory store: a power cut leaves exactly what was released") {
                 "no position is given twice, lest a lost one seem durable");
 }
 
-// Everything that can be asked of a collection, as one text.
-std::string describe(Collection& collection) {
-  std::string text;
-  for (const KeyedRecord& entry : must(collection.walk({})).records)
-    text += entry.key + (entry.record.deleted ? "-" : "=") + entry.record.value + "@" +
-            std::to_string(entry.record.dot.sequence) + " ";
-  const ScanSlice slice = must(collection.scan({.now = noon}));
-  for (const KeyedRecord& entry : slice.records)
-    text += entry.key + " ";
-  const CollectionCounts counts = collection.counts();
-  text += std::to_string(counts.live) + " " + std::to_string(counts.tombstones) + " " +
-          std::to_string(counts.bytes) + " " + std::to_string(collection.seen().hash()) + " " +
-          std::to_string(collection.flushed().hash());
-  return text;
-}
-
 TEST_CASE("memory store: after a power cut it equals a store that never had the lost batches") {
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
     CAPTURE(seed);

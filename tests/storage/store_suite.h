@@ -121,6 +121,7 @@ struct Bench {
     }
   }
   void maintain_all(WallMilliseconds now) {
+    sync();
     for (int i = 0; i < 1000; ++i) {
       const bool more = store->maintain(now, 10);
       sync();
@@ -129,6 +130,22 @@ struct Bench {
     FAIL("maintenance does not come to an end");
   }
 };
+
+// Everything that can be asked of a collection, as one text.
+inline std::string describe(Collection& collection) {
+  std::string text;
+  for (const KeyedRecord& entry : must(collection.walk({})).records)
+    text += entry.key + (entry.record.deleted ? "-" : "=") + entry.record.value + "@" +
+            std::to_string(entry.record.dot.sequence) + " ";
+  const ScanSlice slice = must(collection.scan({.now = noon}));
+  for (const KeyedRecord& entry : slice.records)
+    text += entry.key + " ";
+  const CollectionCounts counts = collection.counts();
+  text += std::to_string(counts.live) + " " + std::to_string(counts.tombstones) + " " +
+          std::to_string(counts.bytes) + " " + std::to_string(collection.seen().hash()) + " " +
+          std::to_string(collection.flushed().hash());
+  return text;
+}
 
 using MakeStore = std::function<std::unique_ptr<Store>()>;
 

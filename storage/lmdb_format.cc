@@ -1,0 +1,144 @@
+#include "storage/lmdb_format.h"
+
+#include <utility>
+
+namespace dhrt {
+
+namespace {
+
+void append_big_endian(std::string& out, std::uint64_t value, unsigned width) {
+  for (unsigned i = width; i > 0; --i)
+    out.push_back(static_cast<char>((value >> (8 * (i - 1))) & 0xff));
+}
+
+std::uint64_t read_big_endian(Bytes bytes) {
+  std::uint64_t value = 0;
+  for (const char byte : bytes)
+    value = (value << 8) | static_cast<unsigned char>(byte);
+  return value;
+}
+
+constexpr std::size_t dot_bytes = 2 + 8;
+constexpr std::size_t log_key_bytes = 2 + dot_bytes;
+constexpr std::size_t expiry_key_bytes = 8 + dot_bytes;
+
+void append_dot(std::string& out, AliasDot dot) {
+  append_big_endian(out, dot.origin, 2);
+  append_big_endian(out, dot.sequence, 8);
+}
+
+// The value, if the reader took all of it and found nothing wrong.
+template <typename T>
+Result<T> finished(const ByteReader& reader, T value, Bytes entry) {
+  if (reader.ok() && reader.empty()) return value;
+  return fail(ErrorCode::corrupt, "the entry '" + std::string(entry) +
+                                      "' does not decode; restore the file from a backup, or move "
+                                      "it away and let the peers fill a new one");
+}
+
+}  // namespace
+
+std::string encode_format() {
+  std::string out;
+  ByteWriter(out).u32(lmdb_format_version);
+  return out;
+}
+
+Status check_format(Bytes encoded, const std::string& path) {
+  ByteReader reader(encoded);
+  const std::uint32_t version = reader.u32();
+  if (!reader.ok())
+    return fail(ErrorCode::corrupt,
+                path + " does not say its format; move it out of the data directory");
+  if (version == lmdb_format_version) return {};
+  return fail(ErrorCode::corrupt, path + " has format " + std::to_string(version) +
+                                      ", this program knows formats up to " +
+                                      std::to_string(lmdb_format_version) +
+                                      "; start the version of dhrt that wrote it, or a later one");
+}
+
+std::string log_key(AliasDot dot) {
+  std::string key(2, '\0');
+  append_dot(key, dot);
+  return key;
+}
+
+std::optional<AliasDot> parse_log_key(Bytes key) {
+  if (key.size() != log_key_bytes || read_big_endian(key.substr(0, 2)) != 0) return std::nullopt;
+  return AliasDot{static_cast<std::uint16_t>(read_big_endian(key.substr(2, 2))),
+                  read_big_endian(key.substr(4))};
+}
+
+std::string expiry_key(WallMilliseconds deadline, AliasDot dot) {
+  std::string key;
+  append_big_endian(key, deadline, 8);
+  append_dot(key, dot);
+  return key;
+}
+
+std::optional<WallMilliseconds> parse_expiry_key(Bytes key) {
+  if (key.size() != expiry_key_bytes) return std::nullopt;
+  return read_big_endian(key.substr(0, 8));
+}
+
+std::string encode_ref(const CollectionRef& ref) {
+  std::string out;
+  ByteWriter writer(out);
+  writer.u32(ref.generation);
+  writer.raw(ref.name);
+  return out;
+}
+
+Result<CollectionRef> decode_ref(Bytes encoded) {
+  ByteReader reader(encoded);
+  CollectionRef ref;
+  ref.generation = reader.u32();
+  ref.name = reader.raw(reader.rest().size());
+  return finished(reader, std::move(ref), meta_key::ref);
+}
+
+std::string encode_context(const Context& context) {
+  std::string out;
+  ByteWriter writer(out);
+  encode(writer, context);
+  return out;
+}
+
+Result<Context> decode_context_entry(Bytes encoded) {
+  ByteReader reader(encoded);
+  Context context = decode_context(reader);
+  return finished(reader, std::move(context), "ctx or flushed");
+}
+
+std::string encode_origins(const OriginTable& origins) {
+  std::string out;
+  ByteWriter writer(out);
+  encode(writer, origins);
+  return out;
+}
+
+Result<OriginTable> decode_origins(Bytes encoded) {
+  ByteReader reader(encoded);
+  OriginTable origins = decode_origin_table(reader);
+  return finished(reader, std::move(origins), meta_key::origins);
+}
+
+std::string encode_counts(const FileCounts& counts) {
+  std::string out;
+  ByteWriter writer(out);
+  writer.u64(counts.highest_hlc);
+  encode(writer, counts.swept);
+  encode(writer, counts.tally);
+  return out;
+}
+
+Result<FileCounts> decode_counts(Bytes encoded) {
+  ByteReader reader(encoded);
+  FileCounts counts;
+  counts.highest_hlc = reader.u64();
+  counts.swept = decode_context(reader);
+  counts.tally = decode_tally(reader);
+  return finished(reader, std::move(counts), meta_key::counts);
+}
+
+}  // namespace dhrt
