@@ -1,0 +1,219 @@
+#include "storage/writer.h"
+
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "storage/base/random.h"
+#include "tests/storage/store_suite.h"
+
+namespace dhrt::test {
+namespace {
+
+// A node as far as storage goes: a store, a clock, a writer.
+struct Node {
+  std::unique_ptr<MemoryStore> store = make_memory_store({});
+  HybridClock clock;
+  RecordWriter writer;
+  Collection& users = opened(*store, "users", false);
+
+  explicit Node(Origin origin) : writer(*store, clock, origin) {}
+
+  Record set(const std::string& key, const std::string& value, WallMilliseconds wall = noon) {
+    return must(writer.write(users, {.key = key, .value = value}, wall)).record;
+  }
+  Record erase(const std::string& key) {
+    return must(writer.write(users, {.key = key, .deletes = true}, noon)).record;
+  }
+  void push(const std::vector<KeyedRecord>& records) { must(writer.push(users, records, noon)); }
+  void pull(const std::vector<KeyedRecord>& records) { must(writer.pull(users, records, noon)); }
+  std::string value(const std::string& key) {
+    const auto record = must(users.find(key));
+    if (!record) return "(none)";
+    return record->deleted ? "(deleted)" : record->value;
+  }
+};
+
+TEST_CASE("writer: writes get the next dot, and a version above what they replace") {
+  Node node(here);
+  const Record first = node.set("a", "1");
+  CHECK(first.dot == Dot{here, 1});
+  CHECK(!first.previous);
+  const Record second = node.set("a", "2", noon - 1000);
+  CHECK(second.dot == Dot{here, 2});
+  CHECK_MESSAGE(second.version > first.version, "although the wall clock went back");
+  CHECK(second.previous == first.dot);
+  CHECK(second.created == noon);
+  CHECK(node.erase("a").dot == Dot{here, 3});
+  CHECK(node.value("a") == "(deleted)");
+  CHECK(node.set("a", "3").created == 0);
+  CHECK(node.users.seen() == context_of(here, 1, 4));
+}
+
+TEST_CASE("writer: who overwrites wins, whatever the other clock says") {
+  Node node(here);
+  node.push({put("a", "from the future", {there, 1})});
+  KeyedRecord ahead = put("b", "far ahead", {there, 2});
+  ahead.record.version.hlc = (noon + 1'000'000) << hlc_counter_bits;
+  node.push({ahead});
+  const Record record = node.set("b", "ours");
+  CHECK(record.version.hlc > ahead.record.version.hlc);
+  CHECK(node.value("b") == "ours");
+  CHECK(must(node.writer.write(node.users, {.key = "c", .above_hlc = ahead.record.version.hlc + 9},
+                               noon))
+            .record.version.hlc > ahead.record.version.hlc + 9);
+}
+
+TEST_CASE("writer: a condition that does not hold writes nothing") {
+  Node node(here);
+  const Record held = node.set("a", "1");
+  KeyedRecord expired = put("old", "v", {there, 1});
+  expired.record.deadline = noon;
+  node.push({expired});
+  node.erase("gone");
+  struct Case {
+    const char* why;
+    WriteRequest request;
+    bool written;
+  };
+  for (const auto& c : {
+           Case{"absent, but it is there", {.key = "a", .if_absent = true}, false},
+           Case{"absent, never written", {.key = "new", .if_absent = true}, true},
+           Case{"absent, deleted", {.key = "gone", .if_absent = true}, true},
+           Case{"absent, past its deadline", {.key = "old", .if_absent = true}, true},
+           Case{"another version", {.key = "a", .if_version = Version{1, 1}}, false},
+           Case{
+               "a version, but it is not there", {.key = "no", .if_version = Version{1, 1}}, false},
+           Case{"the version held", {.key = "a", .if_version = held.version}, true},
+       }) {
+    CAPTURE(c.why);
+    const Context before = node.users.seen();
+    const auto written = node.writer.write(node.users, c.request, noon);
+    CHECK(written.has_value() == c.written);
+    if (written) continue;
+    CHECK(written.error().code == ErrorCode::precondition);
+    CHECK(written.error().message.find("was not written") != std::string::npos);
+    CHECK(node.users.seen() == before);
+  }
+}
+
+TEST_CASE("writer: a write tells whether there was a visible record") {
+  Node node(here);
+  CHECK(!must(node.writer.write(node.users, {.key = "a"}, noon)).existed);
+  CHECK(must(node.writer.write(node.users, {.key = "a", .deletes = true}, noon)).existed);
+  CHECK(!must(node.writer.write(node.users, {.key = "a", .deletes = true}, noon)).existed);
+}
+
+TEST_CASE("push: a dot that was seen does not come back") {
+  Node node(here);
+  const KeyedRecord entry = put("a", "1", {there, 1});
+  node.push({entry});
+  node.erase("a");
+  node.push({entry, entry});
+  CHECK(node.value("a") == "(deleted)");
+  must(node.writer.merge(node.users, context_of(there, 1, 9)));
+  node.push({put("b", "old", {there, 5})});
+  CHECK_MESSAGE(node.value("b") == "(none)", "seen and not held means deleted");
+}
+
+TEST_CASE("push: an epoch that is over is fenced off") {
+  Node node(here);
+  const Origin restarted{.node = there.node, .epoch = 2, .loop = 1};
+  node.push({put("a", "new", {restarted, 1})});
+  node.push({put("b", "late", {there, 1})});
+  CHECK(node.value("b") == "(none)");
+  CHECK(!node.users.seen().contains(Dot{there, 1}));
+  node.pull({put("b", "late", {there, 1})});
+  CHECK_MESSAGE(node.value("b") == "late", "on request it is still taken");
+}
+
+TEST_CASE("push: any order, with repeats, comes to the same") {
+  std::vector<KeyedRecord> records;
+  for (std::uint64_t i = 1; i <= 40; ++i) {
+    const Origin origin = i % 3 == 0 ? there : here;
+    const std::string key = "k" + std::to_string(i % 7);
+    records.push_back(i % 5 == 0 ? tombstone(key, {origin, i})
+                                 : put(key, std::to_string(i), {origin, i}));
+  }
+  const Origin reader{.node = 9, .epoch = 1, .loop = 0};
+  Node model(reader);
+  model.push(records);
+  const std::string expected = describe(model.users);
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    std::vector<KeyedRecord> shuffled = records;
+    for (int i = 0; i < 10; ++i)
+      shuffled.push_back(records[random.below(records.size())]);
+    random.shuffle(shuffled);
+    Node node(reader);
+    while (!shuffled.empty()) {
+      const std::size_t count = std::min<std::size_t>(shuffled.size(), random.between(1, 9));
+      node.push({shuffled.end() - static_cast<std::ptrdiff_t>(count), shuffled.end()});
+      shuffled.resize(shuffled.size() - count);
+    }
+    CHECK(describe(node.users) == expected);
+  }
+}
+
+TEST_CASE("pull: what was pulled enters the context with the peer's vector, not before") {
+  Node node(here);
+  node.pull({put("a", "1", {there, 3}), put("b", "1", {there, 5})});
+  CHECK(node.value("a") == "1");
+  CHECK(node.users.seen().empty());
+  node.set("a", "2");
+  CHECK_MESSAGE(node.users.seen().contains(Dot{there, 3}), "who replaces a record has seen it");
+  CHECK(!node.users.seen().contains(Dot{there, 5}));
+  must(node.writer.merge(node.users, context_of(there, 1, 5)));
+  CHECK(node.users.seen().contains(context_of(there, 1, 5)));
+}
+
+TEST_CASE("pull: the newer version stays, in either order") {
+  const KeyedRecord older = put("a", "older", {there, 1});
+  const KeyedRecord newer = put("a", "newer", {there, 2});
+  const std::vector<std::vector<KeyedRecord>> orders{{older, newer}, {newer, older}};
+  for (const auto& records : orders) {
+    Node together(here);
+    together.pull(records);
+    CHECK(together.value("a") == "newer");
+    Node apart(here);
+    for (const KeyedRecord& entry : records)
+      apart.pull({entry});
+    CHECK(apart.value("a") == "newer");
+  }
+}
+
+TEST_CASE("pull: an intact copy heals a damaged one") {
+  Node node(here);
+  KeyedRecord damaged = put("a", "", {there, 1});
+  damaged.record.damaged = true;
+  node.pull({damaged});
+  CHECK(must(node.users.find("a"))->damaged);
+  node.pull({put("a", "intact", {there, 1})});
+  CHECK(node.value("a") == "intact");
+  node.pull({damaged});
+  CHECK(node.value("a") == "intact");
+}
+
+TEST_CASE("flush: deletes what was seen here, and leaves what was not") {
+  Node node(here);
+  Node peer(there);
+  const Record ours = node.set("a", "1");
+  const Record theirs = peer.set("b", "1");
+  const Context flushed = must(node.writer.flush(node.users));
+  CHECK(flushed == context_of(here, 1, 1));
+  node.push({{"b", theirs}});
+  CHECK(node.value("a") == "(deleted)");
+  CHECK(node.value("b") == "1");
+
+  must(peer.writer.apply_flush(peer.users, flushed));
+  peer.push({{"a", ours}});
+  CHECK_MESSAGE(peer.value("a") == "(deleted)", "it was flushed before it arrived");
+  CHECK(peer.value("b") == "1");
+  CHECK(node.set("a", "2").dot == Dot{here, 2});
+  CHECK(node.value("a") == "2");
+}
+
+}  // namespace
+}  // namespace dhrt::test
