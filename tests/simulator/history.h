@@ -1,0 +1,56 @@
+// What clients were promised, and whether it was kept. The names are those of the invariants in
+// cluster/README.md.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "storage/context.h"
+#include "storage/record.h"
+#include "tests/simulator/network.h"
+
+namespace dhrt::simulator {
+
+class History {
+ public:
+  // A write got its dot: no other write may ever get the same (VEC).
+  void assigned(const CollectionRef& collection, const KeyedRecord& write);
+  // The client was told that the write is done.
+  void acknowledged(NodeIndex coordinator, const std::string& collection, KeyedRecord write);
+  void flush_acknowledged(const std::string& collection, const Context& flushed);
+  // The collection was dropped: nothing is owed for what it held.
+  void dropped(const std::string& collection) { excused_.insert(collection); }
+
+  using Find = std::function<std::optional<Record>(const std::string&, const std::string&)>;
+  // DUR-1: what a coordinator acknowledged is there after its restart, or something greater is.
+  void check_durable(NodeIndex coordinator, const Find& find);
+  // NOLOSS and NORES: every acknowledged write or delete is there, or something greater is; or
+  // the key is absent and was deleted by something greater.
+  void check_final(const Find& find);
+
+  void violated(const std::string& invariant, const std::string& what);
+  const std::optional<std::string>& violation() const { return violation_; }
+
+ private:
+  struct Promise {
+    NodeIndex coordinator = 0;
+    std::string collection;
+    KeyedRecord write;
+  };
+  void check_promise(const Promise& promise, const Find& find, const std::string& invariant);
+
+  std::vector<Promise> promises_;
+  std::map<std::string, Context> flushed_;
+  std::map<std::pair<std::string, Dot>, std::pair<std::string, Version>> dots_;
+  std::map<std::pair<std::string, std::string>, Record> deletes_;  // The greatest of each key.
+  std::set<std::string> excused_;
+  std::optional<std::string> violation_;
+};
+
+std::string describe(const std::optional<Record>& record);
+
+}  // namespace dhrt::simulator

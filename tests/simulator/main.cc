@@ -1,0 +1,163 @@
+// dhrt-simulator: runs histories from seeds, stops at the first that breaks an invariant.
+#include <array>
+#include <charconv>
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+#include "tests/simulator/simulation.h"
+
+namespace {
+
+using namespace dhrt::simulator;  // A program, not a header.
+
+constexpr std::string_view usage =
+    "usage: dhrt-simulator [--seed N | --seeds A..B] [--mutant NAME [--expect-failure]]\n"
+    "\n"
+    "  --seed N          run one history, print all about it; run it twice and compare\n"
+    "  --seeds A..B      run all histories from A to B (default 1..500)\n"
+    "  --mutant NAME     make a mistake on purpose: ack-early, no-tombstone,\n"
+    "                    reuse-sequence, merge-early, report-early\n"
+    "  --expect-failure  succeed only if an invariant is broken\n"
+    "\n"
+    "exit codes: 0 all invariants held (or broke, if expected), 1 not so, 2 usage\n";
+
+struct Arguments {
+  std::uint64_t first = 1;
+  std::uint64_t last = 500;
+  bool single = false;
+  bool expect_failure = false;
+  Mutant mutant = Mutant::none;
+  std::string mutant_name;
+};
+
+bool parse_number(std::string_view text, std::uint64_t& number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+bool parse(int argc, char** argv, Arguments& arguments) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view flag = argv[i];
+    if (flag == "--expect-failure") {
+      arguments.expect_failure = true;
+      continue;
+    }
+    if (i + 1 >= argc) return false;
+    const std::string_view value = argv[++i];
+    if (flag == "--seed") {
+      arguments.single = true;
+      if (!parse_number(value, arguments.first)) return false;
+      arguments.last = arguments.first;
+    } else if (flag == "--seeds") {
+      const auto dots = value.find("..");
+      if (dots == std::string_view::npos || !parse_number(value.substr(0, dots), arguments.first) ||
+          !parse_number(value.substr(dots + 2), arguments.last))
+        return false;
+    } else if (flag == "--mutant") {
+      const auto mutant = parse_mutant(value);
+      if (!mutant) return false;
+      arguments.mutant = *mutant;
+      arguments.mutant_name = value;
+    } else {
+      return false;
+    }
+  }
+  return true;
+}
+
+struct Fault {
+  const char* name;
+  std::uint64_t Totals::*counter;
+};
+constexpr std::array faults{
+    Fault{"messages lost", &Totals::lost},     Fault{"duplicated", &Totals::duplicated},
+    Fault{"reordered", &Totals::reordered},    Fault{"long delays", &Totals::delayed},
+    Fault{"partitions", &Totals::partitions},  Fault{"crashes", &Totals::crashes},
+    Fault{"pauses", &Totals::pauses},          Fault{"skewed clocks", &Totals::skewed},
+    Fault{"slow syncs", &Totals::slow_syncs},  Fault{"leaves", &Totals::leaves},
+    Fault{"late joins", &Totals::late_joins},  Fault{"flushes", &Totals::flushes},
+    Fault{"collection drops", &Totals::drops},
+};
+
+void print_failure(const Arguments& arguments, std::uint64_t seed, const Outcome& outcome) {
+  std::printf("%s\n%s\nreplay: dhrt-simulator --seed %llu%s%s\n",
+              SimulationOptions::from_seed(seed).describe().c_str(), outcome.violation->c_str(),
+              static_cast<unsigned long long>(seed),
+              arguments.mutant == Mutant::none ? "" : " --mutant ", arguments.mutant_name.c_str());
+}
+
+struct Sums {
+  Totals totals;
+  std::array<std::uint64_t, faults.size()> seeds_with{};
+  std::uint64_t slowest_convergence = 0;
+};
+
+// False if a fault is too rare to prove anything.
+bool print_totals(const Sums& sums, std::uint64_t seeds) {
+  std::printf(
+      "%llu seeds, %.1f simulated hours: %llu operations, %llu acknowledged, "
+      "%llu messages, slowest convergence %.1f s\n",
+      static_cast<unsigned long long>(seeds),
+      static_cast<double>(sums.totals.simulated_milliseconds) / 3.6e6,
+      static_cast<unsigned long long>(sums.totals.operations),
+      static_cast<unsigned long long>(sums.totals.acknowledged),
+      static_cast<unsigned long long>(sums.totals.messages),
+      static_cast<double>(sums.slowest_convergence) / 1000.0);
+  std::printf("unsynced batches lost in crashes: %llu\n",
+              static_cast<unsigned long long>(sums.totals.batches_lost));
+  bool covered = true;
+  for (std::size_t i = 0; i < faults.size(); ++i) {
+    const double share =
+        100.0 * static_cast<double>(sums.seeds_with[i]) / static_cast<double>(seeds);
+    std::printf("  %-18s %9llu in %5.1f %% of the seeds\n", faults[i].name,
+                static_cast<unsigned long long>(sums.totals.*faults[i].counter), share);
+    if (seeds >= 100 && share < 20.0) covered = false;
+  }
+  if (!covered) std::printf("a fault occurs in fewer than 20 %% of the seeds\n");
+  return covered;
+}
+
+Outcome run(std::uint64_t seed, Mutant mutant) {
+  SimulationOptions options = SimulationOptions::from_seed(seed);
+  options.mutant = mutant;
+  return Simulation(options).run();
+}
+
+int run_all(const Arguments& arguments) {
+  Sums sums;
+  for (std::uint64_t seed = arguments.first; seed <= arguments.last; ++seed) {
+    const Outcome outcome = run(seed, arguments.mutant);
+    sums.totals.add(outcome.totals);
+    sums.slowest_convergence = std::max(sums.slowest_convergence, outcome.converged_milliseconds);
+    for (std::size_t i = 0; i < faults.size(); ++i)
+      sums.seeds_with[i] += outcome.totals.*faults[i].counter > 0 ? 1 : 0;
+    if (outcome.violation) {
+      print_failure(arguments, seed, outcome);
+      return arguments.expect_failure ? 0 : 1;
+    }
+    if (arguments.single) {
+      const bool same = run(seed, arguments.mutant).transcript == outcome.transcript;
+      std::printf("%s\ntranscript %016llx, %s when run again\n",
+                  SimulationOptions::from_seed(seed).describe().c_str(),
+                  static_cast<unsigned long long>(outcome.transcript),
+                  same ? "the same" : "ANOTHER");
+      if (!same) return 1;
+    }
+  }
+  const bool covered = print_totals(sums, arguments.last - arguments.first + 1);
+  if (!arguments.expect_failure) return covered ? 0 : 1;
+  std::printf("the mistake was not noticed\n");
+  return 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Arguments arguments;
+  if (!parse(argc, argv, arguments)) {
+    std::fprintf(stderr, "%s", usage.data());
+    return 2;
+  }
+  return run_all(arguments);
+}

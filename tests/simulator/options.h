@@ -1,0 +1,78 @@
+// What happens in one simulated history, all of it drawn from the seed (swarm testing: Groce et
+// al. 2012): each fault is on in about half of the histories, so that they also meet alone.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "storage/base/random.h"
+
+namespace dhrt::simulator {
+
+// A mistake made on purpose, to prove that the checkers notice it.
+enum class Mutant { none, ack_early, no_tombstone, reuse_sequence, merge_early, report_early };
+
+inline std::optional<Mutant> parse_mutant(std::string_view name) {
+  if (name == "none") return Mutant::none;
+  if (name == "ack-early") return Mutant::ack_early;
+  if (name == "no-tombstone") return Mutant::no_tombstone;
+  if (name == "reuse-sequence") return Mutant::reuse_sequence;
+  if (name == "merge-early") return Mutant::merge_early;
+  if (name == "report-early") return Mutant::report_early;
+  return std::nullopt;
+}
+
+struct SimulationOptions {
+  std::uint64_t seed = 1;
+  std::size_t nodes = 3;
+  std::size_t operations = 300;
+  std::size_t keys = 8;
+  std::uint64_t duration_milliseconds = 60000;  // Of the phase with faults.
+  // Faults.
+  double loss = 0;       // Of each message.
+  double duplicate = 0;  // Of each message.
+  bool reorder = false;
+  bool long_delay = false;
+  bool partition = false;
+  bool crash = false;
+  bool pause = false;
+  bool skew = false;       // Wall clocks differ by up to an hour.
+  bool slow_disk = false;  // A sync takes up to two seconds.
+  bool leave = false;      // Clean leave and return.
+  bool late_join = false;  // The last node joins in the middle.
+  bool flush = false;
+  bool second_collection = false;  // With creates and drops.
+  Mutant mutant = Mutant::none;
+
+  static SimulationOptions from_seed(std::uint64_t seed);
+  std::string describe() const;
+};
+
+// How often something happened; summed over the seeds of a run.
+struct Totals {
+  std::uint64_t operations = 0;
+  std::uint64_t acknowledged = 0;
+  std::uint64_t reads = 0;
+  std::uint64_t messages = 0;
+  std::uint64_t lost = 0;
+  std::uint64_t duplicated = 0;
+  std::uint64_t reordered = 0;
+  std::uint64_t delayed = 0;
+  std::uint64_t partitions = 0;
+  std::uint64_t crashes = 0;
+  std::uint64_t batches_lost = 0;  // Unsynced batches that a crash took.
+  std::uint64_t pauses = 0;
+  std::uint64_t skewed = 0;
+  std::uint64_t slow_syncs = 0;
+  std::uint64_t leaves = 0;
+  std::uint64_t late_joins = 0;
+  std::uint64_t flushes = 0;
+  std::uint64_t drops = 0;
+  std::uint64_t simulated_milliseconds = 0;
+
+  void add(const Totals& other);
+};
+
+}  // namespace dhrt::simulator

@@ -1,0 +1,333 @@
+#include "tests/simulator/sim_node.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "storage/base/check.h"
+
+namespace dhrt::simulator {
+
+namespace {
+
+constexpr std::uint64_t tick_milliseconds = 100;
+constexpr Duration greeting_timeout = 5s;
+constexpr WallMilliseconds epoch_of_the_world = 1'700'000'000'000;
+
+}  // namespace
+
+SimNode::SimNode(NodeIndex index, World& world) : index_(index), world_(world) {
+  store_ = make_memory_store(
+      {.held_back = true, .forget_tombstones = world.options.mutant == Mutant::no_tombstone});
+  if (world.options.skew) {
+    skew_ = static_cast<std::int64_t>(world.random.below(7'200'000)) - 3'600'000;
+    ++world.totals.skewed;
+  }
+}
+
+WallMilliseconds SimNode::wall() const {
+  const auto now = static_cast<std::int64_t>(world_.schedule.now().since_start.count());
+  return static_cast<WallMilliseconds>(static_cast<std::int64_t>(epoch_of_the_world) + now + skew_);
+}
+
+void SimNode::start() {
+  check(!up(), "a node that runs is not started");
+  ++life_;
+  leaving_ = gone_ = false;
+  paused_until_ = {};
+  if (world_.options.mutant != Mutant::reuse_sequence || epoch_ == 0) ++epoch_;
+  incarnation_ = std::max<std::uint64_t>(incarnation_ + 1, wall());
+  const NodeId id = index_ + 1;
+
+  clock_ = std::make_unique<HybridClock>();
+  writer_ = std::make_unique<RecordWriter>(*store_, *clock_, Origin{id, epoch_, 0});
+  catalog_ = std::make_unique<Catalog>(*store_, *writer_, CatalogOptions{});
+  check(catalog_->load(wall()).has_value(), "a memory store loads");
+  for (const Collection* collection : store_->collections())
+    clock_->start_above(collection->highest_hlc());
+  driver_ = std::make_unique<StoreDriver>(
+      *store_, *catalog_, *writer_,
+      StoreDriverOptions{.mutate_report_early = world_.options.mutant == Mutant::report_early});
+
+  CoreOptions options;
+  options.self = {.id = id,
+                  .name = "node" + std::to_string(index_),
+                  .address = Network::address_of(index_),
+                  .epoch = epoch_,
+                  .incarnation = incarnation_};
+  options.identity = {.belonging = kept_.belonging,
+                      .start_nonce = world_.random.next(),
+                      .seeds = {Network::address_of(0)}};
+  options.known = kept_.members;
+  options.random_seed = world_.random.next();
+  // Slices of a record or two, so that a pull takes many turns.
+  options.cluster.pull_slice_bytes = static_cast<std::uint32_t>(world_.random.between(1, 400));
+  options.cluster.mutate_merge_early = world_.options.mutant == Mutant::merge_early;
+  for (const Member& member : kept_.members) {
+    if (member.id == id) options.self.synced = member.synced;
+  }
+  if (index_ == 0 && kept_.belonging.id.none()) found_cluster(options, {7, 7});
+  core_ = std::make_unique<Core>(std::move(options));
+
+  std::vector<Input> inputs;
+  driver_->announce(inputs);
+  for (Input& input : inputs)
+    this->input(std::move(input));
+  tick(life_);
+}
+
+void SimNode::crash() {
+  if (!up()) return;
+  ++world_.totals.crashes;
+  if (appended_ > store_->collect()) ++world_.totals.batches_lost;
+  core_.reset();
+  driver_.reset();
+  catalog_.reset();
+  writer_.reset();
+  clock_.reset();
+  inputs_.clear();
+  waiting_.clear();
+  sync_under_way_ = false;
+  store_->lose_unsynced();
+  world_.network->drop_all(index_);
+}
+
+void SimNode::leave() {
+  if (!serves()) return;
+  leaving_ = true;
+  input(LeaveRequested{});
+}
+
+void SimNode::pause(std::uint64_t milliseconds) {
+  if (!up()) return;
+  ++world_.totals.pauses;
+  paused_until_ = world_.schedule.now() + Duration(static_cast<Duration::rep>(milliseconds));
+}
+
+void SimNode::tick(std::uint64_t life) {
+  if (life != life_ || !up()) return;
+  input(Tick{});
+  if (up()) close_silent_connections();
+  if (up() && store_->maintain(wall(), 4)) sync_later();
+  world_.schedule.in(tick_milliseconds, [this, life] { tick(life); });
+}
+
+void SimNode::close_silent_connections() {
+  if (world_.schedule.now().since_start < greeting_timeout) return;
+  const Time before{world_.schedule.now().since_start - greeting_timeout};
+  for (const ConnectionId id : world_.network->older_than(index_, before)) {
+    if (core_->greeted(id)) continue;
+    world_.network->close(index_, id);
+  }
+}
+
+void SimNode::input(Input input) {
+  if (!up()) return;
+  if (world_.schedule.now() < paused_until_) {
+    // A stopped process finds everything waiting when it goes on.
+    const std::uint64_t life = life_;
+    auto waiting = std::make_shared<Input>(std::move(input));
+    world_.schedule.at(paused_until_, [this, life, waiting] {
+      if (life == life_) this->input(std::move(*waiting));
+    });
+    return;
+  }
+  inputs_.push_back(std::move(input));
+  if (running_) return;
+  running_ = true;
+  while (up() && !inputs_.empty()) {
+    Input next = std::move(inputs_.front());
+    inputs_.pop_front();
+    run(std::move(next));
+  }
+  running_ = false;
+  after_turn();
+}
+
+void SimNode::run(Input input) {
+  Actions actions;
+  core_->step(world_.schedule.now(), input, actions);
+  for (const Action& action : actions)
+    perform(action);
+}
+
+void SimNode::perform(const Action& action) {
+  std::vector<Input> answers;
+  if (driver_->perform(action, wall(), answers)) {
+    for (Input& answer : answers)
+      inputs_.push_back(std::move(answer));
+    return;
+  }
+  if (const auto* connect = std::get_if<Connect>(&action)) {
+    world_.network->connect(index_, *connect);
+  } else if (const auto* close = std::get_if<Close>(&action)) {
+    world_.network->close(index_, close->connection);
+  } else if (const auto* send = std::get_if<Send>(&action)) {
+    check_reported(*send->message);
+    world_.network->send(index_, *send);
+  } else if (const auto* persist = std::get_if<Persist>(&action)) {
+    kept_ = *persist;
+  } else if (std::holds_alternative<FanoutReply>(action)) {
+    --reads_;
+  } else if (std::holds_alternative<Left>(action)) {
+    gone_ = true;
+  }
+}
+
+// VEC: nothing is reported to anybody that a power cut could take back.
+void SimNode::check_reported(const Message& message) {
+  if (const auto* ack = std::get_if<WriteAck>(&message)) {
+    for (const WriteAck::Tip& tip : ack->tips) {
+      const Collection* collection = store_->find(tip.collection.name);
+      if (collection == nullptr || collection->ref() != tip.collection) continue;
+      if (!collection->durable().contains(Dot{tip.origin, tip.sequence}))
+        world_.history.violated(
+            "VEC", "node " + std::to_string(index_) + " reported a write that is not durable");
+    }
+  } else if (const auto* reply = std::get_if<PullReply>(&message)) {
+    const Collection* collection = store_->find(reply->collection.name);
+    if (collection != nullptr && collection->ref() == reply->collection && !reply->unknown &&
+        !collection->durable().contains(reply->vector))
+      world_.history.violated(
+          "VEC", "node " + std::to_string(index_) + " reported a vector that is not durable");
+  }
+}
+
+void SimNode::after_turn() {
+  if (!up()) return;
+  sync_later();
+  if (!gone_) return;
+  ++world_.totals.leaves;
+  // A clean stop waits for its disk.
+  check(store_->drain().has_value(), "a memory store drains");
+  store_->collect();
+  const Totals before = world_.totals;
+  crash();
+  world_.totals.crashes = before.crashes;
+  world_.totals.batches_lost = before.batches_lost;
+}
+
+void SimNode::sync_later() {
+  // An empty batch tells how far appending has come.
+  Collection& marker = catalog_->configurations();
+  if (sync_under_way_) return;
+  const auto position = store_->append(marker, {});
+  if (!position) return;
+  appended_ = *position;
+  if (appended_ == syncing_ + 1) {
+    syncing_ = appended_;  // Nothing but the marker: nothing to sync.
+    store_->release(appended_);
+    collect();
+    return;
+  }
+  syncing_ = appended_;
+  sync_under_way_ = true;
+  std::uint64_t delay = world_.random.between(1, 20);
+  if (world_.faults && world_.options.slow_disk && world_.random.chance(0.1)) {
+    delay = world_.random.between(200, 2000);
+    ++world_.totals.slow_syncs;
+  }
+  const std::uint64_t life = life_;
+  world_.schedule.in(delay, [this, life, position = *position] { synced(life, position); });
+}
+
+void SimNode::synced(std::uint64_t life, Position position) {
+  if (life != life_ || !up()) return;
+  sync_under_way_ = false;
+  store_->release(position);
+  collect();
+  after_turn();
+}
+
+void SimNode::collect() {
+  std::vector<Input> inputs;
+  const Position durable = driver_->collect(inputs);
+  const auto end = waiting_.upper_bound(durable);
+  for (auto entry = waiting_.begin(); entry != end; ++entry)
+    entry->second();
+  waiting_.erase(waiting_.begin(), end);
+  for (Input& input : inputs)
+    this->input(std::move(input));
+}
+
+// --- Clients ----------------------------------------------------------------------------------
+
+void SimNode::write(const std::string& collection, const std::string& key, bool deletes,
+                    std::string value) {
+  if (!serves() || world_.schedule.now() < paused_until_) return;
+  const auto place = catalog_->find_or_create(collection, wall());
+  if (!place) return;
+  auto written =
+      writer_->write(**place, {.key = key, .deletes = deletes, .value = std::move(value)}, wall());
+  if (!written) return;
+  const KeyedRecord record{key, written->record};
+  world_.history.assigned((*place)->ref(), record);
+  driver_->wrote(**place, record, written->position);
+  const auto acknowledge = [this, collection, record] {
+    ++world_.totals.acknowledged;
+    world_.history.acknowledged(index_, collection, record);
+  };
+  if (world_.options.mutant == Mutant::ack_early)
+    acknowledge();
+  else
+    waiting_.emplace(written->position, acknowledge);
+  after_turn();
+}
+
+void SimNode::flush(const std::string& collection) {
+  if (!serves() || world_.schedule.now() < paused_until_) return;
+  Collection* place = catalog_->find(collection);
+  if (place == nullptr) return;
+  auto flushed = writer_->flush(*place);
+  const auto position = store_->append(catalog_->configurations(), {});
+  if (!flushed || !position) return;
+  ++world_.totals.flushes;
+  driver_->flushed(*place, *flushed, *position);
+  waiting_.emplace(*position, [this, collection, context = *flushed] {
+    world_.history.flush_acknowledged(collection, context);
+  });
+  after_turn();
+}
+
+void SimNode::drop(const std::string& collection) {
+  if (!serves() || world_.schedule.now() < paused_until_) return;
+  if (!catalog_->drop(collection, wall())) return;
+  ++world_.totals.drops;
+  world_.history.dropped(collection);
+  after_turn();
+}
+
+void SimNode::read(const std::string& key) {
+  if (!serves() || world_.schedule.now() < paused_until_) return;
+  ++world_.totals.reads;
+  ++reads_;
+  input(FanoutRead{reads_, std::string(default_collection), key});
+}
+
+std::optional<Record> SimNode::find(const std::string& collection, const std::string& key) {
+  Collection* place = store_->find(collection);
+  if (place == nullptr) return std::nullopt;
+  auto found = place->find(key);
+  check(found.has_value(), "a memory store answers");
+  return *found;
+}
+
+std::string SimNode::fingerprint() {
+  std::string text;
+  for (Collection* collection : store_->collections()) {
+    if (collection->seen().empty()) continue;
+    text += collection->ref().name + "/" + std::to_string(collection->ref().generation) + " " +
+            std::to_string(collection->seen().hash()) + " " +
+            std::to_string(collection->flushed().hash()) + "\n";
+    auto slice =
+        collection->walk({.limits = {.records_max = 1'000'000, .bytes_max = std::size_t{1} << 30}});
+    check(slice.has_value(), "a memory store walks");
+    std::map<std::string, std::string> lines;
+    for (const KeyedRecord& entry : slice->records)
+      lines[entry.key] = describe(entry.record) + " " + entry.record.value;
+    for (const auto& [key, line] : lines)
+      text += "  " + key + " " + line + "\n";
+  }
+  return text;
+}
+
+}  // namespace dhrt::simulator

@@ -1,0 +1,102 @@
+// One node of the simulated cluster: the real core, writer, catalog and driver on the memory
+// store with a disk that syncs late and forgets what it had not synced.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cluster/core.h"
+#include "node/store_driver.h"
+#include "storage/catalog.h"
+#include "storage/hlc.h"
+#include "storage/store.h"
+#include "storage/writer.h"
+#include "tests/simulator/history.h"
+#include "tests/simulator/network.h"
+#include "tests/simulator/options.h"
+
+namespace dhrt::simulator {
+
+class SimNode {
+ public:
+  struct World {
+    const SimulationOptions& options;
+    Schedule& schedule;
+    Random& random;
+    Totals& totals;
+    History& history;
+    Network* network = nullptr;
+    bool faults = true;
+  };
+
+  SimNode(NodeIndex index, World& world);
+
+  // The first start founds or joins; later ones come back with what was kept.
+  void start();
+  // kill -9 and power cut: what was not synced is gone.
+  void crash();
+  void leave();
+  void pause(std::uint64_t milliseconds);
+  void input(Input input);
+
+  bool up() const { return core_ != nullptr; }
+  bool healthy() const { return up() && core_->state() == MemberState::healthy; }
+  bool serves() const { return up() && core_->belongs() && !leaving_; }
+  const Core& core() const { return *core_; }
+  Store& store() { return *store_; }
+
+  // What clients do.
+  void write(const std::string& collection, const std::string& key, bool deletes,
+             std::string value);
+  void flush(const std::string& collection);
+  void drop(const std::string& collection);
+  void read(const std::string& key);
+
+  std::optional<Record> find(const std::string& collection, const std::string& key);
+  // Key, dot and delete bit of everything held, and the contexts: equal on converged nodes.
+  std::string fingerprint();
+
+ private:
+  WallMilliseconds wall() const;
+  void tick(std::uint64_t life);
+  void run(Input input);
+  void perform(const Action& action);
+  void after_turn();
+  void sync_later();
+  void synced(std::uint64_t life, Position position);
+  void collect();
+  void check_reported(const Message& message);
+  void close_silent_connections();
+
+  NodeIndex index_;
+  World& world_;
+  std::unique_ptr<MemoryStore> store_;
+  std::uint64_t life_ = 0;  // Counts starts; events of an earlier life are void.
+  std::uint32_t epoch_ = 0;
+  std::uint64_t incarnation_ = 0;
+  std::int64_t skew_ = 0;
+  Persist kept_;  // As on disk.
+  bool leaving_ = false;
+  bool gone_ = false;  // Left was reached in this turn.
+  Time paused_until_{};
+
+  std::unique_ptr<HybridClock> clock_;
+  std::unique_ptr<RecordWriter> writer_;
+  std::unique_ptr<Catalog> catalog_;
+  std::unique_ptr<StoreDriver> driver_;
+  std::unique_ptr<Core> core_;
+  bool running_ = false;
+  std::deque<Input> inputs_;
+  Position appended_ = 0;
+  Position syncing_ = 0;
+  bool sync_under_way_ = false;
+  std::multimap<Position, std::function<void()>> waiting_;  // Replies to clients.
+  std::uint64_t reads_ = 0;
+};
+
+}  // namespace dhrt::simulator

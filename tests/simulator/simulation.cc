@@ -1,0 +1,265 @@
+#include "tests/simulator/simulation.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace dhrt::simulator {
+
+namespace {
+
+// In a healed cluster everything is healthy and equal within this much simulated time.
+constexpr Duration convergence_bound = 120s;
+
+}  // namespace
+
+SimulationOptions SimulationOptions::from_seed(std::uint64_t seed) {
+  Random random(seed);
+  SimulationOptions options;
+  options.seed = seed;
+  options.nodes = random.between(3, 7);
+  options.operations = random.between(300, 400);
+  options.keys = random.between(1, 12);
+  options.duration_milliseconds = random.between(40'000, 60'000);
+  const auto on = [&random] { return random.chance(0.5); };
+  if (on()) options.loss = 0.01 * static_cast<double>(random.between(1, 10));
+  if (on()) options.duplicate = 0.01 * static_cast<double>(random.between(1, 30));
+  options.reorder = on();
+  options.long_delay = on();
+  options.partition = on();
+  options.crash = on();
+  options.pause = on();
+  options.skew = on();
+  options.slow_disk = on();
+  options.leave = on();
+  options.late_join = on();
+  options.flush = on();
+  options.second_collection = on();
+  return options;
+}
+
+std::string SimulationOptions::describe() const {
+  std::string text = "seed " + std::to_string(seed) + ": " + std::to_string(nodes) + " nodes, " +
+                     std::to_string(operations) + " operations on " + std::to_string(keys) +
+                     " keys in " + std::to_string(duration_milliseconds) + " ms; faults:";
+  if (loss > 0) text += " loss " + std::to_string(loss);
+  if (duplicate > 0) text += " duplicate " + std::to_string(duplicate);
+  for (const auto& [is_on, name] : {std::pair{reorder, " reorder"},
+                                    {long_delay, " delay"},
+                                    {partition, " partition"},
+                                    {crash, " crash"},
+                                    {pause, " pause"},
+                                    {skew, " skew"},
+                                    {slow_disk, " slow-disk"},
+                                    {leave, " leave"},
+                                    {late_join, " late-join"},
+                                    {flush, " flush"},
+                                    {second_collection, " collections"}}) {
+    if (is_on) text += name;
+  }
+  return text;
+}
+
+void Totals::add(const Totals& other) {
+  operations += other.operations;
+  acknowledged += other.acknowledged;
+  reads += other.reads;
+  messages += other.messages;
+  lost += other.lost;
+  duplicated += other.duplicated;
+  reordered += other.reordered;
+  delayed += other.delayed;
+  partitions += other.partitions;
+  crashes += other.crashes;
+  batches_lost += other.batches_lost;
+  pauses += other.pauses;
+  skewed += other.skewed;
+  slow_syncs += other.slow_syncs;
+  leaves += other.leaves;
+  late_joins += other.late_joins;
+  flushes += other.flushes;
+  drops += other.drops;
+  simulated_milliseconds += other.simulated_milliseconds;
+}
+
+Simulation::Simulation(const SimulationOptions& options)
+    : options_(options),
+      random_(options.seed ^ 0x5eed),
+      world_{options_, schedule_, random_, totals_, history_} {
+  network_ = std::make_unique<Network>(
+      options_, schedule_, random_, totals_,
+      [this](NodeIndex node, Input input) { nodes_[node]->input(std::move(input)); },
+      [this](NodeIndex node) { return node < nodes_.size() && nodes_[node]->up(); });
+  world_.network = network_.get();
+  for (std::size_t i = 0; i < options_.nodes; ++i)
+    nodes_.push_back(std::make_unique<SimNode>(i, world_));
+}
+
+Outcome Simulation::run() {
+  const bool joins_late = options_.late_join;
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    if (joins_late && i + 1 == nodes_.size()) continue;
+    schedule_.in(random_.between(0, 500), [this, i] {
+      if (!nodes_[i]->up()) nodes_[i]->start();
+    });
+  }
+  if (joins_late) {
+    schedule_.in(options_.duration_milliseconds / 2, [this] {
+      if (nodes_.back()->up()) return;
+      ++totals_.late_joins;
+      nodes_.back()->start();
+    });
+  }
+  schedule_operations();
+  schedule_faults();
+  run_until({Duration(static_cast<Duration::rep>(options_.duration_milliseconds))});
+
+  heal();
+  const Time healed = schedule_.now();
+  Outcome outcome;
+  while (!history_.violation() && !converged() && schedule_.now() < healed + convergence_bound)
+    run_until(schedule_.now() + 500ms);
+  outcome.converged_milliseconds = static_cast<std::uint64_t>((schedule_.now() - healed).count());
+  if (!converged()) history_.violated("CONV", disagreement());
+  for (const auto& node : nodes_) {
+    history_.check_final([&](const std::string& collection, const std::string& key) {
+      return node->find(collection, key);
+    });
+  }
+  totals_.simulated_milliseconds = static_cast<std::uint64_t>(schedule_.now().since_start.count());
+  outcome.violation = history_.violation();
+  outcome.totals = totals_;
+  outcome.transcript = network_->transcript();
+  return outcome;
+}
+
+bool Simulation::run_until(Time end) {
+  bool reached = false;
+  schedule_.at(end, [&reached] { reached = true; });
+  while (!reached && schedule_.run_next()) {
+  }
+  return reached;
+}
+
+void Simulation::schedule_operations() {
+  for (std::size_t i = 0; i < options_.operations; ++i)
+    schedule_.in(random_.below(options_.duration_milliseconds), [this] { operate(); });
+}
+
+void Simulation::operate() {
+  ++totals_.operations;
+  SimNode& node = *nodes_[random_.below(nodes_.size())];
+  const std::string key = "k" + std::to_string(random_.below(options_.keys));
+  std::string collection(default_collection);
+  if (options_.second_collection && random_.chance(0.3)) collection = "second";
+  const double dice = static_cast<double>(random_.below(1000)) / 1000.0;
+  if (options_.flush && dice < 0.01)
+    node.flush(collection);
+  else if (options_.second_collection && dice < 0.02)
+    node.drop("second");
+  else if (dice < 0.10)
+    node.read(key);
+  else
+    node.write(collection, key, random_.chance(0.35), "v" + std::to_string(++values_));
+}
+
+void Simulation::every(std::uint64_t from, std::uint64_t to, std::function<void()> what) {
+  const std::uint64_t wait = random_.between(from, to);
+  const auto due = schedule_.now().since_start.count() + static_cast<std::int64_t>(wait);
+  if (static_cast<std::uint64_t>(due) >= options_.duration_milliseconds) return;
+  schedule_.in(wait, [this, from, to, what = std::move(what)]() mutable {
+    if (!faulty_) return;
+    what();
+    every(from, to, std::move(what));
+  });
+}
+
+void Simulation::schedule_faults() {
+  if (options_.partition) every(3000, 15000, [this] { partition(); });
+  if (options_.crash) every(2000, 12000, [this] { crash_someone(); });
+  if (options_.leave) every(8000, 30000, [this] { leave_someone(); });
+  if (options_.pause) {
+    every(3000, 12000,
+          [this] { nodes_[random_.below(nodes_.size())]->pause(random_.between(500, 12000)); });
+  }
+}
+
+// One node, two sides, one way, or a ring in which each sees its neighbours only.
+void Simulation::partition() {
+  ++totals_.partitions;
+  const std::size_t count = nodes_.size();
+  const std::uint64_t shape = random_.below(4);
+  std::vector<bool> side(count);
+  for (std::size_t i = 0; i < count; ++i)
+    side[i] = random_.chance(0.5);
+  const std::size_t lonely = random_.below(count);
+  for (std::size_t from = 0; from < count; ++from) {
+    for (std::size_t to = 0; to < count; ++to) {
+      if (from == to) continue;
+      const std::size_t apart = (from + count - to) % count;
+      const bool neighbours = apart == 1 || apart == count - 1;
+      const bool blocked = (shape == 0 && (from == lonely || to == lonely)) ||
+                           (shape == 1 && side[from] != side[to]) ||
+                           (shape == 2 && side[from] && !side[to]) || (shape == 3 && !neighbours);
+      if (blocked) network_->block(from, to);
+    }
+  }
+  schedule_.in(random_.between(1000, 12000), [this] { network_->heal(); });
+}
+
+void Simulation::crash_someone() {
+  const std::size_t node = random_.below(nodes_.size());
+  if (!nodes_[node]->up()) return;
+  nodes_[node]->crash();
+  restart_later(node);
+}
+
+void Simulation::leave_someone() {
+  const std::size_t node = random_.below(nodes_.size());
+  nodes_[node]->leave();
+  // It may take up to leave_timeout to be gone; whoever is still there then goes on leaving.
+  schedule_.in(random_.between(3000, 15000), [this, node] {
+    if (!nodes_[node]->up()) restart_later(node);
+  });
+}
+
+void Simulation::restart_later(std::size_t node) {
+  schedule_.in(random_.between(100, 10000), [this, node] {
+    if (nodes_[node]->up()) return;
+    nodes_[node]->start();
+    history_.check_durable(node, [&](const std::string& collection, const std::string& key) {
+      return nodes_[node]->find(collection, key);
+    });
+  });
+}
+
+void Simulation::heal() {
+  faulty_ = false;
+  world_.faults = false;
+  network_->set_faults(false);
+  network_->heal();
+  for (const auto& node : nodes_) {
+    // Whoever is on the way out gets there first, and comes back like the others.
+    if (node->up() && !node->serves()) node->crash();
+    if (!node->up()) node->start();
+  }
+}
+
+bool Simulation::converged() {
+  const std::string first = nodes_.front()->fingerprint();
+  return std::ranges::all_of(nodes_, [&](const auto& node) {
+    return node->healthy() && node->core().root() == nodes_.front()->core().root() &&
+           node->core().linked_count() + 1 == nodes_.size() && node->fingerprint() == first;
+  });
+}
+
+std::string Simulation::disagreement() {
+  std::string text = "the nodes do not agree";
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    text += "\nnode " + std::to_string(i) + " " + std::string(to_text(nodes_[i]->core().state())) +
+            ", linked to " + std::to_string(nodes_[i]->core().linked_count()) + ", root " +
+            std::to_string(nodes_[i]->core().root()) + "\n" + nodes_[i]->fingerprint();
+  }
+  return text;
+}
+
+}  // namespace dhrt::simulator

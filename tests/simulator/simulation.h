@@ -1,0 +1,55 @@
+// One history of a cluster, from one seed: a phase with faults, then a phase without, in which
+// everything must come together.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tests/simulator/history.h"
+#include "tests/simulator/network.h"
+#include "tests/simulator/options.h"
+#include "tests/simulator/sim_node.h"
+
+namespace dhrt::simulator {
+
+struct Outcome {
+  std::optional<std::string> violation;  // "INVARIANT: what was found"; absent: all held.
+  Totals totals;
+  std::uint64_t transcript = 0;              // Equal for equal seeds.
+  std::uint64_t converged_milliseconds = 0;  // From healing to agreement.
+};
+
+class Simulation {
+ public:
+  explicit Simulation(const SimulationOptions& options);
+  Outcome run();
+
+ private:
+  void schedule_operations();
+  void schedule_faults();
+  void every(std::uint64_t from, std::uint64_t to, std::function<void()> what);
+  void operate();
+  void partition();
+  void crash_someone();
+  void leave_someone();
+  void restart_later(std::size_t node);
+  void heal();
+  bool run_until(Time end);
+  bool converged();
+  std::string disagreement();
+
+  SimulationOptions options_;
+  Random random_;
+  Schedule schedule_;
+  Totals totals_;
+  History history_;
+  SimNode::World world_;
+  std::unique_ptr<Network> network_;
+  std::vector<std::unique_ptr<SimNode>> nodes_;
+  std::uint64_t values_ = 0;
+  bool faulty_ = true;
+};
+
+}  // namespace dhrt::simulator
