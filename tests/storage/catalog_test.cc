@@ -1,10 +1,13 @@
 #include "storage/catalog.h"
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <doctest/doctest.h>
 
 #include "tests/storage/store_suite.h"
+#include "tests/storage/temporary_directory.h"
 
 namespace dhrt::test {
 namespace {
@@ -134,6 +137,39 @@ TEST_CASE("catalog: a message about a life that is over finds nothing, a later l
 
   must(node.catalog.drop("users", noon));
   CHECK_MESSAGE(must(node.catalog.for_peer({"users", 4})) == nullptr, "the drop is remembered");
+}
+
+TEST_CASE("catalog: says once which lives of collections ended") {
+  Node node(here);
+  must(node.catalog.find_or_create("users", noon));
+  must(node.catalog.for_peer({"users", 4}));
+  must(node.catalog.drop("users", noon));
+  CHECK(node.catalog.take_gone() == std::vector<CollectionRef>{{"users", 1}, {"users", 4}});
+  CHECK(node.catalog.take_gone().empty());
+}
+
+TEST_CASE("catalog: on disk, collections and drops survive a restart") {
+  const TemporaryDirectory directory;
+  for (int start = 0; start < 2; ++start) {
+    CAPTURE(start);
+    const auto store = must(open_lmdb_store({.directory = directory.path()}));
+    HybridClock clock;
+    RecordWriter writer(*store, clock, {.node = 1, .epoch = static_cast<std::uint32_t>(start)});
+    Catalog catalog(*store, writer, {});
+    must(catalog.load(noon));
+    if (start == 0) {
+      Collection* users = must(catalog.find_or_create("users", noon));
+      must(catalog.find_or_create("people", noon));
+      must(writer.write(*users, {.key = "a", .value = "1"}, noon));
+      must(catalog.drop("people", noon));
+      must(store->drain());
+      continue;
+    }
+    REQUIRE(catalog.find("users") != nullptr);
+    CHECK(must(catalog.find("users")->find("a"))->value == "1");
+    CHECK(catalog.find("people") == nullptr);
+    CHECK(catalog.config("people").generation == 2);
+  }
 }
 
 TEST_CASE("configuration: every field is read back, and every cut is noticed") {
