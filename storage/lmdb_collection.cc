@@ -74,12 +74,20 @@ Status LmdbCollection::read_meta() {
   return status;
 }
 
-Status LmdbCollection::check_keys(const Batch& batch) {
+Status LmdbCollection::check_puts(const Batch& batch) {
   for (const KeyedRecord& entry : batch.puts) {
     if (!usable_key(entry.key))
       return fail(ErrorCode::invalid_argument, "a key of " + std::to_string(entry.key.size()) +
                                                    " bytes cannot be stored; use 1 to " +
                                                    std::to_string(key_bytes_max) + " bytes");
+    if (entry.record.attributes.size() > attributes_bytes_max)
+      return fail(ErrorCode::invalid_argument,
+                  "attributes of " + std::to_string(entry.record.attributes.size()) +
+                      " bytes cannot be stored; use " + std::to_string(attributes_bytes_max) +
+                      " at most");
+    if (entry.record.dot.sequence == 0)
+      return fail(ErrorCode::invalid_argument,
+                  "a record with sequence 0 cannot be stored; sequences start at 1");
     if (const auto alias = origins_.alias(entry.record.dot.origin); !alias)
       return fail(alias.error(), env_->path());
   }
@@ -87,10 +95,12 @@ Status LmdbCollection::check_keys(const Batch& batch) {
 }
 
 Status LmdbCollection::append(Position position, Batch batch) {
-  if (auto status = check_keys(batch); !status) return status;
+  if (auto status = check_puts(batch); !status) return status;
   const auto in_file = heads_in_file(batch.puts);
   if (!in_file) return tl::unexpected(in_file.error());
 
+  changed_ = changed_ || !batch.puts.empty() || !seen_.contains(batch.seen) ||
+             !flushed_.contains(batch.flushed);
   seen_.merge(batch.seen);
   if (!flushed_.contains(batch.flushed)) {
     flushed_.merge(batch.flushed);
@@ -147,6 +157,7 @@ void LmdbCollection::put(Position position, const KeyedRecord& entry,
 }
 
 LmdbWork LmdbCollection::take_work() {
+  changed_ = false;
   return {.env = env_,
           .puts = std::exchange(not_taken_, {}),
           .meta = {.seen = encode_context(seen_),
@@ -188,7 +199,7 @@ Result<std::optional<Record>> LmdbCollection::find_stored(Bytes key) {
   if (!usable_key(key)) return std::nullopt;
   if (const auto held = overlay_.find(key); held != overlay_.end()) {
     auto record = decode_record(held->second->encoded, key, origins_);
-    check(record.has_value() && !record->damaged, "what we have encoded can be decoded");
+    check(record.has_value(), "what we have encoded can be decoded");
     return std::move(*record);
   }
   const auto txn = ReadTxn::begin(*env_);
@@ -310,28 +321,32 @@ Result<std::vector<KeyedRecord>> LmdbCollection::overdue(WallMilliseconds now, s
     if (held && *held && !(*held)->deleted && !visible(**held, now))
       tombstones.push_back({key, tombstone_of(**held)});
   }
-  const std::size_t expired_count = tombstones.size();
-
-  if (counts_.swept != flushed_ && durable_position_ >= flush_position_ && budget > 0) {
-    std::vector<std::string> keys;
-    const auto dots = flushed_dots(budget, keys);
-    if (!dots) return tl::unexpected(dots.error());
-    for (std::size_t i = 0; i < dots->size(); ++i) {
-      const auto held = find_stored(keys[i]);
-      if (held && *held && !(*held)->deleted && (*held)->dot == (*dots)[i])
-        tombstones.push_back({keys[i], tombstone_of(**held)});
-    }
+  if (sweep_is_due() && budget > 0) {
+    const auto found = sweep(budget, tombstones);
+    if (!found) return tl::unexpected(found.error());
     // The end counts only once what was found on the way there has been appended.
-    const bool at_end = budget > 0;
-    if (at_end && tombstones.size() == expired_count) {
+    const bool ended = budget > 0 && !*found;
+    if (ended) {
       counts_.swept = flushed_;
       counts_.tally.swept();
-    } else {
-      more = true;
     }
+    more = more || !ended;
   }
   more = more || budget == 0;
   return tombstones;
+}
+
+Result<bool> LmdbCollection::sweep(std::size_t& budget, std::vector<KeyedRecord>& tombstones) {
+  const auto entries = flushed_entries(budget);
+  if (!entries) return tl::unexpected(entries.error());
+  bool found = false;
+  for (const LogEntry& entry : *entries) {
+    const auto held = find_stored(entry.key);
+    if (!held || !*held || (*held)->deleted || (*held)->dot != entry.dot) continue;
+    tombstones.push_back({entry.key, tombstone_of(**held)});
+    found = true;
+  }
+  return found;
 }
 
 Result<std::vector<std::string>> LmdbCollection::expired_keys(WallMilliseconds now,
@@ -361,9 +376,8 @@ Result<std::vector<std::string>> LmdbCollection::expired_keys(WallMilliseconds n
   return keys;
 }
 
-Result<std::vector<Dot>> LmdbCollection::flushed_dots(std::size_t& budget,
-                                                      std::vector<std::string>& keys) {
-  std::vector<Dot> dots;
+Result<std::vector<LmdbCollection::LogEntry>> LmdbCollection::flushed_entries(std::size_t& budget) {
+  std::vector<LogEntry> entries;
   const auto txn = ReadTxn::begin(*env_);
   if (!txn) return tl::unexpected(txn.error());
   auto index = LogIndex::open(*txn, origins_);
@@ -374,11 +388,10 @@ Result<std::vector<Dot>> LmdbCollection::flushed_dots(std::size_t& budget,
     if (!dot) break;
     --budget;
     sweep_from_ = {dot->origin, dot->sequence + 1};
-    dots.push_back(*dot);
-    keys.emplace_back(index->key());
+    entries.push_back({*dot, std::string(index->key())});
   }
   if (auto status = index->status(); !status) return tl::unexpected(status.error());
-  return dots;
+  return entries;
 }
 
 }  // namespace dhrt

@@ -34,8 +34,10 @@ class LmdbCollection final : public StoredCollection {
   // Null if the file is what is left of an interrupted create().
   static Result<std::unique_ptr<LmdbCollection>> open(const LmdbEnv::Options& options);
 
-  // invalid_argument: a key that LMDB cannot hold. Nothing was changed then.
+  // invalid_argument: a record that the file cannot hold. Nothing was changed then.
   Status append(Position position, Batch batch);
+  // False if the batches since take_work() said nothing new: a repeated push costs no sync.
+  bool changed() const { return changed_; }
   // Everything appended since the last call.
   LmdbWork take_work();
   // Tombstones to be appended in place of records that are past their deadline or flushed.
@@ -62,7 +64,7 @@ class LmdbCollection final : public StoredCollection {
 
   LmdbCollection(std::shared_ptr<LmdbEnv> env, CollectionRef ref);
   Status read_meta();
-  Status check_keys(const Batch& batch);
+  Status check_puts(const Batch& batch);
   void put(Position position, const KeyedRecord& entry, const std::optional<RecordHead>& in_file);
   Result<std::vector<std::optional<RecordHead>>> heads_in_file(
       const std::vector<KeyedRecord>& puts);
@@ -77,7 +79,16 @@ class LmdbCollection final : public StoredCollection {
   Result<std::optional<KeyedRecord>> entry_of(const ReadTxn& txn, const Dot& dot) const;
 
   Result<std::vector<std::string>> expired_keys(WallMilliseconds now, std::size_t& budget);
-  Result<std::vector<Dot>> flushed_dots(std::size_t& budget, std::vector<std::string>& keys);
+  struct LogEntry {
+    Dot dot;
+    std::string key;
+  };
+  Result<std::vector<LogEntry>> flushed_entries(std::size_t& budget);
+  bool sweep_is_due() const {
+    return counts_.swept != flushed_ && durable_position_ >= flush_position_;
+  }
+  // True if something was found.
+  Result<bool> sweep(std::size_t& budget, std::vector<KeyedRecord>& tombstones);
 
   std::shared_ptr<LmdbEnv> env_;
   CollectionRef ref_;
@@ -87,6 +98,7 @@ class LmdbCollection final : public StoredCollection {
   FileCounts counts_;
   DurableContext contexts_;
 
+  bool changed_ = false;
   Overlay overlay_;
   std::deque<SharedPut> unsynced_;    // Everything in the overlay or replaced there, in order.
   std::vector<SharedPut> not_taken_;  // The end of it, for take_work().

@@ -108,7 +108,7 @@ Result<Position> LmdbStore::append(Collection& collection, Batch batch) {
   if (LmdbCollection* target = in_file(collection)) {
     if (auto status = target->append(last_ + 1, std::move(batch)); !status)
       return tl::unexpected(status.error());
-    uncommitted_.emplace(target->ref().name, target);
+    if (target->changed()) uncommitted_.emplace(target->ref().name, target);
   } else {
     static_cast<MemoryCollection&>(collection).append(last_ + 1, std::move(batch));
   }

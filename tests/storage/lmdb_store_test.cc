@@ -370,6 +370,50 @@ TEST_CASE("LMDB store: after the first failed write nothing is durable, and read
   CHECK(!bench.store->maintain(noon, 10));
 }
 
+TEST_CASE("LMDB store: a batch that says nothing new is durable without a sync") {
+  const TemporaryDirectory directory;
+  std::atomic<int> groups{0};
+  Bench bench(must(open_lmdb_store({.directory = directory.path(),
+                                    .map_bytes_initial = 1U << 20,
+                                    .before_sync = [&groups] { ++groups; }})),
+              false);
+  bench.set("a", "1", {here, 1});
+  bench.sync();
+  const Position repeated = bench.append({.puts = {}, .seen = one(here, 1), .flushed = {}});
+  CHECK(bench.sync() == repeated);
+  CHECK(groups == 1);
+}
+
+TEST_CASE("LMDB store: records that a peer should not have sent are refused or kept, never fatal") {
+  const TemporaryDirectory directory;
+  Bench bench(open_at(directory.path()), false);
+  KeyedRecord damaged = put("damaged", "", {there, 1});
+  damaged.record.damaged = true;
+  KeyedRecord timed_tombstone = tombstone("timed", {there, 2});
+  timed_tombstone.record.deadline = noon;
+  bench.append(batch_of({damaged, timed_tombstone}));
+  CHECK(bench.find("damaged")->damaged);
+  bench.sync();
+  CHECK(bench.find("damaged")->damaged);
+  CHECK(bench.value("timed") == "(deleted)");
+
+  KeyedRecord long_attributes = put("a", "v", {there, 3});
+  long_attributes.record.attributes = std::string(attributes_bytes_max + 1, 'a');
+  for (const KeyedRecord& entry : {long_attributes, put("a", "v", {there, 0})}) {
+    const auto refused =
+        bench.store->append(*bench.users, {.puts = {entry}, .seen = {}, .flushed = {}});
+    REQUIRE(!refused);
+    CHECK(refused.error().code == ErrorCode::invalid_argument);
+  }
+  // One dot for two keys: both keys are kept, the walk finds one of them.
+  bench.append(batch_of({put("x", "v", {there, 4}), put("y", "v", {there, 4})}));
+  bench.sync();
+  bench.set("x", "w", {there, 5});
+  bench.sync();
+  CHECK(bench.scan({}) == "damaged,x,y");
+  CHECK(bench.walk({.excluded = context_of(there, 1, 3)}) == "y,x");
+}
+
 TEST_CASE("LMDB store: keys that LMDB cannot hold are refused, and the longest is not") {
   const TemporaryDirectory directory;
   Bench bench(open_at(directory.path()), false);
@@ -434,6 +478,12 @@ TEST_CASE("LMDB store: agrees with the memory store, whatever happens, across re
         must(store->drain());
         store->collect();
         REQUIRE(describe(*users) == describe(expected));
+        std::uint64_t tombstones = 0;
+        const auto records = must(users->walk({})).records;
+        for (const KeyedRecord& entry : records)
+          tombstones += entry.record.deleted ? 1 : 0;
+        CHECK(users->counts().tombstones == tombstones);
+        CHECK(users->counts().live == records.size() - tombstones);
       }
       if (random.chance(0.05)) {
         must(store->drain());
