@@ -36,9 +36,10 @@ Result<std::unique_ptr<DataDirectory>> DataDirectory::open(const std::string& pa
   if (descriptor < 0) return io_error("open the data directory " + path, last_error());
   std::unique_ptr<DataDirectory> directory(new DataDirectory(path, descriptor));
   if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0) return directory;
-  if (errno == EWOULDBLOCK)
+  if (errno == EWOULDBLOCK) {
     return fail(ErrorCode::busy, "another process has the data directory " + path +
                                      "; stop it, or name another directory");
+  }
   return io_error("lock the data directory " + path, last_error());
 }
 

@@ -76,18 +76,21 @@ Status LmdbCollection::read_meta() {
 
 Status LmdbCollection::check_puts(const Batch& batch) {
   for (const KeyedRecord& entry : batch.puts) {
-    if (!usable_key(entry.key))
+    if (!usable_key(entry.key)) {
       return fail(ErrorCode::invalid_argument, "a key of " + std::to_string(entry.key.size()) +
                                                    " bytes cannot be stored; use 1 to " +
                                                    std::to_string(key_bytes_max) + " bytes");
-    if (entry.record.attributes.size() > attributes_bytes_max)
+    }
+    if (entry.record.attributes.size() > attributes_bytes_max) {
       return fail(ErrorCode::invalid_argument,
                   "attributes of " + std::to_string(entry.record.attributes.size()) +
                       " bytes cannot be stored; use " + std::to_string(attributes_bytes_max) +
                       " at most");
-    if (entry.record.dot.sequence == 0)
+    }
+    if (entry.record.dot.sequence == 0) {
       return fail(ErrorCode::invalid_argument,
                   "a record with sequence 0 cannot be stored; sequences start at 1");
+    }
     if (const auto alias = origins_.alias(entry.record.dot.origin); !alias)
       return fail(alias.error(), env_->path());
   }

@@ -124,7 +124,7 @@ void LmdbCommitter::run() {
   }
 }
 
-void LmdbCommitter::commit(LmdbGroup group) {
+void LmdbCommitter::commit(const LmdbGroup& group) {
   if (hooks_.before_sync) hooks_.before_sync();
   Status status;
   for (const LmdbWork& work : group.works) {

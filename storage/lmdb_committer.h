@@ -80,7 +80,7 @@ class LmdbCommitter {
 
  private:
   void run();
-  void commit(LmdbGroup group);
+  void commit(const LmdbGroup& group);
   void publish(Position position, const Status& status);
 
   Hooks hooks_;

@@ -162,10 +162,11 @@ Status LmdbEnv::open_tables() {
   std::unique_ptr<MDB_txn, AbortLmdbTxn> guard(txn);
   for (std::size_t i = 0; i < lmdb_tables; ++i) {
     code = mdb_dbi_open(txn, table_names[i], 0, &handles_[i]);
-    if (code == MDB_NOTFOUND || code == MDB_INCOMPATIBLE)
+    if (code == MDB_NOTFOUND || code == MDB_INCOMPATIBLE) {
       return fail(ErrorCode::corrupt, path_ + " is an LMDB file, but has no table '" +
                                           table_names[i] +
                                           "' of dhrt; move it out of the data directory");
+    }
     if (code != 0) return tl::unexpected(lmdb_error(code, path_, "open a table of"));
     // The format stands first: the tables of a later one may be others.
     if (static_cast<LmdbTable>(i) != LmdbTable::meta) continue;

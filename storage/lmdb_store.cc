@@ -66,10 +66,11 @@ Status LmdbStore::load() {
       if (auto status = directory_->remove(name); !status) return status;
       continue;
     }
-    if ((*collection)->ref().name != name)
+    if ((*collection)->ref().name != name) {
       return fail(ErrorCode::corrupt, (*collection)->path() + " holds the collection '" +
                                           (*collection)->ref().name +
                                           "'; give the file that name back, or move it away");
+    }
     collections_.insert(std::move(*collection));
   }
   return {};
