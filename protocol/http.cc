@@ -99,8 +99,8 @@ Bytes Request::header(Bytes lower_case_name) const {
 
 struct Parser::State {
   explicit State(const ProtocolLimits& limits_of_client) : limits(limits_of_client) {
-    llhttp_init(&parser, HTTP_REQUEST, &settings());
-    parser.data = this;
+    llhttp_init(&machine, HTTP_REQUEST, &settings());
+    machine.data = this;
   }
 
   static const llhttp_settings_t& settings();
@@ -119,7 +119,7 @@ struct Parser::State {
   void begin_next();
 
   ProtocolLimits limits;
-  llhttp_t parser{};
+  llhttp_t machine{};
   Request request;
   HeadScanner scanner;
   std::size_t head_bytes = 0;
@@ -171,7 +171,7 @@ const llhttp_settings_t& Parser::State::settings() {
 }
 
 int Parser::State::check_version() {
-  if (parser.http_major == 1 && parser.http_minor <= 1) return 0;
+  if (machine.http_major == 1 && machine.http_minor <= 1) return 0;
   error = explain(HPE_INVALID_VERSION);
   return -1;
 }
@@ -185,12 +185,12 @@ int Parser::State::finish_name() {
 
 int Parser::State::finish_head() {
   // Upgrades and CONNECT are ordinary requests here, with an ordinary body.
-  parser.upgrade = 0;
+  machine.upgrade = 0;
   head_done = true;
   if (check_version() != 0) return -1;  // An HTTP/0.9 request line has none to complete.
-  request.method = llhttp_method_name(static_cast<llhttp_method_t>(parser.method));
-  request.version_minor = parser.http_minor;
-  request.keep_alive = llhttp_should_keep_alive(&parser) != 0;
+  request.method = llhttp_method_name(static_cast<llhttp_method_t>(machine.method));
+  request.version_minor = machine.http_minor;
+  request.keep_alive = llhttp_should_keep_alive(&machine) != 0;
   for (Header& header : request.headers) {
     to_lower(header.first);
     header.second = trim(header.second);
@@ -199,9 +199,9 @@ int Parser::State::finish_head() {
   if (!error) error = check_host(request);
   if (!error) error = split_target(request);
   const bool chunked = count_of(request, "transfer-encoding") > 0;
-  if (!error && !chunked && parser.content_length > limits.value_bytes_max)
+  if (!error && !chunked && machine.content_length > limits.value_bytes_max)
     error = body_too_large();
-  wants_continue = !error && request.version_minor == 1 && (chunked || parser.content_length > 0) &&
+  wants_continue = !error && request.version_minor == 1 && (chunked || machine.content_length > 0) &&
                    lower(request.header("expect")) == "100-continue";
   return error ? -1 : 0;
 }
@@ -234,15 +234,15 @@ ParseError Parser::State::explain(llhttp_errno_t code) const {
     default:
       break;
   }
-  const char* reason = llhttp_get_error_reason(&parser);
+  const char* reason = llhttp_get_error_reason(&machine);
   return bad_request("malformed request: " + std::string(reason != nullptr ? reason : "unknown"));
 }
 
 std::size_t Parser::State::execute(Bytes input) {
-  const llhttp_errno_t code = llhttp_execute(&parser, input.data(), input.size());
+  const llhttp_errno_t code = llhttp_execute(&machine, input.data(), input.size());
   if (code == HPE_OK) return input.size();
   if (!complete && !error) error = explain(code);
-  return static_cast<std::size_t>(llhttp_get_error_pos(&parser) - input.data());
+  return static_cast<std::size_t>(llhttp_get_error_pos(&machine) - input.data());
 }
 
 std::size_t Parser::State::take_head(Bytes input) {
@@ -277,8 +277,8 @@ std::size_t Parser::State::take_body(Bytes input) {
 
 void Parser::State::begin_next() {
   closed = !request.keep_alive;
-  llhttp_init(&parser, HTTP_REQUEST, &settings());
-  parser.data = this;
+  llhttp_init(&machine, HTTP_REQUEST, &settings());
+  machine.data = this;
   request = {};
   scanner = {};
   head_bytes = body_phase_bytes = 0;
