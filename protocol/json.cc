@@ -29,36 +29,50 @@ constexpr unsigned parse_flags = rapidjson::kParseIterativeFlag |
                                  rapidjson::kParseValidateEncodingFlag |
                                  rapidjson::kParseFullPrecisionFlag;
 
-// Refuses what is too deep and what escapes make of lone surrogates, before anything is built.
-// RapidJSON calls these by name.
+// "-0.0000" and the like; RapidJSON is exact up to 22 decimals.
+constexpr std::size_t zero_bytes_max = 16;
+
+// Refuses, before anything is built, what is too deep, what escapes make of lone surrogates, and
+// a zero at length: for 0e300 and 0.000... RapidJSON counts the leading zero bits of 0, which is
+// undefined. RapidJSON calls these by name.
 // NOLINTBEGIN(readability-identifier-naming)
 class Inspector : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, Inspector> {
  public:
   bool String(const char* text, rapidjson::SizeType length, bool) {
-    utf8_ = is_utf8({text, length});
-    return utf8_;
+    if (!is_utf8({text, length})) objection_ = "a string holds half of a surrogate pair";
+    return objection_.empty();
+  }
+  bool RawNumber(const char* text, rapidjson::SizeType length, bool) {
+    const Bytes number(text, length);
+    const Bytes digits = number.substr(0, number.find_first_of("eE"));
+    const bool zero = digits.find_first_not_of("-0.") == Bytes::npos;
+    const bool plain = digits.size() == number.size() && number.size() <= zero_bytes_max;
+    if (zero && !plain) objection_ = "a zero with an exponent or many digits; write 0";
+    return objection_.empty();
   }
   bool Key(const char* text, rapidjson::SizeType length, bool copy) {
     return String(text, length, copy);
   }
-  bool StartObject() { return ++depth_ <= depth_max; }
+  bool StartObject() { return enter(); }
   bool EndObject(rapidjson::SizeType) { return leave(); }
-  bool StartArray() { return ++depth_ <= depth_max; }
+  bool StartArray() { return enter(); }
   bool EndArray(rapidjson::SizeType) { return leave(); }
 
-  std::string objection() const {
-    return utf8_ ? "it is deeper than " + std::to_string(depth_max) + " levels"
-                 : std::string("a string holds half of a surrogate pair");
-  }
+  const std::string& objection() const { return objection_; }
 
  private:
+  bool enter() {
+    if (++depth_ > depth_max)
+      objection_ = "it is deeper than " + std::to_string(depth_max) + " levels";
+    return objection_.empty();
+  }
   bool leave() {
     --depth_;
     return true;
   }
 
   std::size_t depth_ = 0;
-  bool utf8_ = true;
+  std::string objection_;
 };
 // NOLINTEND(readability-identifier-naming)
 
@@ -75,7 +89,8 @@ Status inspect(Bytes text) {
   rapidjson::EncodedInputStream<rapidjson::UTF8<>, rapidjson::MemoryStream> stream(bytes);
   rapidjson::Reader reader;
   Inspector inspector;
-  const auto result = reader.Parse<parse_flags>(stream, inspector);
+  const auto result =
+      reader.Parse<parse_flags | rapidjson::kParseNumbersAsStringsFlag>(stream, inspector);
   if (!result.IsError()) return {};
   if (result.Code() == rapidjson::kParseErrorTermination)
     return no_json(result.Offset(), inspector.objection());

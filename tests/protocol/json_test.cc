@@ -56,8 +56,9 @@ TEST_CASE("json: values are found and have one type") {
 }
 
 TEST_CASE("json: what is written is read back") {
-  for (const std::string text : {"null", "true", "[]", "{}", "\"\"", "[[],{\"a\":{}}]", "0.1",
-                                 "-9223372036854775808", "18446744073709551615", "1e300"}) {
+  for (const std::string text :
+       {"null", "true", "[]", "{}", "\"\"", "[[],{\"a\":{}}]", "0.1", "-9223372036854775808",
+        "18446744073709551615", "1e300", "0.0", "-0.0", "10e-30"}) {
     CAPTURE(text);
     const auto document = Document::parse(text);
     REQUIRE(document);
@@ -88,6 +89,9 @@ TEST_CASE("json: what is no JSON is told, with its place") {
                                   "+1"s,
                                   "NaN"s,
                                   "1e999"s,
+                                  "0e300"s,
+                                  "0." + std::string(40, '0'),
+                                  "[-0.00E-9]"s,
                                   "\"\n\""s,
                                   "\"\\x\""s,
                                   "\"\xff\""s,
