@@ -1,7 +1,8 @@
 #include "protocol/json.h"
 
-#include <array>
+#include <charconv>
 #include <cmath>
+#include <system_error>
 
 #include <rapidjson/document.h>
 #include <rapidjson/error/en.h>
@@ -48,6 +49,9 @@ class Inspector : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, Inspect
     const bool zero = digits.find_first_not_of("-0.") == Bytes::npos;
     const bool plain = digits.size() == number.size() && number.size() <= zero_bytes_max;
     if (zero && !plain) objection_ = "a zero with an exponent or many digits; write 0";
+    double value = 0;
+    if (std::from_chars(text, text + length, value).ec == std::errc::result_out_of_range)
+      objection_ = "a number that a double cannot hold";
     return objection_.empty();
   }
   bool Key(const char* text, rapidjson::SizeType length, bool copy) {

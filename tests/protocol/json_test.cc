@@ -90,6 +90,7 @@ TEST_CASE("json: what is no JSON is told, with its place") {
                                   "NaN"s,
                                   "1e999"s,
                                   "0e300"s,
+                                  "243e306"s,
                                   "0." + std::string(40, '0'),
                                   "[-0.00E-9]"s,
                                   "\"\n\""s,
