@@ -2,7 +2,8 @@
 // a small reader for import lines and for our own command line.
 //
 // Strings that are not UTF-8 cannot be JSON: write() of such bytes is the caller's to avoid
-// (is_utf8, base64). Reader: iterative, depth bounded, total.
+// (is_utf8, base64). Reader: iterative, depth bounded, total;
+// integers are exact, other numbers may be off in their last digit.
 #pragma once
 
 #include <cstdint>

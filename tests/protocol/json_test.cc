@@ -58,7 +58,7 @@ TEST_CASE("json: values are found and have one type") {
 TEST_CASE("json: what is written is read back") {
   for (const std::string text :
        {"null", "true", "[]", "{}", "\"\"", "[[],{\"a\":{}}]", "0.1", "-9223372036854775808",
-        "18446744073709551615", "1e300", "0.0", "-0.0", "10e-30"}) {
+        "18446744073709551615", "1e300", "0.0", "-0.0", "0e300", "1844674407370955161584"}) {
     CAPTURE(text);
     const auto document = Document::parse(text);
     REQUIRE(document);
@@ -89,10 +89,7 @@ TEST_CASE("json: what is no JSON is told, with its place") {
                                   "+1"s,
                                   "NaN"s,
                                   "1e999"s,
-                                  "0e300"s,
                                   "243e306"s,
-                                  "0." + std::string(40, '0'),
-                                  "[-0.00E-9]"s,
                                   "\"\n\""s,
                                   "\"\\x\""s,
                                   "\"\xff\""s,
