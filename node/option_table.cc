@@ -1,0 +1,237 @@
+#include "node/option_table.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "protocol/duration.h"
+
+namespace dhrt {
+
+namespace {
+
+constexpr std::uint64_t kib = 1024;
+constexpr std::uint64_t mib = kib * kib;
+
+using O = NodeOptions;
+
+constexpr std::array table{
+    OptionInfo{"bind", "HOST:PORT", "0.0.0.0:7453", "127.0.0.1:7453",
+               "Listen here, for clients and peers alike.", "Address", BindOption{}},
+    OptionInfo{"advertise", "HOST:PORT", "", "10.0.0.7:7453",
+               "Tell peers this address; without it, the bound one or the one that reaches them.",
+               "Address", AdvertiseOption{}},
+    OptionInfo{"name", "NAME", "", "berlin-1",
+               "Show this name in lists; without it, the name of the machine.", "Address",
+               TextOption{&O::name, false}, "HOSTNAME"},
+    OptionInfo{"allow-public", "", "false", "true",
+               "Serve addresses outside private networks although nobody has to show a token.",
+               "Address", SwitchOption{&O::allow_public}},
+
+    OptionInfo{"join", "HOST:PORT", "", "10.0.0.7:7453",
+               "Join the cluster of this node; repeat for more addresses to try.", "Cluster",
+               JoinOption{}},
+    OptionInfo{"join-timeout", "TIME", "30s", "1m", "Give up joining after this long.", "Cluster",
+               DurationOption{&O::join_timeout, false}},
+    OptionInfo{"leave-timeout", "TIME", "10s", "30s",
+               "When told to stop, take this long to say goodbye.", "Cluster",
+               DurationOption{&O::leave_timeout, false}},
+    OptionInfo{"probe-interval", "TIME", "500ms", "1s", "Ask one peer this often if it is alive.",
+               "Cluster", DurationOption{&O::probe_interval, false}},
+    OptionInfo{"suspicion-multiplier", "N", "4", "8",
+               "Probe intervals that a silent peer gets before it is called dead.", "Cluster",
+               CountOption{&O::suspicion_multiplier, 1, 100}},
+
+    OptionInfo{"data-dir", "PATH", "./data", "/var/lib/dhrt", "Keep the data in this folder.",
+               "Storage", TextOption{&O::data_dir, false}},
+    OptionInfo{"memory", "", "false", "true", "Keep everything in memory and nothing on disk.",
+               "Storage", SwitchOption{&O::memory}},
+
+    OptionInfo{"read-timeout", "TIME", "2s", "500ms",
+               "Wait this long for other nodes when a key is not here.", "Timeouts",
+               DurationOption{&O::read_timeout, false}},
+    OptionInfo{"write-timeout", "TIME", "5s", "1s",
+               "Wait this long for other nodes when a write asks for more than one.", "Timeouts",
+               DurationOption{&O::write_timeout, false}},
+    OptionInfo{"handshake-timeout", "TIME", "10s", "3s",
+               "End a connection that does not say in time what it speaks.", "Timeouts",
+               DurationOption{&O::handshake_timeout, false}},
+    OptionInfo{"timeout", "TIME", "0", "5m", "End a client that is silent for so long; 0: never.",
+               "Timeouts", DurationOption{&O::timeout, true}},
+
+    OptionInfo{"max-value-bytes", "SIZE", "16mb", "64mb", "Refuse larger values; up to 512mb.",
+               "Limits", SizeOption{&O::max_value_bytes, 1, 512 * mib}},
+    OptionInfo{"max-clients", "N", "10000", "50000", "Refuse more connections.", "Limits",
+               CountOption{&O::max_clients, 1, 1000000}},
+    OptionInfo{"max-collections", "N", "10000", "100", "Refuse more collections.", "Limits",
+               CountOption{&O::max_collections, 1, 1000000}},
+    OptionInfo{"output-buffer-max", "SIZE", "64mb", "256mb",
+               "End a client that leaves so many bytes of replies unread.", "Limits",
+               SizeOption{&O::output_buffer_max, mib, mib* mib}},
+
+    OptionInfo{"cpu-num", "N|auto", "1", "auto", "Event loops; this version runs one.", "Process",
+               LoopOption{}},
+    OptionInfo{"log-level", "LEVEL", "info", "debug", "Of trace, debug, info, warning, error.",
+               "Process", LevelOption{}},
+    OptionInfo{"log-requests", "", "false", "true", "Log each request, with its outcome and time.",
+               "Process", SwitchOption{&O::log_requests}},
+    OptionInfo{"config",
+               "FILE",
+               "",
+               "/etc/dhrt.toml",
+               "Read options from this TOML file, named as here with _ for -.",
+               "Process",
+               TextOption{&O::config, true},
+               {},
+               false},
+    OptionInfo{"print-config",
+               "",
+               "false",
+               "true",
+               "Print every option, its value and where it came from, then end.",
+               "Process",
+               SwitchOption{&O::print_config},
+               {},
+               false},
+};
+
+tl::unexpected<Error> bad(std::string message) {
+  return fail(ErrorCode::invalid_argument, std::move(message));
+}
+
+Result<std::uint64_t> parse_count(const std::string& text) {
+  std::uint64_t number = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, number);
+  if (text.empty() || error != std::errc() || stop != end) return bad("not a whole number");
+  return number;
+}
+
+std::string size_text(std::uint64_t bytes) {
+  if (bytes % mib == 0) return std::to_string(bytes / mib) + "mb";
+  return std::to_string(bytes) + "b";
+}
+
+struct Apply {
+  const OptionInfo& info;
+  const std::string& text;
+  NodeOptions& options;
+
+  tl::unexpected<Error> wanted(const std::string& what) const {
+    return bad(" is '" + text + "'; " + what + ", e.g. " + std::string(info.example));
+  }
+
+  Status operator()(const TextOption& option) const {
+    if (text.empty() && !option.may_be_empty) return wanted("it must not be empty");
+    if (std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < ' '; }))
+      return wanted("it must not hold control characters");
+    options.*option.field = text;
+    return {};
+  }
+  Status operator()(const SwitchOption& option) const {
+    const bool yes = text == "true" || text == "1" || text == "yes";
+    const bool no = text == "false" || text == "0" || text == "no";
+    if (!yes && !no) return wanted("true or false is wanted");
+    options.*option.field = yes;
+    return {};
+  }
+  Status operator()(const DurationOption& option) const {
+    const auto duration = parse_duration(text);
+    if (!duration) return wanted("a time with its unit is wanted (ms, s, m, h, d)");
+    if (duration->count() == 0 && !option.may_be_zero) return wanted("it must be longer than 0");
+    options.*option.field = *duration;
+    return {};
+  }
+  Status operator()(const SizeOption& option) const {
+    const auto bytes = parse_byte_size(text);
+    if (!bytes) return wanted("a size with its unit is wanted (b, kb, mb, gb)");
+    if (*bytes < option.min || *bytes > option.max)
+      return wanted("it must be from " + size_text(option.min) + " to " + size_text(option.max));
+    options.*option.field = *bytes;
+    return {};
+  }
+  Status operator()(const CountOption& option) const {
+    const auto count = parse_count(text);
+    if (!count) return wanted("a whole number is wanted");
+    if (*count < option.min || *count > option.max)
+      return wanted("it must be from " + std::to_string(option.min) + " to " +
+                    std::to_string(option.max));
+    options.*option.field = *count;
+    return {};
+  }
+  Status operator()(const LoopOption&) const {
+    const auto count = text == "auto" ? Result<std::uint64_t>(1) : parse_count(text);
+    if (!count) return wanted("a whole number or auto is wanted");
+    if (*count != 1) return wanted("this version runs one event loop; leave it at 1 or auto");
+    options.cpu_num = *count;
+    return {};
+  }
+  Status operator()(const LevelOption&) const {
+    constexpr std::array<std::string_view, 5> names{"trace", "debug", "info", "warning", "error"};
+    const auto found = std::ranges::find(names, text);
+    if (found == names.end()) return wanted("trace, debug, info, warning or error is wanted");
+    options.log_level = static_cast<LogLevel>(found - names.begin());
+    return {};
+  }
+  Status operator()(const BindOption&) const {
+    auto address = parse_address(text);
+    if (!address) return bad(": " + address.error().message);
+    options.bind = *std::move(address);
+    return {};
+  }
+  Status operator()(const AdvertiseOption&) const {
+    options.advertise.reset();
+    if (text.empty()) return {};
+    auto address = parse_remote_address(text);
+    if (!address) return bad(": " + address.error().message);
+    options.advertise = *std::move(address);
+    return {};
+  }
+  Status operator()(const JoinOption&) const {
+    options.join.clear();
+    for (std::size_t begin = 0; begin < text.size();) {
+      const std::size_t end = std::min(text.find(',', begin), text.size());
+      auto address = parse_remote_address(Bytes(text).substr(begin, end - begin));
+      if (!address) return bad(": " + address.error().message);
+      options.join.push_back(*std::move(address));
+      begin = end + 1;
+    }
+    return {};
+  }
+};
+
+std::string spell(std::string_view name, char dash, bool upper) {
+  std::string text(name);
+  for (char& c : text) {
+    if (c == '-') c = dash;
+    if (upper && c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  }
+  return text;
+}
+
+}  // namespace
+
+std::span<const OptionInfo> option_table() {
+  return table;
+}
+
+bool is_switch(const OptionInfo& option) {
+  return std::holds_alternative<SwitchOption>(option.kind);
+}
+
+std::string variable_name(const OptionInfo& option) {
+  return "DHRT_" + spell(option.name, '_', true);
+}
+
+std::string file_key(const OptionInfo& option) {
+  return spell(option.name, '_', false);
+}
+
+Status apply_option(const OptionInfo& option, const std::string& text, const std::string& place,
+                    NodeOptions& options) {
+  auto applied = std::visit(Apply{option, text, options}, option.kind);
+  if (applied) return {};
+  return bad(place + applied.error().message);
+}
+
+}  // namespace dhrt

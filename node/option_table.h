@@ -1,0 +1,67 @@
+// The options of a node as data: one row per option, from which flags, variables, keys of the
+// configuration file, checks and help are made.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "node/options.h"
+
+namespace dhrt {
+
+// How the text of an option becomes its field, and what is checked on the way.
+struct TextOption {
+  std::string NodeOptions::*field;
+  bool may_be_empty;
+};
+struct SwitchOption {
+  bool NodeOptions::*field;
+};
+struct DurationOption {
+  Duration NodeOptions::*field;
+  bool may_be_zero;
+};
+struct SizeOption {
+  std::uint64_t NodeOptions::*field;
+  std::uint64_t min, max;
+};
+struct CountOption {
+  std::uint64_t NodeOptions::*field;
+  std::uint64_t min, max;
+};
+struct LoopOption {};  // --cpu-num: a count or "auto".
+struct LevelOption {};
+struct BindOption {};
+struct AdvertiseOption {};
+struct JoinOption {};  // Addresses with commas between them.
+
+using OptionKind = std::variant<TextOption, SwitchOption, DurationOption, SizeOption, CountOption,
+                                LoopOption, LevelOption, BindOption, AdvertiseOption, JoinOption>;
+
+struct OptionInfo {
+  std::string_view name;  // Of the flag, without dashes in front.
+  std::string_view placeholder;
+  std::string_view default_text;  // Empty: none.
+  std::string_view example;       // A value.
+  std::string_view summary;
+  std::string_view group;
+  OptionKind kind;
+  std::string_view other_variable = {};  // Read when the DHRT_ variable is not set.
+  bool in_file = true;                   // False: makes no sense inside a configuration file.
+};
+
+// Groups stand together, in the order of the help.
+std::span<const OptionInfo> option_table();
+
+// Takes no value behind it: --memory.
+bool is_switch(const OptionInfo& option);
+std::string variable_name(const OptionInfo& option);  // DHRT_READ_TIMEOUT
+std::string file_key(const OptionInfo& option);       // read_timeout
+
+// Checks `text` and puts it into `options`. `place` says where it stood: "--bind".
+Status apply_option(const OptionInfo& option, const std::string& text, const std::string& place,
+                    NodeOptions& options);
+
+}  // namespace dhrt

@@ -1,0 +1,176 @@
+#include "node/options.h"
+
+#include <cstdlib>
+#include <map>
+#include <set>
+
+#include <cxxopts.hpp>
+
+#include "node/nearest.h"
+#include "node/option_table.h"
+#include "node/options_file.h"
+
+namespace dhrt {
+
+namespace {
+
+using Texts = std::map<std::string, std::string>;  // By flag name.
+
+tl::unexpected<Error> refuse(std::string message) {
+  return fail(ErrorCode::invalid_argument, std::move(message));
+}
+
+std::string unknown_flag(const std::string& argument) {
+  const std::string flag = argument.substr(0, argument.find('='));
+  std::vector<std::string> known;
+  for (const auto& option : option_table())
+    known.push_back("--" + std::string(option.name));
+  const auto nearest = nearest_name(flag, known);
+  return "unknown flag " + flag + "; " +
+         (nearest ? "did you mean " + *nearest + "?" : "dhrt start --help lists the flags");
+}
+
+// What cxxopts found: values by flag, and words that belong to no flag.
+struct Parsed {
+  Texts texts;
+  std::vector<std::string> words;
+};
+
+// cxxopts takes the next argument as the value whatever it is; a flag there means that the
+// value was forgotten, and saying so is better than a node called "--memory".
+Status check_values_present(const std::vector<std::string>& arguments) {
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    if (arguments[i] == "--") break;
+    for (const auto& option : option_table()) {
+      if (is_switch(option) || arguments[i] != "--" + std::string(option.name)) continue;
+      if (i + 1 < arguments.size() && !arguments[i + 1].starts_with("--")) continue;
+      return refuse(arguments[i] + " needs a value, e.g. " + arguments[i] + " " +
+                    std::string(option.example));
+    }
+  }
+  return {};
+}
+
+Result<Parsed> parse_flags(const std::vector<std::string>& arguments) {
+  if (auto status = check_values_present(arguments); !status) return tl::unexpected(status.error());
+  Parsed parsed;
+  try {
+    cxxopts::Options flags("dhrt");
+    flags.allow_unrecognised_options();
+    for (const auto& option : option_table()) {
+      auto value = cxxopts::value<std::string>();
+      if (is_switch(option)) value->implicit_value("true");
+      flags.add_options()(std::string(option.name), std::string(option.summary), value);
+    }
+    std::vector<const char*> argv{"dhrt"};
+    for (const auto& argument : arguments)
+      argv.push_back(argument.c_str());
+    const auto result = flags.parse(static_cast<int>(argv.size()), argv.data());
+    for (const auto& flag : result.arguments()) {
+      auto& text = parsed.texts[flag.key()];
+      // The one option that may stand more than once with sense; of others the last holds.
+      text = flag.key() == "join" && !text.empty() ? text + "," + flag.value() : flag.value();
+    }
+    parsed.words = result.unmatched();
+  } catch (const cxxopts::exceptions::exception& error) {
+    return refuse(std::string("command line: ") + error.what() + "; see dhrt start --help");
+  }
+  return parsed;
+}
+
+Result<Texts> read_flags(const OptionInput& input) {
+  auto parsed = parse_flags(input.arguments);
+  if (!parsed) return tl::unexpected(parsed.error());
+  for (const auto& word : parsed->words) {
+    if (word.starts_with('-')) return refuse(unknown_flag(word));
+    if (!input.joins)
+      return refuse("start takes flags only, not '" + word + "'; to join a cluster: dhrt join " +
+                    word);
+    auto& join = parsed->texts["join"];
+    join += (join.empty() ? "" : ",") + word;
+  }
+  return std::move(parsed->texts);
+}
+
+std::optional<Setting> from_environment(const OptionInfo& option, const Environment& environment) {
+  for (const auto& name : {variable_name(option), std::string(option.other_variable)}) {
+    if (name.empty()) continue;
+    // Compose files pass `VARIABLE=` for what is not set.
+    if (auto text = environment(name); text && !text->empty())
+      return Setting{*std::move(text), {ValueSource::Kind::environment, name}};
+  }
+  return std::nullopt;
+}
+
+struct Sources {
+  Texts flags;
+  Texts file;
+  std::string file_path;
+};
+
+Setting decide(const OptionInfo& option, const Sources& sources, const OptionInput& input) {
+  const std::string name(option.name);
+  if (const auto flag = sources.flags.find(name); flag != sources.flags.end())
+    return {flag->second, {ValueSource::Kind::flag, ""}};
+  if (auto setting = from_environment(option, input.environment)) return *std::move(setting);
+  if (const auto entry = sources.file.find(name); entry != sources.file.end())
+    return {entry->second, {ValueSource::Kind::file, sources.file_path}};
+  if (name == "name") return {input.host_name, {}};
+  return {std::string(option.default_text), {}};
+}
+
+std::string place_of(const OptionInfo& option, const Setting& setting) {
+  switch (setting.source.kind) {
+    case ValueSource::Kind::environment:
+      return setting.source.detail;
+    case ValueSource::Kind::file:
+      return file_key(option) + " in " + setting.source.detail;
+    case ValueSource::Kind::built_in:
+    case ValueSource::Kind::flag:
+      break;
+  }
+  return "--" + std::string(option.name);
+}
+
+const OptionInfo& config_option() {
+  for (const auto& option : option_table())
+    if (option.name == "config") return option;
+  return option_table().front();
+}
+
+}  // namespace
+
+Environment process_environment() {
+  return [](const std::string& name) -> std::optional<std::string> {
+    const char* value = std::getenv(name.c_str());
+    if (value == nullptr) return std::nullopt;
+    return value;
+  };
+}
+
+Result<NodeOptions> read_options(const OptionInput& input) {
+  Sources sources;
+  auto flags = read_flags(input);
+  if (!flags) return tl::unexpected(flags.error());
+  sources.flags = *std::move(flags);
+  // The file is named by a flag or a variable, and then gives the rest.
+  sources.file_path = decide(config_option(), sources, input).text;
+  if (!sources.file_path.empty()) {
+    auto file = read_options_file(sources.file_path);
+    if (!file) return tl::unexpected(file.error());
+    sources.file = *std::move(file);
+  }
+  NodeOptions options;
+  for (const auto& option : option_table()) {
+    auto setting = decide(option, sources, input);
+    if (auto status = apply_option(option, setting.text, place_of(option, setting), options);
+        !status)
+      return tl::unexpected(status.error());
+    options.settings.push_back(std::move(setting));
+  }
+  if (input.joins && options.join.empty())
+    return refuse("join needs the address of a node, e.g. dhrt join 10.0.0.7:7453");
+  return options;
+}
+
+}  // namespace dhrt

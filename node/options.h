@@ -1,0 +1,89 @@
+// What `dhrt start` and `dhrt join` can be told, read from four places.
+//
+// Precedence: flag, then environment, then configuration file (TOML), then default. Each value
+// remembers where it came from. One table (option_table.h) says everything about an option, so
+// the flag --read-timeout, the variable DHRT_READ_TIMEOUT and the key read_timeout agree.
+//
+// Units: durations are milliseconds, sizes bytes; as text both are written with their unit.
+// Errors: invalid_argument; the message names the place, the value and what to write instead.
+// Threads: reading is done before any thread starts; the struct is plain data afterwards.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "node/address.h"
+#include "storage/base/result.h"
+#include "storage/base/time.h"
+
+namespace dhrt {
+
+// Where a value came from. `detail` is the variable's name or the file's path.
+struct ValueSource {
+  enum class Kind { built_in, file, environment, flag };
+  Kind kind = Kind::built_in;
+  std::string detail;
+};
+
+// One option as it was decided on: its text, as a flag would be given it.
+struct Setting {
+  std::string text;
+  ValueSource source;
+};
+
+enum class LogLevel { trace, debug, info, warning, error };
+
+struct NodeOptions {
+  Address bind;
+  std::optional<Address> advertise;  // Absent: the bound address, or the one that reaches a peer.
+  std::string name;
+  bool allow_public = false;
+  std::vector<Address> join;  // Empty: found a cluster, or go back to the one on disk.
+
+  std::string data_dir;
+  bool memory = false;
+  std::uint64_t cpu_num = 1;
+
+  Duration read_timeout{};
+  Duration write_timeout{};
+  Duration join_timeout{};
+  Duration handshake_timeout{};
+  Duration leave_timeout{};
+  Duration timeout{};  // Of an idle client; 0: never.
+  Duration probe_interval{};
+  std::uint64_t suspicion_multiplier = 0;
+
+  std::uint64_t max_value_bytes = 0;
+  std::uint64_t output_buffer_max = 0;
+  std::uint64_t max_clients = 0;
+  std::uint64_t max_collections = 0;
+
+  LogLevel log_level = LogLevel::info;
+  bool log_requests = false;
+  std::string config;  // Path; empty: no file.
+  bool print_config = false;
+
+  std::vector<Setting> settings;  // In the order of option_table().
+};
+
+using Environment = std::function<std::optional<std::string>(const std::string& name)>;
+Environment process_environment();
+
+struct OptionInput {
+  std::vector<std::string> arguments;  // Behind the word `start` or `join`.
+  bool joins = false;                  // Bare words are addresses, and at least one is needed.
+  Environment environment;
+  std::string host_name;  // What the machine calls itself: the default of --name.
+};
+Result<NodeOptions> read_options(const OptionInput& input);
+
+// Every setting with its source, as TOML that --config reads back.
+std::string print_config(const NodeOptions& options);
+
+// The options by group, at most 100 columns wide.
+std::string options_help();
+
+}  // namespace dhrt
