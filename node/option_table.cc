@@ -137,14 +137,16 @@ struct Apply {
   }
   Status operator()(const DurationOption& option) const {
     const auto duration = parse_duration(text);
-    if (!duration) return wanted("a time with its unit is wanted (ms, s, m, h, d)");
+    if (!duration) return bad(": " + duration.error().message);
     if (duration->count() == 0 && !option.may_be_zero) return wanted("it must be longer than 0");
     options.*option.field = *duration;
     return {};
   }
   Status operator()(const SizeOption& option) const {
     const auto bytes = parse_byte_size(text);
-    if (!bytes) return wanted("a size with its unit is wanted (b, kb, mb, gb)");
+    if (!bytes) return bad(": " + bytes.error().message);
+    if (text.back() >= '0' && text.back() <= '9')
+      return wanted("a size needs a unit (b, kb, mb, gb)");
     if (*bytes < option.min || *bytes > option.max)
       return wanted("it must be from " + size_text(option.min) + " to " + size_text(option.max));
     options.*option.field = *bytes;

@@ -1,0 +1,111 @@
+#include "node/cli_flags.h"
+
+#include <algorithm>
+#include <array>
+
+#include "protocol/duration.h"
+
+namespace dhrt {
+
+namespace {
+
+constexpr std::array flags{
+    FlagInfo{"host", "HOST:PORT", "127.0.0.1:7453", "DHRT_HOST", "10.0.0.7:7453",
+             "Ask this node; any node of the cluster will do."},
+    FlagInfo{"timeout", "TIME", "10s", "", "500ms", "Wait this long for the node."},
+    FlagInfo{"json", "", "", "", "", "Print JSON, for programs."},
+    FlagInfo{"raw", "", "", "", "", "Print the bytes of the value and nothing behind them."},
+    FlagInfo{"help", "", "", "", "", "Explain the command."},
+    FlagInfo{"collection", "NAME", "default", "", "words", "Put the keys into this collection."},
+    FlagInfo{"format", "ndjson|words", "ndjson", "", "words",
+             "What a line of the file is: a JSON object, or a key."},
+    FlagInfo{"pipeline", "N", "1024", "", "64", "Send so many keys ahead of the answers."},
+
+    FlagInfo{"ttl", "TIME", "never", "", "60s", "Let the key expire after this long."},
+    FlagInfo{"if-absent", "", "", "", "", "Store only if the key is not there."},
+    FlagInfo{"if-version", "VERSION", "", "", "V", "Store only if this is the version there is."},
+    FlagInfo{"ack", "LEVEL", "one", "", "quorum",
+             "Nodes that must have it before the answer: one, quorum, all, linear."},
+    FlagInfo{"read", "LEVEL", "fanout", "", "quorum",
+             "Nodes that are asked: one, fanout, quorum, linear."},
+    FlagInfo{"memory", "", "", "", "", "Keep the collection in memory only."},
+    FlagInfo{"disk", "", "", "", "", "Keep the collection on disk."},
+    FlagInfo{"replicas", "all|N", "all", "", "3", "Keep each key on so many nodes."},
+    FlagInfo{"on", "NODE,NODE", "", "", "berlin-1,berlin-2", "Keep the collection on these nodes."},
+    FlagInfo{"partitions", "P", "", "", "64", "Cut the collection into so many parts."},
+    FlagInfo{"on-conflict", "last|keep", "last", "", "keep", "What two writes at once leave."},
+    FlagInfo{"miss", "fanout|auto|local", "auto", "", "local",
+             "Whom to ask for a key that is not here."},
+    FlagInfo{"from", "KEY", "", "", "berlin", "Begin at this key."},
+    FlagInfo{"limit", "N", "", "", "100", "Read at most so many keys."},
+    FlagInfo{"prefix", "TEXT", "", "", "ber", "Only keys that begin with this."},
+};
+
+constexpr std::string_view own_flags_without_value = " json raw help";
+
+bool lists(std::string_view names, std::string_view name) {
+  for (std::size_t begin = 0; begin < names.size();) {
+    const std::size_t end = std::min(names.find(' ', begin), names.size());
+    if (names.substr(begin, end - begin) == name) return true;
+    begin = end + 1;
+  }
+  return false;
+}
+
+std::string describe(const FlagInfo& flag) {
+  std::string left = "  --" + std::string(flag.name);
+  if (!flag.placeholder.empty()) left += " " + std::string(flag.placeholder);
+  left.resize(std::max<std::size_t>(left.size() + 2, 28), ' ');
+  std::string out = left + std::string(flag.summary) + "\n";
+  std::string more;
+  if (!flag.example.empty())
+    more += "example: --" + std::string(flag.name) + " " + std::string(flag.example);
+  if (!flag.default_text.empty()) more += "   default: " + std::string(flag.default_text);
+  if (!flag.variable.empty()) more += "   environment: " + std::string(flag.variable);
+  if (!more.empty()) out += std::string(28, ' ') + more + "\n";
+  return out;
+}
+
+}  // namespace
+
+std::span<const FlagInfo> flag_table() {
+  return flags;
+}
+
+std::string flags_help(std::string_view names) {
+  std::string out;
+  for (const auto& flag : flags)
+    if (lists(names, flag.name)) out += describe(flag);
+  return out;
+}
+
+Result<Arguments> split_command_line(const std::vector<std::string>& words,
+                                     const std::string& known_flags) {
+  std::vector<text::Token> tokens;
+  for (const auto& word : words)
+    tokens.push_back({.text = word, .quoted = false});
+  // Only where it cannot be a key or a value.
+  if (words.size() == 2 && words[1] == "-h") tokens[1].text = "--help";
+  const std::string without_value =
+      std::string(flags_without_value) + std::string(own_flags_without_value);
+  return split_arguments(std::move(tokens), {.known = known_flags, .without_value = without_value});
+}
+
+Result<Target> read_target(const Arguments& arguments, const Environment& environment) {
+  std::string place = "--host";
+  std::string text(arguments.value_of("host").value_or(""));
+  if (!arguments.has("host")) {
+    text = environment("DHRT_HOST").value_or("");
+    place = "DHRT_HOST";
+    if (text.empty()) text = "127.0.0.1:7453";
+  }
+  const auto host = parse_remote_address(text);
+  if (!host) return fail(ErrorCode::invalid_argument, place + ": " + host.error().message);
+  const auto timeout = parse_duration(arguments.value_of("timeout").value_or("10s"));
+  if (!timeout) return fail(ErrorCode::invalid_argument, "--timeout: " + timeout.error().message);
+  if (timeout->count() == 0)
+    return fail(ErrorCode::invalid_argument, "--timeout is 0; give the node time, e.g. 10s");
+  return Target{*host, *timeout};
+}
+
+}  // namespace dhrt

@@ -1,0 +1,14 @@
+// Ctrl-C while a client command waits: noted, so that the command ends in order (exit 130).
+//
+// Threads: the note is a signal-safe flag of the whole process.
+#pragma once
+
+namespace dhrt {
+
+// From now on SIGINT and SIGTERM set the note and end a wait in the system with EINTR.
+void catch_interrupts();
+bool interrupted();
+// For a prompt, where Ctrl-C drops a line and not the program.
+void forget_interrupt();
+
+}  // namespace dhrt
