@@ -18,10 +18,6 @@ namespace dhrt {
 
 namespace {
 
-// What a person sees in the tables first; the rest follows as the node says it.
-constexpr Bytes node_columns = "name id address state";
-constexpr Bytes collection_columns = "name keys bytes storage";
-
 bool is_own_flag(const std::string& name) {
   constexpr std::array<Bytes, 5> own{"host", "timeout", "json", "raw", "help"};
   return std::ranges::find(own, name) != own.end();

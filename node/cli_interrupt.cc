@@ -1,6 +1,7 @@
 #include "node/cli_interrupt.h"
 
 #include <csignal>
+#include <initializer_list>
 
 namespace dhrt {
 
@@ -12,15 +13,15 @@ volatile std::sig_atomic_t noted = 0;
 
 void catch_interrupts() {
   struct sigaction action = {};
-  action.sa_handler = [](int) { noted = 1; };
+  action.sa_handler = [](int signal) { noted = signal; };
   sigemptyset(&action.sa_mask);
   action.sa_flags = 0;  // Without SA_RESTART: the wait must end.
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP})
+    sigaction(signal, &action, nullptr);
 }
 
-bool interrupted() {
-  return noted != 0;
+int interrupt_signal() {
+  return noted;
 }
 
 void forget_interrupt() {

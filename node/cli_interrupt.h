@@ -5,9 +5,13 @@
 
 namespace dhrt {
 
-// From now on SIGINT and SIGTERM set the note and end a wait in the system with EINTR.
+// From now on SIGINT, SIGTERM and SIGHUP are noted and end a wait in the system with EINTR.
 void catch_interrupts();
-bool interrupted();
+// The last signal noted; 0 if none.
+int interrupt_signal();
+inline bool interrupted() {
+  return interrupt_signal() != 0;
+}
 // For a prompt, where Ctrl-C drops a line and not the program.
 void forget_interrupt();
 
