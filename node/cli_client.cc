@@ -24,6 +24,9 @@ namespace {
 
 constexpr std::size_t receive_bytes = std::size_t{256} << 10;
 
+// A wait is cut into slices, so that a signal which comes just before it is noticed too.
+constexpr Duration slice{200};
+
 using AddressList = std::unique_ptr<addrinfo, decltype(&freeaddrinfo)>;
 
 std::string system_message(int code) {
@@ -124,7 +127,8 @@ Result<Reply> Client::call(const std::vector<text::Token>& tokens, Duration time
     if (left.count() <= 0)
       return fail(ErrorCode::timeout, where() + " did not answer in " + to_text(timeout) +
                                           "; give it longer with --timeout");
-    if (auto moved = exchange(left, replies); !moved) return tl::unexpected(moved.error());
+    if (auto moved = exchange(std::min(left, slice), replies); !moved)
+      return tl::unexpected(moved.error());
   }
   return std::move(replies.front());
 }

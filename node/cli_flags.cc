@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "node/nearest.h"
 #include "protocol/duration.h"
 
 namespace dhrt {
@@ -10,7 +11,7 @@ namespace dhrt {
 namespace {
 
 constexpr std::array flags{
-    FlagInfo{"host", "HOST:PORT", "127.0.0.1:7453", "DHRT_HOST", "10.0.0.7:7453",
+    FlagInfo{"host", "HOST:PORT", "127.0.0.1:7453", "DHRT_HOST", "db1:7453",
              "Ask this node; any node of the cluster will do."},
     FlagInfo{"timeout", "TIME", "10s", "", "500ms", "Wait this long for the node."},
     FlagInfo{"json", "", "", "", "", "Print JSON, for programs."},
@@ -50,6 +51,27 @@ bool lists(std::string_view names, std::string_view name) {
     begin = end + 1;
   }
   return false;
+}
+
+// Said before the words are split, with a nearest flag that is near, and what to do about a
+// word that looks like a flag.
+Status check_flags_known(const std::vector<std::string>& words, const std::string& known_flags) {
+  for (const auto& word : words) {
+    if (word == "--") break;
+    const std::string flag = word.substr(0, word.find('='));
+    if (!word.starts_with("--") || lists(known_flags, std::string_view(flag).substr(2))) continue;
+    std::vector<std::string> known;
+    for (const auto& info : flags)
+      if (lists(known_flags, info.name)) known.push_back("--" + std::string(info.name));
+    const auto nearest = nearest_name(flag, known);
+    return fail(ErrorCode::invalid_argument,
+                "unknown flag " + flag + "; " +
+                    (nearest ? "did you mean " + *nearest + "?"
+                             : "see dhrt " + words.front() +
+                                   " --help; put -- before a word that "
+                                   "begins with --"));
+  }
+  return {};
 }
 
 std::string describe(const FlagInfo& flag) {

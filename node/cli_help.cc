@@ -15,7 +15,7 @@ constexpr std::size_t summary_column = 42;
 
 constexpr std::array locals{
     LocalCommand{"start", "start [flags]", "Start a node."},
-    LocalCommand{"join", "join HOST:PORT [HOST:PORT ...] [flags]",
+    LocalCommand{"join", "join HOST:PORT ... [flags]",
                  "Start a node and join a cluster; also: dhrt --node=HOST:PORT."},
     LocalCommand{"repl", "repl [--host HOST:PORT]", "Type commands, with history and completion."},
     LocalCommand{"import", "import FILE [--collection C] [--format F]",
@@ -88,7 +88,7 @@ std::string short_help() {
 }
 
 std::string long_help() {
-  std::string out = "usage: dhrt COMMAND [words] [flags]\n\nNode of its own\n";
+  std::string out = "usage: dhrt COMMAND [words] [flags]\n\nNodes and tools\n";
   for (const auto& command : locals)
     out += row(command.usage, command.summary);
   for (const std::string_view group : {"Keys", "Collections", "Node"})

@@ -44,6 +44,7 @@ std::string toml_value(const OptionInfo& option, const std::string& text) {
     return read && options.*kind->field ? "true" : "false";
   }
   if (std::holds_alternative<JoinOption>(option.kind)) return toml_list(text);
+  if (std::holds_alternative<LoopOption>(option.kind) && text != "auto") return "1";
   // Without leading zeros, which TOML does not take.
   if (const auto* kind = std::get_if<CountOption>(&option.kind)) {
     NodeOptions options;

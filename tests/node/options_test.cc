@@ -1,0 +1,268 @@
+#include "node/options.h"
+
+#include <map>
+#include <set>
+#include <sstream>
+
+#include <doctest/doctest.h>
+
+#include "node/option_table.h"
+#include "tests/node/temporary_folder.h"
+
+namespace dhrt {
+
+namespace {
+
+using Variables = std::map<std::string, std::string>;
+
+// What is read when this is typed, with these variables.
+struct Reader {
+  Variables variables = {};
+  bool joins = false;
+
+  Result<NodeOptions> read(std::vector<std::string> arguments) const {
+    const auto environment = [this](const std::string& name) -> std::optional<std::string> {
+      const auto found = variables.find(name);
+      if (found == variables.end()) return std::nullopt;
+      return found->second;
+    };
+    return read_options({.arguments = std::move(arguments),
+                         .joins = joins,
+                         .environment = environment,
+                         .host_name = "machine"});
+  }
+  std::string error(std::vector<std::string> arguments) const {
+    const auto options = read(std::move(arguments));
+    REQUIRE_FALSE(options);
+    CHECK(options.error().code == ErrorCode::invalid_argument);
+    return options.error().message;
+  }
+};
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("options: without a word about them they have their defaults") {
+  const auto options = Reader{}.read({});
+  REQUIRE(options);
+  CHECK(to_text(options->bind) == "0.0.0.0:7453");
+  CHECK_FALSE(options->advertise);
+  CHECK(options->name == "machine");
+  CHECK(options->data_dir == "./data");
+  CHECK_FALSE(options->memory);
+  CHECK_FALSE(options->allow_public);
+  CHECK(options->cpu_num == 1);
+  CHECK(options->read_timeout == Duration(2000));
+  CHECK(options->write_timeout == Duration(5000));
+  CHECK(options->join_timeout == Duration(30000));
+  CHECK(options->handshake_timeout == Duration(10000));
+  CHECK(options->leave_timeout == Duration(10000));
+  CHECK(options->timeout == Duration(0));
+  CHECK(options->probe_interval == Duration(500));
+  CHECK(options->max_value_bytes == 16u << 20);
+  CHECK(options->output_buffer_max == 64u << 20);
+  CHECK(options->max_clients == 10000);
+  CHECK(options->max_collections == 10000);
+  CHECK(options->log_level == LogLevel::info);
+  CHECK(options->join.empty());
+}
+
+TEST_CASE("options: a flag goes before a variable, that before the file, that before the default") {
+  const test::TemporaryFolder folder;
+  const std::string file = folder.write("dhrt.toml", "read_timeout = \"3s\"\n");
+  struct Case {
+    const char* why;
+    std::vector<std::string> arguments;
+    Variables variables;
+    Duration read_timeout;
+    const char* source;
+  };
+  const std::vector<Case> cases{
+      {"nothing said", {}, {}, Duration(2000), "default"},
+      {"the file alone", {"--config", file}, {}, Duration(3000), "file "},
+      {"the file named by a variable", {}, {{"DHRT_CONFIG", file}}, Duration(3000), "file "},
+      {"a variable over the file",
+       {"--config", file},
+       {{"DHRT_READ_TIMEOUT", "4s"}},
+       Duration(4000),
+       "environment DHRT_READ_TIMEOUT"},
+      {"a flag over both",
+       {"--config", file, "--read-timeout", "5s"},
+       {{"DHRT_READ_TIMEOUT", "4s"}},
+       Duration(5000),
+       "flag"},
+      {"the last of two flags",
+       {"--read-timeout=1s", "--read-timeout=6s"},
+       {},
+       Duration(6000),
+       "flag"},
+      {"an empty variable is none", {}, {{"DHRT_READ_TIMEOUT", ""}}, Duration(2000), "default"},
+  };
+  for (const auto& c : cases) {
+    CAPTURE(c.why);
+    const auto options = Reader{c.variables}.read(c.arguments);
+    REQUIRE(options);
+    CHECK(options->read_timeout == c.read_timeout);
+    CHECK(contains(print_config(*options), "read_timeout = \"" +
+                                               std::to_string(c.read_timeout.count() / 1000) +
+                                               "s\"  # from " + c.source));
+  }
+}
+
+TEST_CASE("options: the name is that of the machine unless somebody says otherwise") {
+  CHECK(Reader{{{"HOSTNAME", "box"}}}.read({})->name == "box");
+  CHECK(Reader{{{"HOSTNAME", "box"}, {"DHRT_NAME", "given"}}}.read({})->name == "given");
+  CHECK(Reader{{{"HOSTNAME", "box"}}}.read({"--name", "typed"})->name == "typed");
+}
+
+TEST_CASE("options: addresses to join come as words, flags, variable or file") {
+  const test::TemporaryFolder folder;
+  const std::string file = folder.write("c.toml", "join = [\"a:1\", \"b\"]\n");
+  const auto joined = [](const Result<NodeOptions>& options) {
+    REQUIRE(options);
+    std::string text;
+    for (const auto& address : options->join)
+      text += to_text(address) + " ";
+    return text;
+  };
+  const Reader join{{}, true};
+  CHECK(joined(join.read({"a:1", "[::1]:2"})) == "a:1 [::1]:2 ");
+  CHECK(joined(join.read({"a:1", "--join", "b:2", "--memory"})) == "b:2 a:1 ");
+  CHECK(joined(Reader{}.read({"--join", "a:1", "--join", "b:2"})) == "a:1 b:2 ");
+  CHECK(joined(Reader{{{"DHRT_JOIN", "a:1,b:2"}}}.read({})) == "a:1 b:2 ");
+  CHECK(joined(Reader{}.read({"--config", file})) == "a:1 b:7453 ");
+  CHECK(contains(join.error({}), "join needs the address of a node"));
+}
+
+TEST_CASE("options: a bad value is told with its place and a right one") {
+  struct Case {
+    std::vector<std::string> arguments;
+    const char* begins;
+    const char* says;
+  };
+  const std::vector<Case> cases{
+      {{"--bind", "nowhere:x"}, "--bind: 'nowhere:x'", "e.g. localhost:7453"},
+      {{"--advertise", "host:0"}, "--advertise: 'host:0'", "port 0"},
+      {{"--join", "a,:3"}, "--join: ':3'", "HOST:PORT"},
+      {{"--name", ""}, "--name is ''", "empty"},
+      {{"--name", "a\nb"}, "--name is", "control characters"},
+      {{"--data-dir="}, "--data-dir is ''", "empty"},
+      {{"--memory=maybe"}, "--memory is 'maybe'", "true or false"},
+      {{"--allow-public=2"}, "--allow-public is '2'", "true or false"},
+      {{"--log-requests=on"}, "--log-requests is 'on'", "true or false"},
+      {{"--print-config=x"}, "--print-config is 'x'", "true or false"},
+      {{"--cpu-num", "4"}, "--cpu-num is '4'", "this version runs one event loop"},
+      {{"--cpu-num", "all"}, "--cpu-num is 'all'", "whole number or auto"},
+      {{"--read-timeout", "5"}, "--read-timeout:", "no unit"},
+      {{"--write-timeout", "5 s"}, "--write-timeout:", "unit"},
+      {{"--join-timeout", "soon"}, "--join-timeout:", "500ms"},
+      {{"--handshake-timeout", "0"}, "--handshake-timeout is '0'", "longer than 0"},
+      {{"--leave-timeout", "-1s"}, "--leave-timeout:", "duration"},
+      {{"--timeout", "5"}, "--timeout:", "no unit"},
+      {{"--probe-interval", "0s"}, "--probe-interval is '0s'", "longer than 0"},
+      {{"--suspicion-multiplier", "0"}, "--suspicion-multiplier is '0'", "from 1 to 100"},
+      {{"--max-value-bytes", "1000"}, "--max-value-bytes is '1000'", "needs a unit"},
+      {{"--max-value-bytes", "1gb"}, "--max-value-bytes is '1gb'", "from 1b to 512mb"},
+      {{"--max-clients", "many"}, "--max-clients is 'many'", "whole number"},
+      {{"--max-clients", "0"}, "--max-clients is '0'", "from 1 to 1000000"},
+      {{"--max-collections", "-3"}, "--max-collections is '-3'", "whole number"},
+      {{"--output-buffer-max", "1kb"}, "--output-buffer-max is '1kb'", "from 1mb"},
+      {{"--log-level", "loud"}, "--log-level is 'loud'", "trace, debug, info"},
+      {{"--config", "/no/such/file"}, "configuration file /no/such/file:", "cannot be read"},
+      {{"--config", "/"}, "configuration file /:", "cannot be read"},
+      {{"--bind"}, "--bind needs a value", "--bind 127.0.0.1:7453"},
+      {{"--name", "--memory"}, "--name needs a value", "berlin-1"},
+      {{"--bidn", "x"}, "unknown flag --bidn", "did you mean --bind?"},
+      {{"--xyzzy=3"}, "unknown flag --xyzzy", "dhrt start --help"},
+      {{"-x"}, "unknown flag -x", "dhrt start --help"},
+      {{"10.0.0.7"}, "start takes flags only", "dhrt join 10.0.0.7"},
+  };
+  std::set<std::string> covered;
+  for (const auto& c : cases) {
+    CAPTURE(c.arguments[0]);
+    const std::string message = Reader{}.error(c.arguments);
+    CAPTURE(message);
+    CHECK(message.starts_with(c.begins));
+    CHECK(contains(message, c.says));
+    covered.insert(c.arguments[0].substr(0, c.arguments[0].find('=')));
+  }
+  for (const auto& option : option_table()) {
+    CAPTURE(option.name);
+    CHECK(covered.contains("--" + std::string(option.name)));
+  }
+}
+
+TEST_CASE("options: a bad value in a variable or a file is told where it stands") {
+  const test::TemporaryFolder folder;
+  const auto file_error = [&](const std::string& text) {
+    return Reader{}.error({"--config", folder.write("c.toml", text)});
+  };
+  CHECK(Reader{{{"DHRT_READ_TIMEOUT", "5"}}}.error({}).starts_with("DHRT_READ_TIMEOUT: "));
+  CHECK(Reader{{{"HOSTNAME", "a\tb"}}}.error({}).starts_with("HOSTNAME is "));
+  CHECK(contains(file_error("max_clients = 0"), "max_clients in " + folder.file("c.toml")));
+  CHECK(contains(file_error("max_client = 5"), "did you mean max_clients?"));
+  CHECK(contains(file_error("config = \"x\""), "there is no option 'config'"));
+  CHECK(contains(file_error("[bind]\nx = 1"), "bind must be a string"));
+  CHECK(contains(file_error("join = [1]"), "join must be"));
+  CHECK(contains(file_error("bind = \"a\"\nbind = = 3"), "line 2"));
+}
+
+TEST_CASE("options: what --print-config prints is a file that gives the same options") {
+  const test::TemporaryFolder folder;
+  const std::vector<std::vector<std::string>> lines{
+      {},
+      {"--bind", "[::1]:0", "--advertise", "h:1", "--join", "a:1", "--join", "b:2"},
+      {"--name", "quote\" and \\ and ü # x", "--data-dir", "/tmp/a b"},
+      {"--memory", "--log-requests=yes", "--cpu-num", "auto", "--max-clients", "0012"},
+      {"--timeout", "5m", "--max-value-bytes", "1kb", "--log-level", "trace"},
+  };
+  for (const auto& line : lines) {
+    const auto options = Reader{}.read(line);
+    REQUIRE(options);
+    const std::string file = folder.write("printed.toml", print_config(*options));
+    const auto again = Reader{}.read({"--config", file});
+    CAPTURE(print_config(*options));
+    REQUIRE_MESSAGE(again, again.error().message);
+    CHECK(again->bind == options->bind);
+    CHECK(again->advertise == options->advertise);
+    CHECK(again->join == options->join);
+    CHECK(again->name == options->name);
+    CHECK(again->data_dir == options->data_dir);
+    CHECK(again->memory == options->memory);
+    CHECK(again->log_requests == options->log_requests);
+    CHECK(again->max_clients == options->max_clients);
+    CHECK(again->timeout == options->timeout);
+    CHECK(again->max_value_bytes == options->max_value_bytes);
+    CHECK(again->log_level == options->log_level);
+    CHECK(contains(print_config(*again), "# from file " + file));
+  }
+}
+
+TEST_CASE("options: the help names every flag with example and variable, within 100 columns") {
+  const std::string help = options_help();
+  for (const auto& option : option_table()) {
+    CAPTURE(option.name);
+    const std::string flag = "--" + std::string(option.name);
+    CHECK(contains(help, "\n  " + flag));
+    CHECK(contains(help, "example: " + flag));
+    CHECK(contains(help, "environment: " + variable_name(option)));
+  }
+  std::istringstream lines(help);
+  for (std::string line; std::getline(lines, line);)
+    CHECK_MESSAGE(line.size() <= 100, line);
+}
+
+TEST_CASE("options: every default and every example is a value that is accepted") {
+  for (const auto& option : option_table()) {
+    CAPTURE(option.name);
+    NodeOptions options;
+    CHECK(apply_option(option, std::string(option.example), "", options));
+    if (!option.default_text.empty())
+      CHECK(apply_option(option, std::string(option.default_text), "", options));
+  }
+}
+
+}  // namespace dhrt
