@@ -42,6 +42,7 @@ constexpr std::array flags{
     FlagInfo{"prefix", "TEXT", "", "", "ber", "Only keys that begin with this."},
 };
 
+constexpr std::size_t summary_column = 26;
 constexpr std::string_view own_flags_without_value = " json raw help";
 
 bool lists(std::string_view names, std::string_view name) {
@@ -77,14 +78,15 @@ Status check_flags_known(const std::vector<std::string>& words, const std::strin
 std::string describe(const FlagInfo& flag) {
   std::string left = "  --" + std::string(flag.name);
   if (!flag.placeholder.empty()) left += " " + std::string(flag.placeholder);
-  left.resize(std::max<std::size_t>(left.size() + 2, 28), ' ');
+  left.resize(std::max(left.size() + 1, summary_column), ' ');
   std::string out = left + std::string(flag.summary) + "\n";
   std::string more;
   if (!flag.example.empty())
     more += "example: --" + std::string(flag.name) + " " + std::string(flag.example);
-  if (!flag.default_text.empty()) more += "   default: " + std::string(flag.default_text);
-  if (!flag.variable.empty()) more += "   environment: " + std::string(flag.variable);
-  if (!more.empty()) out += std::string(28, ' ') + more + "\n";
+  if (!flag.default_text.empty()) more += "  default: " + std::string(flag.default_text);
+  if (!flag.variable.empty()) more += "  environment: " + std::string(flag.variable);
+  more.erase(0, more.find_first_not_of(' '));
+  if (!more.empty()) out += std::string(summary_column, ' ') + more + "\n";
   return out;
 }
 
@@ -103,6 +105,8 @@ std::string flags_help(std::string_view names) {
 
 Result<Arguments> split_command_line(const std::vector<std::string>& words,
                                      const std::string& known_flags) {
+  if (auto known = check_flags_known(words, known_flags); !known)
+    return tl::unexpected(known.error());
   std::vector<text::Token> tokens;
   for (const auto& word : words)
     tokens.push_back({.text = word, .quoted = false});

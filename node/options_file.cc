@@ -1,8 +1,9 @@
 #include "node/options_file.h"
 
+#include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <sstream>
+#include <optional>
 #include <toml++/toml.h>
 #include <vector>
 
@@ -49,13 +50,13 @@ std::string unknown_key(const std::string& key) {
 }
 
 Result<std::string> read_file(const std::string& path) {
+  std::error_code error;
+  const bool is_folder = std::filesystem::is_directory(path, error);  // Opens like a file.
   std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  // A folder opens like a file, and only reading it fails.
-  if (!file || !(text << file.rdbuf()))
-    if (!file || file.peek() != std::ifstream::traits_type::eof())
-      return refuse(path, "it cannot be read; check the path and its permissions");
-  return text.str();
+  std::string text(std::istreambuf_iterator<char>(file), {});
+  if (is_folder || !file.is_open() || file.bad())
+    return refuse(path, "it cannot be read; check the path and its permissions");
+  return text;
 }
 
 }  // namespace

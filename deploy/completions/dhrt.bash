@@ -1,0 +1,60 @@
+# Completion of dhrt's command line for bash: source this file, or put it into
+# /usr/share/bash-completion/completions/ under the name dhrt.
+
+_dhrt_flags_of() {
+  local node="--bind --advertise --name --allow-public --join --join-timeout --leave-timeout
+    --probe-interval --suspicion-multiplier --data-dir --memory --read-timeout --write-timeout
+    --handshake-timeout --timeout --max-value-bytes --max-clients --max-collections
+    --output-buffer-max --cpu-num --log-level --log-requests --config --print-config --help"
+  local client="--host --timeout --json --help"
+  case "$1" in
+    start | join) echo "$node" ;;
+    repl) echo "--host --timeout --help" ;;
+    import) echo "--collection --format --pipeline $client" ;;
+    set) echo "--ttl --if-version --if-absent --ack $client" ;;
+    get) echo "--read --raw $client" ;;
+    has) echo "--read $client" ;;
+    del) echo "--ack $client" ;;
+    scan) echo "--from --limit --prefix $client" ;;
+    create) echo "--memory --disk --ttl --replicas --on --partitions --on-conflict --miss $client" ;;
+    help) ;;
+    *) echo "$client" ;;
+  esac
+}
+
+# Names of collections, from the node that the line would ask; silent if there is none.
+_dhrt_collections() {
+  local arguments=() i
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    if [[ ${COMP_WORDS[i]} == --host ]]; then arguments=(--host "${COMP_WORDS[i + 1]}"); fi
+  done
+  dhrt collections --timeout 500ms "${arguments[@]}" 2>/dev/null | awk 'NR > 1 { print $1 }'
+}
+
+_dhrt() {
+  local commands="start join repl import collections count create del drop flush get has keys
+    nodes ping scan set stats help"
+  local word="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD - 1]}"
+  local command="${COMP_WORDS[1]}"
+  local candidates=""
+  COMPREPLY=()
+  if ((COMP_CWORD == 1)); then
+    candidates="$commands --help --version --node"
+  elif [[ $word == -* ]]; then
+    candidates="$(_dhrt_flags_of "$command")"
+  else
+    case "$previous" in
+      --format) candidates="ndjson words" ;;
+      --log-level) candidates="trace debug info warning error" ;;
+      --config | import) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+      --data-dir) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
+      --collection) candidates="$(_dhrt_collections)" ;;
+      help) candidates="$commands" ;;
+      count | del | drop | flush | get | has | keys | scan | set)
+        candidates="$(_dhrt_collections)" ;;
+    esac
+  fi
+  mapfile -t COMPREPLY < <(compgen -W "$candidates" -- "$word")
+}
+
+complete -F _dhrt dhrt
