@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <istream>
-#include <iterator>
 #include <ostream>
+#include <sstream>
 #include <utility>
 
 #include "node/cli_client.h"
@@ -39,7 +39,9 @@ Status read_value(std::vector<std::string>& words, Console& console) {
   if (words.front() != "set" || dashes == 0) return {};
   if (words.back() != "-" || dashes > 1)
     return fail(ErrorCode::invalid_argument, "- stands for standard input, as the value only");
-  words.back().assign(std::istreambuf_iterator<char>(console.in), {});
+  std::ostringstream bytes;
+  bytes << console.in.rdbuf();  // Unlike an iterator it does not throw when reading fails.
+  words.back() = bytes.str();
   return {};
 }
 

@@ -16,7 +16,7 @@ constexpr std::size_t summary_column = 42;
 constexpr std::array locals{
     LocalCommand{"start", "start [flags]", "Start a node."},
     LocalCommand{"join", "join HOST:PORT ... [flags]",
-                 "Start a node and join a cluster; also: dhrt --node=HOST:PORT."},
+                 "Start a node and join a cluster; or: dhrt --node=HOST:PORT"},
     LocalCommand{"repl", "repl [--host HOST:PORT]", "Type commands, with history and completion."},
     LocalCommand{"import", "import FILE [--collection C] [--format F]",
                  "Load keys from a file; - is standard input."},

@@ -2,8 +2,8 @@
 
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <optional>
+#include <sstream>
 #include <toml++/toml.h>
 #include <vector>
 
@@ -53,10 +53,12 @@ Result<std::string> read_file(const std::string& path) {
   std::error_code error;
   const bool is_folder = std::filesystem::is_directory(path, error);  // Opens like a file.
   std::ifstream file(path, std::ios::binary);
-  std::string text(std::istreambuf_iterator<char>(file), {});
-  if (is_folder || !file.is_open() || file.bad())
+  std::ostringstream text;
+  if (!is_folder && file) text << file.rdbuf();
+  // An empty file is fine, and fails to be copied.
+  if (is_folder || !file.is_open() || text.bad())
     return refuse(path, "it cannot be read; check the path and its permissions");
-  return text;
+  return text.str();
 }
 
 }  // namespace

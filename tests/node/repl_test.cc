@@ -189,7 +189,7 @@ TEST_CASE("repl history: a long file is cut, a missing one is none") {
   CHECK(file.load().back() == std::to_string(2 * history_lines_max + 4));
   const std::string kept = folder.read("history");
   CHECK(static_cast<std::size_t>(std::ranges::count(kept, '\n')) == history_lines_max);
-  HistoryFile missing("/no/such/folder/history");
+  HistoryFile missing(folder.write("file", "") + "/folder/history");
   missing.append("x");
   CHECK(missing.load().empty());
   CHECK(HistoryFile("").load().empty());
