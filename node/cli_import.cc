@@ -70,6 +70,12 @@ Result<ImportPlan> read_plan(const Arguments& arguments, const Environment& envi
                     .json = arguments.has("json")};
 }
 
+// A line on its way. What is done is counted when its answer comes, not when it is read.
+struct Sent {
+  std::uint64_t line_number;
+  std::uint64_t bytes_end;  // Of the file, up to its end.
+};
+
 class Import {
  public:
   Import(const ImportPlan& plan, std::istream& input, std::uint64_t bytes_total, Client& client,
@@ -120,13 +126,13 @@ class Import {
     while (waiting_.size() < plan_.window && client_.queued_bytes() < queued_bytes_max) {
       if (interrupted() || !std::getline(input_, line)) return;
       ++line_number_;
-      state_.bytes += line.size() + 1;
+      bytes_read_ += line.size() + 1;
       auto tokens = import_tokens(plan_.format, plan_.collection, line_number_, line);
       if (!tokens) {
         count_error(line_number_, tokens.error().message);
       } else if (!tokens->empty()) {
         client_.queue(text::to_line(*tokens) + "\n");
-        waiting_.push_back(line_number_);
+        waiting_.push_back({line_number_, bytes_read_});
       }
     }
   }
@@ -142,8 +148,9 @@ class Import {
     if (waiting_.empty())
       return fail(ErrorCode::corrupt,
                   to_text(plan_.target.host) + " answers more than it was asked");
-    const std::uint64_t line = waiting_.front();
+    const Sent sent = waiting_.front();
     waiting_.pop_front();
+    state_.bytes = sent.bytes_end;
     const auto* error = std::get_if<ReplyError>(&reply.value);
     if (error == nullptr) {
       ++state_.keys;
@@ -151,7 +158,7 @@ class Import {
     }
     auth_failed_ = exit_code_of(*error) == exit_code::auth;
     if (auth_failed_) return fail(ErrorCode::unavailable, printable(error->message));
-    count_error(line, error->message);
+    count_error(sent.line_number, error->message);
     return {};
   }
 
@@ -184,7 +191,8 @@ class Import {
   Progress progress_;
   ProgressState state_;
   std::uint64_t line_number_ = 0;
-  std::deque<std::uint64_t> waiting_;  // Line numbers on their way, oldest first.
+  std::uint64_t bytes_read_ = 0;
+  std::deque<Sent> waiting_;  // Oldest first.
   bool auth_failed_ = false;
 };
 
