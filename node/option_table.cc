@@ -172,7 +172,7 @@ struct Apply {
     constexpr std::array<std::string_view, 5> names{"trace", "debug", "info", "warning", "error"};
     const auto found = std::ranges::find(names, text);
     if (found == names.end()) return wanted("trace, debug, info, warning or error is wanted");
-    options.log_level = static_cast<LogLevel>(found - names.begin());
+    options.log_level = static_cast<LogThreshold>(found - names.begin());
     return {};
   }
   Status operator()(const BindOption&) const {

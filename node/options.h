@@ -34,7 +34,8 @@ struct Setting {
   ValueSource source;
 };
 
-enum class LogLevel { trace, debug, info, warning, error };
+// Which log lines are shown (the lines themselves have a LogLevel, cluster/actions.h).
+enum class LogThreshold { trace, debug, info, warning, error };
 
 struct NodeOptions {
   Address bind;
@@ -61,7 +62,7 @@ struct NodeOptions {
   std::uint64_t max_clients = 0;
   std::uint64_t max_collections = 0;
 
-  LogLevel log_level = LogLevel::info;
+  LogThreshold log_level = LogThreshold::info;
   bool log_requests = false;
   std::string config;  // Path; empty: no file.
   bool print_config = false;

@@ -1,0 +1,104 @@
+#include "node/log.h"
+
+#include <algorithm>
+#include <memory>
+
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+namespace dhrt {
+
+namespace {
+
+spdlog::logger& logger() {
+  static const std::shared_ptr<spdlog::logger> made = [] {
+    auto fresh = std::make_shared<spdlog::logger>(
+        "dhrt", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    fresh->set_formatter(std::make_unique<spdlog::pattern_formatter>(
+        "%Y-%m-%dT%H:%M:%S.%eZ %-5l %v", spdlog::pattern_time_type::utc));
+    fresh->set_level(spdlog::level::info);
+    fresh->flush_on(spdlog::level::trace);
+    return fresh;
+  }();
+  return *made;
+}
+
+spdlog::level::level_enum to_spdlog(LogLevel level) {
+  switch (level) {
+    case LogLevel::debug:
+      return spdlog::level::debug;
+    case LogLevel::info:
+      return spdlog::level::info;
+    case LogLevel::warning:
+      return spdlog::level::warn;
+    case LogLevel::error:
+      return spdlog::level::err;
+  }
+  return spdlog::level::err;
+}
+
+bool is_control(char c) {
+  return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+}
+
+void append_escaped(std::string& out, std::string_view text) {
+  static constexpr char digits[] = "0123456789abcdef";
+  for (const char c : text) {
+    if (is_control(c)) {
+      const auto byte = static_cast<unsigned char>(c);
+      out += {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
+    } else {
+      if (c == '"' || c == '\\') out += '\\';
+      out += c;
+    }
+  }
+}
+
+void append_field(std::string& out, const LogField& field) {
+  out += ' ';
+  out += field.first;
+  out += '=';
+  const bool bare = !field.second.empty() && std::ranges::none_of(field.second, [](char c) {
+    return c == ' ' || c == '"' || c == '=' || is_control(c);
+  });
+  if (bare) {
+    out += field.second;
+    return;
+  }
+  out += '"';
+  append_escaped(out, field.second);
+  out += '"';
+}
+
+}  // namespace
+
+void set_log_threshold(LogThreshold threshold) {
+  switch (threshold) {
+    case LogThreshold::trace:
+      return logger().set_level(spdlog::level::trace);
+    case LogThreshold::debug:
+      return logger().set_level(spdlog::level::debug);
+    case LogThreshold::info:
+      return logger().set_level(spdlog::level::info);
+    case LogThreshold::warning:
+      return logger().set_level(spdlog::level::warn);
+    case LogThreshold::error:
+      return logger().set_level(spdlog::level::err);
+  }
+}
+
+bool log_shows(LogLevel level) {
+  return logger().should_log(to_spdlog(level));
+}
+
+void log_line(LogLevel level, std::string_view text, std::initializer_list<LogField> fields) {
+  if (!log_shows(level)) return;
+  std::string line;
+  for (const char c : text)
+    line += is_control(c) ? ' ' : c;
+  for (const LogField& field : fields)
+    append_field(line, field);
+  logger().log(to_spdlog(level), spdlog::string_view_t(line.data(), line.size()));
+}
+
+}  // namespace dhrt

@@ -1,0 +1,37 @@
+// Log lines on standard error, one event each: when, how grave, what, and key=value fields.
+//
+//   2026-11-21T10:00:00.123Z info  joined the cluster name=a nodes=3
+//
+// Field values with blanks, quotes or control characters are quoted, so that nothing a client or
+// peer sends can look like a line of its own. Secrets and values of keys never come here.
+// Threads: any.
+#pragma once
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "cluster/actions.h"
+#include "node/options.h"
+
+namespace dhrt {
+
+using LogField = std::pair<std::string_view, std::string>;
+
+// Lines below the threshold are dropped; `info` until the first call.
+void set_log_threshold(LogThreshold threshold);
+bool log_shows(LogLevel level);
+void log_line(LogLevel level, std::string_view text, std::initializer_list<LogField> fields = {});
+
+inline void log_info(std::string_view text, std::initializer_list<LogField> fields = {}) {
+  log_line(LogLevel::info, text, fields);
+}
+inline void log_warning(std::string_view text, std::initializer_list<LogField> fields = {}) {
+  log_line(LogLevel::warning, text, fields);
+}
+inline void log_error(std::string_view text, std::initializer_list<LogField> fields = {}) {
+  log_line(LogLevel::error, text, fields);
+}
+
+}  // namespace dhrt

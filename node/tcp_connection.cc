@@ -1,0 +1,182 @@
+#include "node/tcp_connection.h"
+
+#include <arpa/inet.h>
+
+#include <array>
+#include <cstring>
+#include <utility>
+
+namespace dhrt {
+
+namespace {
+
+template <typename GetName>
+sockaddr_storage address_by(GetName get_name, const uv_tcp_t* handle) {
+  sockaddr_storage address{};
+  int length = sizeof(address);
+  if (get_name(handle, reinterpret_cast<sockaddr*>(&address), &length) != 0) address = {};
+  return address;
+}
+
+bool is_private_ipv4(std::uint32_t address) {
+  return (address >> 24) == 127 || (address >> 24) == 10 || (address >> 20) == 0xac1 ||
+         (address >> 16) == 0xc0a8 || (address >> 16) == 0xa9fe;
+}
+
+bool is_private_ipv6(const in6_addr& address) {
+  if (IN6_IS_ADDR_V4MAPPED(&address)) {
+    std::uint32_t mapped = 0;
+    std::memcpy(&mapped, &address.s6_addr[12], sizeof(mapped));
+    return is_private_ipv4(ntohl(mapped));
+  }
+  return IN6_IS_ADDR_LOOPBACK(&address) || IN6_IS_ADDR_LINKLOCAL(&address) ||
+         (address.s6_addr[0] & 0xfe) == 0xfc;
+}
+
+}  // namespace
+
+HostAndPort to_host_and_port(const sockaddr_storage& address) {
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  if (address.ss_family == AF_INET) {
+    sockaddr_in ipv4{};
+    std::memcpy(&ipv4, &address, sizeof(ipv4));
+    uv_ip4_name(&ipv4, text.data(), text.size());
+    return {text.data(), ntohs(ipv4.sin_port)};
+  }
+  if (address.ss_family == AF_INET6) {
+    sockaddr_in6 ipv6{};
+    std::memcpy(&ipv6, &address, sizeof(ipv6));
+    uv_ip6_name(&ipv6, text.data(), text.size());
+    std::string host = text.data();
+    // A socket for both families shows IPv4 callers like this.
+    if (host.starts_with("::ffff:") && host.find('.') != std::string::npos) host.erase(0, 7);
+    return {std::move(host), ntohs(ipv6.sin6_port)};
+  }
+  return {};
+}
+
+bool is_private_address(const sockaddr_storage& address) {
+  if (address.ss_family == AF_INET) {
+    sockaddr_in ipv4{};
+    std::memcpy(&ipv4, &address, sizeof(ipv4));
+    return is_private_ipv4(ntohl(ipv4.sin_addr.s_addr));
+  }
+  if (address.ss_family == AF_INET6) {
+    sockaddr_in6 ipv6{};
+    std::memcpy(&ipv6, &address, sizeof(ipv6));
+    return is_private_ipv6(ipv6.sin6_addr);
+  }
+  return false;
+}
+
+struct TcpConnection::WriteRequest {
+  uv_write_t request{};
+  std::string bytes;  // Owned until libuv is done with them.
+};
+
+TcpConnection::TcpConnection(EventLoop& loop)
+    : loop_(loop), handle_(make_uv_handle<uv_tcp_t>(
+                       this, [&](uv_tcp_t* tcp) { uv_tcp_init(loop.raw(), tcp); })) {}
+
+void TcpConnection::start_reading() {
+  if (reading_ || failed_) return;
+  reading_ = true;
+  uv_read_start(
+      stream(),
+      [](uv_handle_t* handle, std::size_t, uv_buf_t* buffer) {
+        auto* self = static_cast<TcpConnection*>(handle->data);
+        auto& shared = self->loop_.read_buffer();
+        *buffer = uv_buf_init(shared.data(), static_cast<unsigned>(shared.size()));
+      },
+      [](uv_stream_t* stream, ssize_t count, const uv_buf_t*) {
+        if (auto* self = static_cast<TcpConnection*>(stream->data)) self->read_done(count);
+      });
+}
+
+void TcpConnection::stop_reading() {
+  if (!reading_) return;
+  reading_ = false;
+  uv_read_stop(stream());
+}
+
+void TcpConnection::read_done(ssize_t count) {
+  if (handler_ == nullptr || count == 0) return;
+  if (count > 0) {
+    handler_->received(Bytes(loop_.read_buffer().data(), static_cast<std::size_t>(count)));
+  } else if (count == UV_EOF) {
+    stop_reading();
+    handler_->ended();
+  } else {
+    fail(static_cast<int>(count));
+  }
+}
+
+void TcpConnection::fail(int status) {
+  if (failed_) return;
+  stop_reading();
+  failed_ = true;
+  if (handler_ != nullptr) handler_->failed(uv_strerror(status));
+}
+
+void TcpConnection::write(std::string bytes) {
+  if (failed_ || bytes.empty()) return;
+  if (unsent() == 0) {
+    uv_buf_t buffer = uv_buf_init(bytes.data(), static_cast<unsigned>(bytes.size()));
+    const int sent = uv_try_write(stream(), &buffer, 1);
+    if (sent > 0) bytes.erase(0, static_cast<std::size_t>(sent));
+    if (bytes.empty()) return;
+    // Other errors come back from uv_write below, in a callback and not in the middle of us.
+  }
+  auto write = std::make_unique<WriteRequest>();
+  write->bytes = std::move(bytes);
+  write->request.data = write.get();
+  uv_buf_t buffer =
+      uv_buf_init(write->bytes.data(), static_cast<unsigned>(write->bytes.size()));
+  const int status =
+      uv_write(&write->request, stream(), &buffer, 1, [](uv_write_t* request, int result) {
+        const std::unique_ptr<WriteRequest> done(static_cast<WriteRequest*>(request->data));
+        if (auto* self = static_cast<TcpConnection*>(request->handle->data))
+          self->write_done(result);
+      });
+  if (status == 0) write.release();  // The callback frees it.
+}
+
+void TcpConnection::write_done(int status) {
+  if (status == UV_ECANCELED) return;
+  if (status < 0)
+    fail(status);
+  else if (handler_ != nullptr)
+    handler_->drained();
+}
+
+void TcpConnection::shutdown() {
+  if (failed_) return;
+  auto request = std::make_unique<uv_shutdown_t>();
+  const int status = uv_shutdown(request.get(), stream(), [](uv_shutdown_t* done, int) {
+    const std::unique_ptr<uv_shutdown_t> owned(done);
+  });
+  if (status == 0) request.release();
+}
+
+void TcpConnection::keep_alive() {
+  uv_tcp_keepalive(handle_.get(), 1, 60);
+  uv_tcp_nodelay(handle_.get(), 1);
+}
+
+std::string TcpConnection::local_host() const {
+  return to_host_and_port(address_by(uv_tcp_getsockname, handle_.get())).host;
+}
+
+std::string TcpConnection::remote_host() const {
+  return to_host_and_port(address_by(uv_tcp_getpeername, handle_.get())).host;
+}
+
+std::uint16_t TcpConnection::remote_port() const {
+  return to_host_and_port(address_by(uv_tcp_getpeername, handle_.get())).port;
+}
+
+bool TcpConnection::remote_is_private() const {
+  return is_private_address(address_by(uv_tcp_getpeername, handle_.get()));
+}
+
+}  // namespace dhrt

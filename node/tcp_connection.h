@@ -1,0 +1,74 @@
+// A TCP stream on the loop: bytes in to a handler, bytes out through a queue that is measured.
+//
+// Whoever owns the connection ends it by dropping it; what is unsent is then lost, so look at
+// unsent() first. The handler may drop the connection inside any of its calls.
+// Units: bytes.   Errors: told to the handler once, then nothing more comes.
+// Threads: loop thread only.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "node/event_loop.h"
+#include "storage/base/bytes.h"
+#include "storage/base/result.h"
+
+namespace dhrt {
+
+class TcpConnection {
+ public:
+  class Handler {
+   public:
+    Handler() = default;
+    Handler(const Handler&) = delete;
+    Handler& operator=(const Handler&) = delete;
+    virtual ~Handler() = default;
+    virtual void received(Bytes bytes) = 0;
+    virtual void ended() = 0;                           // The other side sends no more.
+    virtual void failed(const std::string& reason) = 0;  // The connection is gone.
+    virtual void drained() = 0;                         // Some of what was unsent is sent.
+  };
+
+  explicit TcpConnection(EventLoop& loop);
+
+  uv_tcp_t* raw() { return handle_.get(); }
+  // `handler` gets everything from now on; null: nobody does.
+  void set_handler(Handler* handler) { handler_ = handler; }
+  void start_reading();
+  void stop_reading();
+  // Sends at once what the system takes and queues the rest.
+  void write(std::string bytes);
+  std::size_t unsent() const { return uv_stream_get_write_queue_size(stream()); }
+  // No more comes from us; what is queued is sent first.
+  void shutdown();
+  void keep_alive();
+
+  // Both as "127.0.0.1" and so on; empty if not connected.
+  std::string local_host() const;
+  std::string remote_host() const;
+  std::uint16_t remote_port() const;
+  // Loopback, RFC 1918, RFC 4193 and link-local addresses.
+  bool remote_is_private() const;
+
+ private:
+  struct WriteRequest;
+  uv_stream_t* stream() const { return reinterpret_cast<uv_stream_t*>(handle_.get()); }
+  void read_done(ssize_t count);
+  void write_done(int status);
+  void fail(int status);
+
+  EventLoop& loop_;
+  Handler* handler_ = nullptr;
+  bool reading_ = false;
+  bool failed_ = false;
+  UvHandle<uv_tcp_t> handle_;
+};
+
+struct HostAndPort {
+  std::string host;
+  std::uint16_t port = 0;
+};
+HostAndPort to_host_and_port(const sockaddr_storage& address);
+bool is_private_address(const sockaddr_storage& address);
+
+}  // namespace dhrt
