@@ -1,0 +1,205 @@
+#include "node/cluster_driver.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "node/log.h"
+#include "protocol/peer_codec.h"
+#include "storage/base/system_clock.h"
+
+namespace dhrt {
+
+namespace {
+
+// A closed link may take this long to send what was queued, the reason of a refusal for one.
+constexpr Duration finish_timeout{1000};
+
+}  // namespace
+
+ClusterDriver::ClusterDriver(EventLoop& loop, Core& core, StoreDriver& store, NodeFigures& figures,
+                             const Options& options, Hooks hooks)
+    : loop_(loop), core_(core), store_(store), figures_(figures), options_(options),
+      hooks_(std::move(hooks)) {}
+
+void ClusterDriver::announce() {
+  std::vector<Input> inputs;
+  store_.announce(inputs);
+  for (Input& known : inputs)
+    input(std::move(known));
+}
+
+void ClusterDriver::input(Input input) {
+  inputs_.push_back(std::move(input));
+  pump();
+}
+
+void ClusterDriver::pump() {
+  if (pumping_) return;  // Whoever pumps will come to it.
+  pumping_ = true;
+  Actions actions;
+  while (!inputs_.empty()) {
+    const Input next = std::move(inputs_.front());
+    inputs_.pop_front();
+    core_.step(monotonic_now(), next, actions);
+    for (Action& action : actions)
+      perform(action);
+    actions.clear();
+  }
+  pumping_ = false;
+}
+
+void ClusterDriver::perform(Action& action) {
+  std::vector<Input> answers;
+  if (store_.perform(action, wall_now(), answers)) {
+    std::ranges::move(answers, std::back_inserter(inputs_));
+  } else if (const auto* sending = std::get_if<Send>(&action)) {
+    send(*sending);
+  } else if (const auto* connect = std::get_if<Connect>(&action)) {
+    dial(*connect);
+  } else if (const auto* closing = std::get_if<Close>(&action)) {
+    close(closing->connection);
+  } else if (auto* reply = std::get_if<FanoutReply>(&action)) {
+    hooks_.fanout_reply(std::move(*reply));
+  } else if (auto* persist = std::get_if<Persist>(&action)) {
+    hooks_.persist(std::move(*persist));
+  } else if (const auto* log = std::get_if<Log>(&action)) {
+    log_line(log->level, log->text);
+  } else if (std::holds_alternative<Left>(action)) {
+    hooks_.left();
+  }
+}
+
+void ClusterDriver::tick() {
+  drop_finished();
+  const Time now = monotonic_now();
+  std::vector<ConnectionId> silent;
+  for (const auto& [id, link] : links_) {
+    if (now - link->since() > options_.handshake_timeout && !core_.greeted(id))
+      silent.push_back(id);
+  }
+  for (const ConnectionId id : silent) {
+    log_warning("a peer link did not greet in time; it is closed",
+                {{"peer", links_.at(id)->remote_host()}});
+    close(id);
+  }
+  input(Tick{});
+}
+
+Position ClusterDriver::collect() {
+  std::vector<Input> inputs;
+  const Position durable = store_.collect(inputs);
+  for (Input& next : inputs)
+    inputs_.push_back(std::move(next));
+  pump();
+  return durable;
+}
+
+std::size_t ClusterDriver::unsent() const {
+  std::size_t bytes = 0;
+  for (const auto& [id, link] : links_)
+    bytes += link->unsent();
+  for (const Finished& last : finished_)
+    bytes += last.link->unsent();
+  return bytes;
+}
+
+// --- Links ----------------------------------------------------------------------------------
+
+std::uint32_t ClusterDriver::cluster_tag() const {
+  return static_cast<std::uint32_t>(core_.belonging().id.low);
+}
+
+void ClusterDriver::send(const Send& send) {
+  const auto payload = encode_message(*send.message);
+  if (!payload) {
+    log_error("a message could not be written", {{"reason", payload.error().message}});
+    return;
+  }
+  const MessageType type = type_of(*send.message);
+  for (const ConnectionId id : send.connections) {
+    const auto link = links_.find(id);
+    if (link != links_.end()) link->second->send(type, cluster_tag(), *payload);
+  }
+}
+
+void ClusterDriver::dial(const Connect& connect) {
+  const auto address = parse_remote_address(connect.address);
+  if (!address) {
+    inputs_.emplace_back(
+        ConnectFailed{connect.address, connect.link_class, address.error().message});
+    return;
+  }
+  const std::uint64_t number = ++numbers_;
+  dials_[number] = {connect, std::make_unique<Dial>(
+                                 loop_, *address,
+                                 [this, number](Result<std::unique_ptr<TcpConnection>> result) {
+                                   dialled(number, std::move(result));
+                                 })};
+}
+
+void ClusterDriver::dialled(std::uint64_t number, Result<std::unique_ptr<TcpConnection>> result) {
+  const auto found = dials_.find(number);
+  const Dialling dialling = std::move(found->second);  // The dial ends with this function.
+  dials_.erase(found);
+  const Connect& connect = dialling.connect;
+  if (result)
+    add_link(std::move(*result), connect.link_class, connect.address, {});
+  else
+    input(ConnectFailed{connect.address, connect.link_class, result.error().message});
+}
+
+void ClusterDriver::accept(std::unique_ptr<TcpConnection> connection, LinkClass link_class,
+                           Bytes rest) {
+  add_link(std::move(connection), link_class, {}, rest);
+}
+
+void ClusterDriver::add_link(std::unique_ptr<TcpConnection> connection, LinkClass link_class,
+                             const std::string& dialled_address, Bytes rest) {
+  const ConnectionId id = ++numbers_;
+  const bool dialled = !dialled_address.empty();
+  auto link = std::make_unique<PeerLink>(
+      std::move(connection),
+      PeerLink::Options{.id = id,
+                        .link_class = link_class,
+                        .dialled = dialled,
+                        .value_bytes_max = options_.value_bytes_max,
+                        .now = monotonic_now()},
+      *this, figures_);
+  PeerLink& added = *link;
+  links_[id] = std::move(link);
+  added.start();  // The preface goes out before anything that the core says.
+  input(ConnectionUp{.connection = id,
+                     .link_class = link_class,
+                     .dialled = dialled,
+                     .address = dialled_address,
+                     .local_host = added.local_host()});
+  if (!rest.empty() && links_.contains(id)) added.take(rest);
+}
+
+void ClusterDriver::close(ConnectionId connection) {
+  const auto found = links_.find(connection);
+  if (found == links_.end()) return;
+  found->second->finish();
+  finished_.push_back({std::move(found->second), monotonic_now() + finish_timeout});
+  links_.erase(found);
+  input(ConnectionDown{connection});
+}
+
+void ClusterDriver::link_received(PeerLink& link, Message message) {
+  input(MessageIn{link.id(), std::move(message)});
+}
+
+void ClusterDriver::link_ended(PeerLink& link, const std::string& reason) {
+  log_line(LogLevel::debug, "a peer link ended",
+           {{"peer", link.remote_host()}, {"reason", reason}});
+  close(link.id());
+}
+
+void ClusterDriver::drop_finished() {
+  const Time now = monotonic_now();
+  std::erase_if(finished_, [now](const Finished& last) {
+    return now >= last.until;
+  });
+}
+
+}  // namespace dhrt

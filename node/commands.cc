@@ -1,0 +1,107 @@
+#include "node/commands.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "node/command_table.h"
+#include "protocol/resp.h"
+
+namespace dhrt {
+
+namespace {
+
+constexpr std::array bindings{
+    CommandBinding{"auth", commands::auth},
+    CommandBinding{"collections", commands::collections},
+    CommandBinding{"count", commands::count},
+    CommandBinding{"create", commands::create},
+    CommandBinding{"del", commands::del},
+    CommandBinding{"drop", commands::drop},
+    CommandBinding{"flush", commands::flush},
+    CommandBinding{"get", commands::get},
+    CommandBinding{"has", commands::has},
+    CommandBinding{"help", commands::help},
+    CommandBinding{"keys", commands::keys},
+    CommandBinding{"nodes", commands::nodes},
+    CommandBinding{"ping", commands::ping},
+    CommandBinding{"quit", commands::quit},
+    CommandBinding{"scan", commands::scan},
+    CommandBinding{"set", commands::set},
+    CommandBinding{"stats", commands::stats},
+    CommandBinding{"watch", commands::watch},
+};
+static_assert(std::ranges::is_sorted(bindings, {}, &CommandBinding::name));
+
+std::string to_bytes(const Reply& reply) {
+  std::string bytes;
+  resp::append_reply(bytes, reply);
+  return bytes;
+}
+
+// What a client typed, as much of it as an error message should repeat.
+std::string shown(Bytes text) {
+  constexpr std::size_t shown_bytes_max = 64;
+  std::string out(text.substr(0, shown_bytes_max));
+  std::ranges::replace_if(
+      out, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
+  return text.size() > shown_bytes_max ? out + "..." : out;
+}
+
+Reply unknown_command(Bytes name) {
+  return Reply::error("ERR unknown command '" + shown(name) + "'; `help` lists the commands");
+}
+
+Reply wrong_arity(const CommandInfo& info) {
+  return Reply::error("ERR wrong number of arguments for '" + std::string(info.name) +
+                      "'; usage: " + std::string(info.usage));
+}
+
+}  // namespace
+
+std::span<const CommandBinding> command_bindings() {
+  return bindings;
+}
+
+Reply to_reply(const Error& error) {
+  const bool busy = error.code == ErrorCode::busy;
+  const bool late = error.code == ErrorCode::timeout;
+  return Reply::error((busy ? "BUSY " : late ? "TIMEOUT " : "ERR ") + error.message);
+}
+
+void CommandCall::reply(const Reply& reply, Position position) {
+  if (reply.is_error()) ++server_.figures.errors_total;
+  session_.reply(to_bytes(reply), position);
+}
+
+void CommandCall::fail(const Error& error) {
+  reply(to_reply(error));
+}
+
+void CommandCall::Later::reply(const Reply& reply, Position position) const {
+  if (reply.is_error()) ++server_->figures.errors_total;
+  ticket_.give(to_bytes(reply), position);
+}
+
+void CommandCall::Later::fail(const Error& error) const {
+  reply(to_reply(error));
+}
+
+void run_command(CommandServer& server, Session& session, std::vector<text::Token> tokens) {
+  ++server.figures.commands_total;
+  const auto refuse = [&](const Reply& reply) {
+    ++server.figures.errors_total;
+    session.reply(to_bytes(reply), 0);
+  };
+  const CommandInfo* info = find_command(tokens.front().text);
+  if (info == nullptr) return refuse(unknown_command(tokens.front().text));
+  auto arguments = split_arguments(std::move(tokens), {info->flags, flags_without_value});
+  if (!arguments) return refuse(to_reply(arguments.error()));
+  const std::size_t count = arguments->words.size();
+  if (count < info->arity_min || count > info->arity_max) return refuse(wrong_arity(*info));
+  const auto binding = std::ranges::lower_bound(bindings, info->name, {}, &CommandBinding::name);
+  CommandCall call(server, session, std::move(*arguments));
+  binding->run(call);
+}
+
+}  // namespace dhrt

@@ -1,0 +1,102 @@
+// The commands of native text lines, bound to their handlers.
+//
+// A row of command_table() says what a command takes; here stands who does it. A handler gives
+// one reply: at once, later by a ticket, or as a stream.
+// Errors: replies that begin with ERR or a word of their own (BUSY). Threads: loop thread only.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "node/database.h"
+#include "node/node_report.h"
+#include "node/session.h"
+#include "protocol/arguments.h"
+#include "protocol/reply.h"
+
+namespace dhrt {
+
+// What handlers work with.
+struct CommandServer {
+  Database& database;
+  const NodeReport& report;
+  NodeFigures& figures;
+  ProtocolLimits limits;
+  std::size_t output_buffer_max = 0;
+};
+
+class CommandCall {
+ public:
+  CommandCall(CommandServer& server, Session& session, Arguments arguments)
+      : server_(server), session_(session), arguments_(std::move(arguments)) {}
+
+  Database& database() { return server_.database; }
+  CommandServer& server() { return server_; }
+  Session& session() { return session_; }
+  const std::vector<std::string>& words() const { return arguments_.words; }
+  std::vector<std::string>& words() { return arguments_.words; }
+  const Arguments& arguments() const { return arguments_; }
+
+  void reply(const Reply& reply, Position position = 0);
+  void fail(const Error& error);
+
+  // Gives the reply later; safe when the session has ended by then.
+  class Later {
+   public:
+    Later(CommandServer& server, ReplyTicket ticket) : server_(&server), ticket_(ticket) {}
+    void reply(const Reply& reply, Position position = 0) const;
+    void fail(const Error& error) const;
+
+   private:
+    CommandServer* server_;
+    ReplyTicket ticket_;
+  };
+  Later later() { return {server_, {&session_.host(), session_.id(), session_.reserve()}}; }
+  // No further command of the connection is taken before the reply is there.
+  Later later_in_order() {
+    return {server_, {&session_.host(), session_.id(), session_.reserve_and_wait()}};
+  }
+
+ private:
+  CommandServer& server_;
+  Session& session_;
+  Arguments arguments_;
+};
+
+struct CommandBinding {
+  std::string_view name;
+  void (*run)(CommandCall&);
+};
+// In order of name; one for every row of command_table().
+std::span<const CommandBinding> command_bindings();
+
+// Runs what one line says; every outcome is a reply.
+void run_command(CommandServer& server, Session& session, std::vector<text::Token> tokens);
+
+// "ERR <message>", or the word that the error's code has of its own.
+Reply to_reply(const Error& error);
+
+// The handlers, by file.
+namespace commands {
+void set(CommandCall& call);  // key_commands.cc
+void get(CommandCall& call);
+void has(CommandCall& call);
+void del(CommandCall& call);
+void count(CommandCall& call);
+void keys(CommandCall& call);  // scan_commands.cc
+void scan(CommandCall& call);
+void create(CommandCall& call);  // collection_commands.cc
+void drop(CommandCall& call);
+void flush(CommandCall& call);
+void collections(CommandCall& call);
+void auth(CommandCall& call);  // node_commands.cc
+void help(CommandCall& call);
+void nodes(CommandCall& call);
+void ping(CommandCall& call);
+void quit(CommandCall& call);
+void stats(CommandCall& call);
+void watch(CommandCall& call);
+}  // namespace commands
+
+}  // namespace dhrt

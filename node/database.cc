@@ -1,0 +1,193 @@
+#include "node/database.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "storage/base/system_clock.h"
+
+namespace dhrt {
+
+std::string to_text(const Version& version) {
+  return std::to_string(version.hlc) + "-" + std::to_string(version.node);
+}
+
+std::optional<Version> parse_version(Bytes text) {
+  Version version;
+  const char* const end = text.data() + text.size();
+  const auto hlc = std::from_chars(text.data(), end, version.hlc);
+  if (hlc.ec != std::errc() || hlc.ptr == end || *hlc.ptr != '-') return std::nullopt;
+  const auto node = std::from_chars(hlc.ptr + 1, end, version.node);
+  if (node.ec != std::errc() || node.ptr != end) return std::nullopt;
+  return version;
+}
+
+Status Database::member() const {
+  if (parts_.core.belongs()) return {};
+  return fail(ErrorCode::unavailable, "not a member of a cluster yet; waiting for " + waits_for_);
+}
+
+// --- Reads ----------------------------------------------------------------------------------
+
+Result<std::optional<Record>> Database::held(Bytes collection, Bytes key) {
+  Collection* here = parts_.catalog.find(collection);
+  if (here == nullptr) return std::optional<Record>();
+  auto found = here->find(key);
+  // A damaged copy is as good as none: another node has an intact one.
+  if (found && *found && (*found)->damaged) return std::optional<Record>();
+  return found;
+}
+
+bool Database::asks_others(Bytes collection) const {
+  const MissPolicy miss = parts_.catalog.config(collection).miss;
+  if (miss == MissPolicy::local) return false;
+  return miss == MissPolicy::fanout || !healthy();
+}
+
+void Database::ask(Bytes collection, Bytes key, ReplyDone done) {
+  ++parts_.figures.fanout_reads_total;
+  const std::uint64_t request = ++requests_;
+  waiting_[request] = std::move(done);
+  ask_({request, std::string(collection), std::string(key)});
+}
+
+void Database::fanout_reply(FanoutReply reply) {
+  const auto found = waiting_.find(reply.request);
+  if (found == waiting_.end()) return;
+  const ReplyDone done = std::move(found->second);
+  waiting_.erase(found);
+  done(std::move(reply));
+}
+
+namespace {
+
+void keep_newer(std::optional<Record>& ours, const std::optional<Record>& theirs) {
+  if (theirs && (!ours || newer(*theirs, *ours))) ours = theirs;
+}
+
+Database::Found visible_part(std::optional<Record> record, bool partial) {
+  if (record && !visible(*record, wall_now())) record.reset();
+  return {std::move(record), partial};
+}
+
+}  // namespace
+
+void Database::read(Bytes collection, Bytes key, ReadFrom from, FoundDone done) {
+  if (auto status = member(); !status) return done(tl::unexpected(status.error()));
+  auto local = held(collection, key);
+  if (!local) return done(tl::unexpected(local.error()));
+  const bool knows = healthy() && local->has_value();
+  if (knows || from == ReadFrom::here || !asks_others(collection))
+    return done(visible_part(std::move(*local), !healthy()));
+  ask(collection, key, [local = std::move(*local), done = std::move(done)](FanoutReply reply) {
+    std::optional<Record> newest = local;
+    keep_newer(newest, reply.record);
+    done(visible_part(std::move(newest), reply.partial));
+  });
+}
+
+// --- Writes ---------------------------------------------------------------------------------
+
+Position Database::configurations_written() {
+  Position last = 0;
+  for (auto& written : parts_.catalog.take_written()) {
+    last = std::max(last, written.position);
+    parts_.driver.wrote(parts_.catalog.configurations(), std::move(written.record),
+                        written.position);
+  }
+  return last;
+}
+
+Result<Written> Database::set(Bytes collection, std::string key, std::string value,
+                              SetOptions options) {
+  if (auto status = member(); !status) return tl::unexpected(status.error());
+  const WallMilliseconds now = wall_now();
+  const auto target = parts_.catalog.find_or_create(collection, now);
+  configurations_written();  // Has a lower position than the write below.
+  if (!target) return tl::unexpected(target.error());
+  const std::uint64_t ttl =
+      options.ttl_milliseconds.value_or(parts_.catalog.config(collection).ttl_milliseconds);
+  auto written = parts_.writer.write(**target,
+                                     {.key = key,
+                                      .value = std::move(value),
+                                      .attributes = std::move(options.attributes),
+                                      .deadline = ttl == 0 ? 0 : now + ttl,
+                                      .if_absent = options.if_absent,
+                                      .if_version = options.if_version},
+                                     now);
+  if (!written) return written;
+  parts_.driver.wrote(**target, {std::move(key), written->record}, written->position);
+  return written;
+}
+
+Result<Database::Removed> Database::bury(Bytes collection, std::string key, bool existed,
+                                         std::uint64_t above_hlc) {
+  const WallMilliseconds now = wall_now();
+  const auto target = parts_.catalog.find_or_create(collection, now);
+  configurations_written();
+  if (!target) return tl::unexpected(target.error());
+  auto written =
+      parts_.writer.write(**target, {.key = key, .deletes = true, .above_hlc = above_hlc}, now);
+  if (!written) return tl::unexpected(written.error());
+  parts_.driver.wrote(**target, {std::move(key), std::move(written->record)}, written->position);
+  return Removed{existed || written->existed, written->position};
+}
+
+// A tombstone is written where there is something to delete, and where there may be: some node
+// that could hold the key did not answer, and its copy must lose when it comes back.
+Result<Database::Removed> Database::remove_answered(const std::string& collection,
+                                                    const std::string& key,
+                                                    const FanoutReply& reply) {
+  auto newest = held(collection, key);
+  if (!newest) return tl::unexpected(newest.error());
+  keep_newer(*newest, reply.record);
+  const bool existed = *newest && visible(**newest, wall_now());
+  if (!existed && !reply.partial) return Removed{};
+  return bury(collection, key, existed, *newest ? (*newest)->version.hlc : 0);
+}
+
+void Database::remove(Bytes collection, std::string key, RemovedDone done) {
+  if (auto status = member(); !status) return done(tl::unexpected(status.error()));
+  const auto local = held(collection, key);
+  if (!local) return done(tl::unexpected(local.error()));
+  if (healthy() && local->has_value()) {
+    if (!visible(**local, wall_now())) return done(Removed{});
+    return done(bury(collection, std::move(key), true, 0));
+  }
+  ask(collection, key,
+      [this, name = std::string(collection), key, done = std::move(done)](FanoutReply reply) {
+        done(remove_answered(name, key, reply));
+      });
+}
+
+// --- Collections ----------------------------------------------------------------------------
+
+Result<Position> Database::flush(Bytes collection) {
+  if (auto status = member(); !status) return tl::unexpected(status.error());
+  Collection* target = parts_.catalog.find(collection);
+  if (target == nullptr || system_collection_name(collection))
+    return fail(ErrorCode::not_found,
+                "there is no collection '" + std::string(collection) + "'");
+  Context flushed = target->seen();
+  auto position = parts_.writer.apply_flush(*target, flushed);
+  if (position) parts_.driver.flushed(*target, std::move(flushed), *position);
+  return position;
+}
+
+Result<Position> Database::create(Bytes collection, const CollectionConfig& config) {
+  if (auto status = member(); !status) return tl::unexpected(status.error());
+  const auto made = parts_.catalog.create(collection, config, wall_now());
+  const Position position = configurations_written();
+  if (!made) return tl::unexpected(made.error());
+  return position;
+}
+
+Result<Position> Database::drop(Bytes collection) {
+  if (auto status = member(); !status) return tl::unexpected(status.error());
+  const Status dropped = parts_.catalog.drop(collection, wall_now());
+  const Position position = configurations_written();
+  if (!dropped) return tl::unexpected(dropped.error());
+  return position;
+}
+
+}  // namespace dhrt

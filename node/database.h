@@ -1,0 +1,99 @@
+// What clients do to data, whatever their dialect: reads that may ask the cluster, writes with
+// their position in the store, collections.
+//
+// Intuition: a healthy node that holds a record or a tombstone of a key knows; anything else is
+// asked of the others. A write answers with a position, and whoever relays that answer waits
+// until the store is durable up to it.
+//
+// Errors: invalid_argument, precondition, not_found as the writer and the catalog give them;
+// unavailable: this node belongs to no cluster yet. Threads: loop thread only.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "cluster/core.h"
+#include "node/figures.h"
+#include "node/store_driver.h"
+
+namespace dhrt {
+
+class Database {
+ public:
+  struct Parts {
+    Store& store;
+    Catalog& catalog;
+    RecordWriter& writer;
+    StoreDriver& driver;
+    const Core& core;
+    NodeFigures& figures;
+  };
+  // `ask` hands a read to the core; fanout_reply() brings its answer, at once or later.
+  Database(const Parts& parts, std::string waits_for, std::function<void(FanoutRead)> ask)
+      : parts_(parts), waits_for_(std::move(waits_for)), ask_(std::move(ask)) {}
+
+  // Unavailable until the node belongs to a cluster.
+  Status member() const;
+
+  struct Found {
+    std::optional<Record> record;  // Visible; absent: the key is not there.
+    bool partial = false;          // A node that may hold the key did not answer.
+  };
+  using FoundDone = std::function<void(Result<Found>)>;
+  enum class ReadFrom { cluster, here };
+  // `done` is called once, within the call or later.
+  void read(Bytes collection, Bytes key, ReadFrom from, FoundDone done);
+
+  struct SetOptions {
+    std::optional<std::uint64_t> ttl_milliseconds;  // Absent: the collection's own.
+    bool if_absent = false;
+    std::optional<Version> if_version;
+    std::string attributes;
+  };
+  // Makes the collection if it is not there.
+  Result<Written> set(Bytes collection, std::string key, std::string value, SetOptions options);
+
+  struct Removed {
+    bool existed = false;
+    Position position = 0;  // 0: nothing was written.
+  };
+  using RemovedDone = std::function<void(Result<Removed>)>;
+  void remove(Bytes collection, std::string key, RemovedDone done);
+
+  // Null if there is no such collection here.
+  Collection* find(Bytes collection) { return parts_.catalog.find(collection); }
+  Result<Position> flush(Bytes collection);
+  Result<Position> create(Bytes collection, const CollectionConfig& config);
+  Result<Position> drop(Bytes collection);
+  CollectionConfig config(Bytes collection) const { return parts_.catalog.config(collection); }
+  std::vector<std::string> collections() const { return parts_.catalog.names(); }
+
+  void fanout_reply(FanoutReply reply);
+  std::size_t reads_waiting() const { return waiting_.size(); }
+
+ private:
+  using ReplyDone = std::function<void(FanoutReply)>;
+  bool healthy() const { return parts_.core.state() == MemberState::healthy; }
+  Result<std::optional<Record>> held(Bytes collection, Bytes key);
+  bool asks_others(Bytes collection) const;
+  void ask(Bytes collection, Bytes key, ReplyDone done);
+  Result<Removed> bury(Bytes collection, std::string key, bool existed, std::uint64_t above_hlc);
+  Result<Removed> remove_answered(const std::string& collection, const std::string& key,
+                                  const FanoutReply& reply);
+  // Hands on what the catalog wrote; the position up to which it must be durable.
+  Position configurations_written();
+
+  Parts parts_;
+  std::string waits_for_;
+  std::function<void(FanoutRead)> ask_;
+  std::uint64_t requests_ = 0;
+  std::map<std::uint64_t, ReplyDone> waiting_;
+};
+
+// "<hlc>-<node>", as replies and ETags show a version.
+std::string to_text(const Version& version);
+std::optional<Version> parse_version(Bytes text);
+
+}  // namespace dhrt

@@ -1,0 +1,45 @@
+// Opens a connection to an address: looks the name up, then tries each of its addresses in order.
+//
+// Dropping a Dial gives it up. `done` is called once, never from the constructor, and may drop
+// the Dial. Bounds: each address has connect_timeout. Threads: loop thread only.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "node/address.h"
+#include "node/tcp_connection.h"
+
+namespace dhrt {
+
+class Dial {
+ public:
+  using Done = std::function<void(Result<std::unique_ptr<TcpConnection>>)>;
+  Dial(EventLoop& loop, Address address, Done done);
+  Dial(const Dial&) = delete;
+  Dial& operator=(const Dial&) = delete;
+  ~Dial();
+
+  static constexpr Duration connect_timeout{3000};
+
+ private:
+  struct Lookup;
+  void looked_up(int status, const addrinfo* found);
+  void try_next();
+  void connected(int status);
+  void finish(Result<std::unique_ptr<TcpConnection>> result);
+
+  EventLoop& loop_;
+  Address address_;
+  Done done_;
+  Lookup* lookup_ = nullptr;  // Freed by its callback, which comes even when we are gone.
+  std::vector<sockaddr_storage> candidates_;
+  std::size_t next_ = 0;
+  std::string reason_;
+  Timer timer_;
+  std::unique_ptr<TcpConnection> attempt_;
+};
+
+}  // namespace dhrt

@@ -1,0 +1,85 @@
+#include "node/peer_link.h"
+
+#include <utility>
+
+#include "node/log.h"
+#include "protocol/peer_codec.h"
+
+namespace dhrt {
+
+PeerLink::PeerLink(std::unique_ptr<TcpConnection> connection, const Options& options, Owner& owner,
+                   NodeFigures& figures)
+    : options_(options), owner_(owner), figures_(figures), connection_(std::move(connection)),
+      reader_(frame_bytes_max(options.value_bytes_max)) {}
+
+void PeerLink::start() {
+  connection_->set_handler(this);
+  connection_->keep_alive();
+  if (options_.dialled) {
+    std::string preface;
+    append_preface(preface, options_.link_class);
+    connection_->write(std::move(preface));
+  }
+  connection_->start_reading();
+}
+
+void PeerLink::count(std::uint64_t& all, std::uint64_t& bulk, std::size_t bytes) const {
+  all += bytes;
+  if (options_.link_class == LinkClass::bulk) bulk += bytes;
+}
+
+void PeerLink::send(MessageType type, std::uint32_t cluster_tag, Bytes payload) {
+  if (finished_) return;
+  if (type == MessageType::write && unsent() > unsent_writes_bytes_max) {
+    ++figures_.replication_dropped_total;
+    return;
+  }
+  std::string frame;
+  frame.reserve(frame_head_bytes + payload.size() + frame_mac_bytes);
+  append_frame(frame,
+               {.type = static_cast<std::uint8_t>(type),
+                .cluster_tag = cluster_tag,
+                .sequence = ++sequence_},
+               payload);
+  count(figures_.replication_bytes_sent, figures_.replication_bulk_bytes_sent, frame.size());
+  connection_->write(std::move(frame));
+}
+
+void PeerLink::finish() {
+  if (finished_) return;
+  finished_ = true;
+  connection_->shutdown();
+}
+
+void PeerLink::malformed(const std::string& reason) {
+  ++figures_.peer_frames_malformed;
+  log_warning("a peer sent what is no message; the link is closed",
+              {{"peer", remote_host()}, {"reason", reason}});
+  owner_.link_ended(*this, reason);
+}
+
+void PeerLink::received(Bytes bytes) {
+  if (finished_) return;
+  count(figures_.replication_bytes_received, figures_.replication_bulk_bytes_received,
+        bytes.size());
+  reader_.feed(bytes);
+  // The owner keeps a link that it finished until the turn is over, so `this` stays valid.
+  while (!finished_) {
+    auto frame = reader_.next();
+    if (!frame) return malformed(frame.error().message);
+    if (!*frame) return;
+    auto message = decode_message(**frame);
+    if (!message) return malformed(message.error().message);
+    if (*message) owner_.link_received(*this, std::move(**message));
+  }
+}
+
+void PeerLink::ended() {
+  owner_.link_ended(*this, "closed by the peer");
+}
+
+void PeerLink::failed(const std::string& reason) {
+  owner_.link_ended(*this, reason);
+}
+
+}  // namespace dhrt

@@ -1,0 +1,76 @@
+// One connection to a peer: its preface, its frames, its queue.
+//
+// A peer that is too slow for live writes loses them (the core's anti-entropy brings them
+// later); nothing else is ever dropped. What a peer sends that is no frame ends the link.
+// Units: bytes.   Threads: loop thread only.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "cluster/actions.h"
+#include "node/figures.h"
+#include "node/tcp_connection.h"
+#include "protocol/peer_frame.h"
+
+namespace dhrt {
+
+class PeerLink final : private TcpConnection::Handler {
+ public:
+  class Owner {
+   public:
+    Owner() = default;
+    Owner(const Owner&) = delete;
+    Owner& operator=(const Owner&) = delete;
+    virtual ~Owner() = default;
+    virtual void link_received(PeerLink& link, Message message) = 0;
+    virtual void link_ended(PeerLink& link, const std::string& reason) = 0;
+  };
+  struct Options {
+    ConnectionId id = 0;
+    LinkClass link_class = LinkClass::control;
+    bool dialled = false;
+    std::size_t value_bytes_max = 0;
+    Time now;
+  };
+  // What waits to be sent to one peer before its live writes are dropped.
+  static constexpr std::size_t unsent_writes_bytes_max = std::size_t{16} << 20;
+
+  // `owner` and `figures` outlive the link.
+  PeerLink(std::unique_ptr<TcpConnection> connection, const Options& options, Owner& owner,
+           NodeFigures& figures);
+  // Begins to read; a dialled link sends its preface.
+  void start();
+  // Bytes that came from the peer before the link took over its connection.
+  void take(Bytes bytes) { received(bytes); }
+  void send(MessageType type, std::uint32_t cluster_tag, Bytes payload);
+  // Sends what is queued, hears nothing more.
+  void finish();
+
+  ConnectionId id() const { return options_.id; }
+  LinkClass link_class() const { return options_.link_class; }
+  bool dialled() const { return options_.dialled; }
+  Time since() const { return options_.now; }
+  bool finished() const { return finished_; }
+  std::size_t unsent() const { return connection_->unsent(); }
+  std::string local_host() const { return connection_->local_host(); }
+  std::string remote_host() const { return connection_->remote_host(); }
+
+ private:
+  void received(Bytes bytes) override;
+  void ended() override;
+  void failed(const std::string& reason) override;
+  void drained() override {}
+  void count(std::uint64_t& all, std::uint64_t& bulk, std::size_t bytes) const;
+  void malformed(const std::string& reason);
+
+  Options options_;
+  Owner& owner_;
+  NodeFigures& figures_;
+  std::unique_ptr<TcpConnection> connection_;
+  FrameReader reader_;
+  std::uint64_t sequence_ = 0;
+  bool finished_ = false;
+};
+
+}  // namespace dhrt

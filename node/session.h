@@ -1,0 +1,151 @@
+// One client connection: finds out the dialect, hands request after request to it, and gives the
+// replies in order.
+//
+// Intuition: a session only does as much per turn as keeps the loop fair, and takes no request
+// while its client does not read (back-pressure), while a reply that later requests depend on is
+// outstanding, or while it closes. Replies leave at the end of a turn, all in one write.
+//
+// Units: bytes.   Bounds: see session_limits below.   Threads: loop thread only.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "cluster/message.h"
+#include "node/reply_queue.h"
+#include "node/tcp_connection.h"
+#include "protocol/limits.h"
+#include "protocol/sniff.h"
+
+namespace dhrt {
+
+using SessionId = std::uint64_t;
+class Session;
+
+// The dialect of a session.
+class ClientProtocol {
+ public:
+  ClientProtocol() = default;
+  ClientProtocol(const ClientProtocol&) = delete;
+  ClientProtocol& operator=(const ClientProtocol&) = delete;
+  virtual ~ClientProtocol() = default;
+  // Takes at most one request from the front of `input` and sees to its reply; the result is
+  // how much it used, 0 if more is needed.
+  virtual std::size_t take(Bytes input) = 0;
+  // Tells the client that it is not served at all. The session closes then.
+  virtual void refuse(const Error& why) = 0;
+};
+
+// What a session needs from the node.
+class SessionHost {
+ public:
+  SessionHost() = default;
+  SessionHost(const SessionHost&) = delete;
+  SessionHost& operator=(const SessionHost&) = delete;
+  virtual ~SessionHost() = default;
+  virtual Session* session(SessionId id) = 0;  // Null if it has ended.
+  virtual void reply_is_due(SessionId id) = 0;  // Call turn_end() when this turn ends.
+  virtual void has_more_to_do(SessionId id) = 0;  // Call run() in the next turn.
+  virtual void session_ended(SessionId id) = 0;   // Drop it when this turn ends.
+  virtual void is_peer(Session& session, LinkClass link_class) = 0;  // Take its connection.
+  virtual void slow_client(SessionId id) = 0;                        // It was cut off.
+  virtual std::unique_ptr<ClientProtocol> make_protocol(Dialect dialect, Session& session) = 0;
+};
+
+namespace session_limits {
+// A client that leaves this much of its replies unread is not listened to, until half is gone.
+inline constexpr std::size_t unread_bytes_max = std::size_t{1} << 20;
+// Replies that wait for the disk or for peers; more requests wait unread.
+inline constexpr std::size_t replies_waiting_max = 16384;
+// Requests of one client per turn, so that others get theirs.
+inline constexpr std::size_t requests_per_turn_max = 2048;
+// How long a closing session may take to send its last replies.
+inline constexpr Duration drain_timeout{30000};
+// How long it waits then for the client to close, so that no reset overtakes the last reply.
+inline constexpr Duration linger_timeout{1000};
+}  // namespace session_limits
+
+class Session final : private TcpConnection::Handler {
+ public:
+  struct Options {
+    SessionId id = 0;
+    std::size_t output_buffer_max = 0;
+    Duration handshake_timeout{};
+    Duration idle_timeout{};       // 0: never.
+    std::optional<Error> refused;  // The client is told this in its dialect, and nothing else.
+    Time now;
+  };
+  Session(std::unique_ptr<TcpConnection> connection, Options options, SessionHost& host);
+  void start();
+
+  // --- For the node.
+  void run();
+  void turn_end(Position durable);
+  void check_time(Time now);
+  // Takes no further request; closes when what was asked is answered.
+  void close_after_replies();
+  struct Taken {
+    std::unique_ptr<TcpConnection> connection;
+    std::string rest;
+  };
+  Taken give_up_connection();
+
+  // --- For protocols.
+  SessionId id() const { return options_.id; }
+  SessionHost& host() { return host_; }
+  const TcpConnection& connection() const { return *connection_; }
+  void reply(std::string bytes, Position position);
+  void stream(std::unique_ptr<ReplyStream> stream);
+  ReplyQueue::Slot reserve();
+  // As reserve(), and no further request is taken before that reply is there.
+  ReplyQueue::Slot reserve_and_wait();
+  void finish(ReplyQueue::Slot slot, std::string bytes, Position position);
+
+ private:
+  void received(Bytes bytes) override;
+  void ended() override;
+  void failed(const std::string& reason) override;
+  void drained() override;
+
+  bool must_wait();
+  bool take_one();
+  bool decide();
+  Bytes unused_input() const { return Bytes(input_).substr(used_); }
+  std::size_t unread() const { return replies_.bytes() + out_.size() + connection_->unsent(); }
+  void produce();
+  void send_out();
+  void close_if_done();
+  void end();
+
+  Options options_;
+  SessionHost& host_;
+  std::unique_ptr<TcpConnection> connection_;
+  std::unique_ptr<ClientProtocol> protocol_;
+  std::string input_;
+  std::size_t used_ = 0;  // Of the input, by requests already taken.
+  ReplyQueue replies_;
+  std::string out_;
+  std::optional<ReplyQueue::Slot> waits_for_;
+  std::optional<Time> begun_;  // When the first byte came.
+  Time last_active_;
+  Time closing_since_{};
+  bool paused_ = false;       // The client does not read.
+  bool waiting_ = false;      // Requests are not taken for now.
+  bool running_ = false;      // Guards against a reply that comes within a request.
+  bool input_ended_ = false;  // The client sends no more.
+  bool closing_ = false;
+  bool lingering_ = false;
+  bool over_ = false;
+};
+
+// A reply that is given later, when its session may be gone.
+struct ReplyTicket {
+  SessionHost* host = nullptr;
+  SessionId session = 0;
+  ReplyQueue::Slot slot = 0;
+
+  void give(std::string bytes, Position position) const;
+};
+
+}  // namespace dhrt
