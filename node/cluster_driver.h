@@ -22,7 +22,7 @@
 
 namespace dhrt {
 
-class ClusterDriver final : private PeerLink::Owner {
+class ClusterDriver final : public PeerLink::Owner {
  public:
   struct Options {
     Duration handshake_timeout{};

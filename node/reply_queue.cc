@@ -26,6 +26,12 @@ void ReplyQueue::finish(Slot slot, std::string bytes, Position position) {
   entry = {std::move(bytes), position, true, nullptr};
 }
 
+void ReplyQueue::finish(Slot slot, std::unique_ptr<ReplyStream> stream) {
+  if (slot < front_ || slot - front_ >= entries_.size()) return;
+  ++streams_;
+  entries_[slot - front_].stream = std::move(stream);
+}
+
 void ReplyQueue::release(Position durable, std::string& out) {
   while (!entries_.empty() && entries_.front().done && entries_.front().position <= durable) {
     bytes_ -= entries_.front().bytes.size();

@@ -23,8 +23,9 @@ class ReplyStream {
   ReplyStream(const ReplyStream&) = delete;
   ReplyStream& operator=(const ReplyStream&) = delete;
   virtual ~ReplyStream() = default;
-  // Appends the next piece, about 64 KiB at most or nothing yet. False: that was the last.
-  virtual bool produce(std::string& out) = 0;
+  // Appends the next piece, or nothing yet. False: that was the last. What promises a write is
+  // only said once the store is durable up to it.
+  virtual bool produce(std::string& out, Position durable) = 0;
 };
 
 class ReplyQueue {
@@ -36,6 +37,7 @@ class ReplyQueue {
   // A reply that comes later.
   Slot reserve();
   void finish(Slot slot, std::string bytes, Position position);
+  void finish(Slot slot, std::unique_ptr<ReplyStream> stream);
 
   // Moves what may leave to `out`.
   void release(Position durable, std::string& out);

@@ -16,6 +16,10 @@ Session::Session(std::unique_ptr<TcpConnection> connection, Options options, Ses
     : options_(std::move(options)), host_(host), connection_(std::move(connection)),
       last_active_(options_.now) {}
 
+void ReplyTicket::give(std::unique_ptr<ReplyStream> stream) const {
+  if (Session* alive = host->session(session)) alive->finish(slot, std::move(stream));
+}
+
 void Session::start() {
   connection_->set_handler(this);
   connection_->keep_alive();
@@ -131,6 +135,15 @@ ReplyQueue::Slot Session::reserve_and_wait() {
 
 void Session::finish(ReplyQueue::Slot slot, std::string bytes, Position position) {
   replies_.finish(slot, std::move(bytes), position);
+  slot_is_filled(slot);
+}
+
+void Session::finish(ReplyQueue::Slot slot, std::unique_ptr<ReplyStream> stream) {
+  replies_.finish(slot, std::move(stream));
+  slot_is_filled(slot);
+}
+
+void Session::slot_is_filled(ReplyQueue::Slot slot) {
   if (waits_for_ == slot) {
     waits_for_.reset();
     if (!running_) host_.has_more_to_do(id());
@@ -141,7 +154,7 @@ void Session::finish(ReplyQueue::Slot slot, std::string bytes, Position position
 void Session::turn_end(Position durable) {
   if (over_) return;
   replies_.release(durable, out_);
-  produce();
+  produce(durable);
   send_out();
   if (over_) return;
   if (waiting_ && !closing_ && !must_wait()) host_.has_more_to_do(id());
@@ -149,10 +162,10 @@ void Session::turn_end(Position durable) {
 }
 
 // One piece per turn; the loop serves the others in between.
-void Session::produce() {
+void Session::produce(Position durable) {
   ReplyStream* stream = replies_.stream();
   if (stream == nullptr || unread() > unread_bytes_max) return;
-  if (!stream->produce(out_)) replies_.end_stream();
+  if (!stream->produce(out_, durable)) replies_.end_stream();
   host_.has_more_to_do(id());
 }
 

@@ -101,6 +101,7 @@ class Session final : private TcpConnection::Handler {
   // As reserve(), and no further request is taken before that reply is there.
   ReplyQueue::Slot reserve_and_wait();
   void finish(ReplyQueue::Slot slot, std::string bytes, Position position);
+  void finish(ReplyQueue::Slot slot, std::unique_ptr<ReplyStream> stream);
 
  private:
   void received(Bytes bytes) override;
@@ -113,9 +114,10 @@ class Session final : private TcpConnection::Handler {
   bool decide();
   Bytes unused_input() const { return Bytes(input_).substr(used_); }
   std::size_t unread() const { return replies_.bytes() + out_.size() + connection_->unsent(); }
-  void produce();
+  void produce(Position durable);
   void send_out();
   void close_if_done();
+  void slot_is_filled(ReplyQueue::Slot slot);
   void end();
 
   Options options_;
@@ -146,6 +148,7 @@ struct ReplyTicket {
   ReplyQueue::Slot slot = 0;
 
   void give(std::string bytes, Position position) const;
+  void give(std::unique_ptr<ReplyStream> stream) const;
 };
 
 }  // namespace dhrt

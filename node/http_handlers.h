@@ -1,0 +1,75 @@
+// The HTTP routes of dhrt: keys, collections, health.
+//
+//   GET /                              the node                GET /_/health/live, .../ready
+//   POST /:key/:value                  POST /:collection/:key/:value
+//   GET, PUT, DELETE /:key             GET, PUT, DELETE /:collection/:key
+//   GET, DELETE /:collection (also with a trailing slash, which means nothing but the collection)
+//
+// Requests of a connection are done one after the other. Errors: {"error": …} with the status.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "node/commands.h"
+#include "node/session.h"
+#include "protocol/http.h"
+
+namespace dhrt {
+
+http::Response error_response(int status, const std::string& message);
+http::Response error_response(const Error& error);
+
+// One request and its answer. Shared, because an answer that comes later keeps it.
+class HttpExchange {
+ public:
+  HttpExchange(CommandServer& server, Session& session, http::Request request);
+
+  CommandServer& server() { return server_; }
+  Database& database() { return server_.database; }
+  const http::Request& request() const { return request_; }
+  http::Request& request() { return request_; }
+  bool is_head() const { return request_.method == "HEAD"; }
+
+  // Once, now or later; `position` is what must be durable first.
+  void respond(const http::Response& response, Position position = 0);
+  // The answer may come after the request was routed: call before that.
+  void wait();
+  // Instead of respond().
+  void stream(std::unique_ptr<ReplyStream> stream);
+
+ private:
+  CommandServer& server_;
+  Session* session_;  // Valid while the request is being routed.
+  http::Request request_;
+  ReplyTicket ticket_;
+  bool reserved_ = false;
+};
+using Exchange = std::shared_ptr<HttpExchange>;
+
+void route_http(const std::shared_ptr<HttpExchange>& exchange);
+
+// What a route is about. http_handlers.cc finds it, the files named below serve it.
+struct HttpTarget {
+  std::string collection;
+  std::string key;
+};
+namespace routes {
+void get_key(const Exchange& exchange, HttpTarget target);  // http_keys.cc
+void put_key(const Exchange& exchange, HttpTarget target);
+void post_key(const Exchange& exchange, HttpTarget target, std::string value);
+void delete_key(const Exchange& exchange, HttpTarget target);
+// One word that may be a key of the default collection or a collection.
+void get_word(const Exchange& exchange, const std::string& word);
+void delete_word(const Exchange& exchange, const std::string& word);
+void get_collection(const Exchange& exchange, const std::string& name);  // http_collections.cc
+void delete_collection(const Exchange& exchange, const std::string& name);
+void not_found(const Exchange& exchange);
+}  // namespace routes
+
+// "Key":…,"Value":… and what belongs to it, as an object.
+std::string record_json(Bytes key, const Record& record);
+
+}  // namespace dhrt

@@ -1,0 +1,209 @@
+#include <array>
+#include <charconv>
+#include <cstdio>
+#include <utility>
+
+#include "node/command_input.h"
+#include "node/http_handlers.h"
+#include "protocol/json.h"
+#include "storage/base/random.h"
+#include "storage/record_codec.h"
+
+namespace dhrt {
+
+namespace {
+
+constexpr std::uint64_t nanoseconds_per_millisecond = 1000000;
+
+void write_bytes(json::Writer& writer, Bytes name, Bytes encoding_name, Bytes bytes) {
+  if (json::is_utf8(bytes)) {
+    writer.key(name).string(bytes);
+    return;
+  }
+  writer.key(name).string(json::base64(bytes));
+  writer.key(encoding_name).string("base64");
+}
+
+// Version 4 of RFC 9562: 122 random bits.
+std::string random_uuid() {
+  const std::uint64_t high = (random_seed() & ~0xf000ULL) | 0x4000ULL;
+  const std::uint64_t low = (random_seed() & ~(0xc0ULL << 56)) | (0x80ULL << 56);
+  std::array<char, 37> text{};
+  std::snprintf(text.data(), text.size(), "%08llx-%04llx-%04llx-%04llx-%012llx",
+                static_cast<unsigned long long>(high >> 32),
+                static_cast<unsigned long long>((high >> 16) & 0xffff),
+                static_cast<unsigned long long>(high & 0xffff),
+                static_cast<unsigned long long>(low >> 48),
+                static_cast<unsigned long long>(low & 0xffffffffffffULL));
+  return text.data();
+}
+
+Status check_target(const HttpTarget& target) {
+  if (auto status = check_collection(target.collection); !status) return status;
+  return check_key(target.key);
+}
+
+Result<std::optional<std::uint64_t>> ttl_of(const http::Request& request) {
+  for (const auto& [name, text] : http::query_fields(request.query)) {
+    if (name != "ttl") continue;
+    std::uint64_t milliseconds = 0;
+    const auto read = std::from_chars(text.data(), text.data() + text.size(), milliseconds);
+    if (read.ec != std::errc() || read.ptr != text.data() + text.size() ||
+        milliseconds > (std::uint64_t{1} << 47))
+      return fail(ErrorCode::invalid_argument,
+                  "ttl is a number of milliseconds, e.g. ?ttl=60000");
+    return std::optional(milliseconds);
+  }
+  return std::optional<std::uint64_t>();
+}
+
+http::Header etag_of(const Record& record) {
+  return {"ETag", "\"" + to_text(record.version) + "\""};
+}
+
+bool wants_raw(const http::Request& request) {
+  return request.header("accept").find("application/octet-stream") != Bytes::npos;
+}
+
+void respond_record(const Exchange& exchange, Bytes key, const Record& record) {
+  http::Response response{.headers = {etag_of(record)}};
+  if (wants_raw(exchange->request())) {
+    response.content_type = find_attribute(record.attributes, attribute_content_type)
+                                .value_or("application/octet-stream");
+    response.body = record.value;
+  } else {
+    response.body = record_json(key, record);
+  }
+  exchange->respond(response);
+}
+
+void store(const Exchange& exchange, HttpTarget target, std::string value,
+           std::string attributes) {
+  const auto ttl = ttl_of(exchange->request());
+  if (!ttl) return exchange->respond(error_response(ttl.error()));
+  if (auto status = check_target(target); !status)
+    return exchange->respond(error_response(status.error()));
+  if (auto status = check_value(value, exchange->server().limits); !status)
+    return exchange->respond(error_response(413, status.error().message));
+  Database::SetOptions options{.ttl_milliseconds = *ttl, .attributes = std::move(attributes)};
+  const auto written = exchange->database().set(target.collection, target.key, std::move(value),
+                                                std::move(options));
+  if (!written) return exchange->respond(error_response(written.error()));
+  exchange->respond({.status = 201,
+                     .headers = {etag_of(written->record)},
+                     .body = record_json(target.key, written->record)},
+                    written->position);
+}
+
+}  // namespace
+
+std::string record_json(Bytes key, const Record& record) {
+  const WallMilliseconds updated = hlc_milliseconds(record.version.hlc);
+  json::Writer writer;
+  writer.begin_object();
+  write_bytes(writer, "Key", "KeyEncoding", key);
+  write_bytes(writer, "Value", "Encoding", record.value);
+  writer.key("Version").string(to_text(record.version));
+  writer.key("Created").number((record.created != 0 ? record.created : updated) *
+                               nanoseconds_per_millisecond);
+  writer.key("Updated").number(updated * nanoseconds_per_millisecond);
+  writer.end_object();
+  return writer.take();
+}
+
+namespace routes {
+
+// Both readers of older servers know this body, so it stays as it is.
+void not_found(const Exchange& exchange) {
+  const std::string& path = exchange->request().path;
+  json::Writer writer;
+  writer.begin_object();
+  writer.key("Key").string("");
+  writer.key("Value").string("");
+  writer.key("error").string("No register handler for [" +
+                             (json::is_utf8(path) ? path : std::string("?")) + "]");
+  writer.end_object();
+  exchange->respond({.status = 404, .body = writer.take()});
+}
+
+void get_key(const Exchange& exchange, HttpTarget target) {
+  if (auto status = check_target(target); !status)
+    return exchange->respond(error_response(status.error()));
+  exchange->wait();
+  exchange->database().read(
+      target.collection, target.key, Database::ReadFrom::cluster,
+      [exchange, key = target.key](const Result<Database::Found>& found) {
+        if (!found) return exchange->respond(error_response(found.error()));
+        if (!found->record) return not_found(exchange);
+        respond_record(exchange, key, *found->record);
+      });
+}
+
+// A list of a collection is a stream, which needs its place among the replies before the key is
+// asked for; so the collection decides first where there is no doubt.
+void get_word(const Exchange& exchange, const std::string& word) {
+  Database& database = exchange->database();
+  const bool is_collection = check_collection(word).has_value() && database.find(word) != nullptr;
+  if (!is_collection) return get_key(exchange, {std::string(default_collection), word});
+  if (auto status = database.member(); !status)
+    return exchange->respond(error_response(status.error()));
+  exchange->wait();
+  database.read(default_collection, word, Database::ReadFrom::cluster,
+                [exchange, word](const Result<Database::Found>& found) {
+                  if (!found) return exchange->respond(error_response(found.error()));
+                  if (found->record) return respond_record(exchange, word, *found->record);
+                  get_collection(exchange, word);
+                });
+}
+
+void put_key(const Exchange& exchange, HttpTarget target) {
+  http::Request& request = exchange->request();
+  const std::string content_type(request.header("content-type"));
+  std::string attributes;
+  if (!content_type.empty() && content_type.size() <= 255)
+    attributes = with_attribute({}, attribute_content_type, content_type);
+  store(exchange, std::move(target), std::move(request.body), std::move(attributes));
+}
+
+void post_key(const Exchange& exchange, HttpTarget target, std::string value) {
+  if (target.key.empty()) target.key = random_uuid();
+  store(exchange, std::move(target), std::move(value), {});
+}
+
+void delete_key(const Exchange& exchange, HttpTarget target) {
+  if (auto status = check_target(target); !status)
+    return exchange->respond(error_response(status.error()));
+  exchange->wait();
+  exchange->database().remove(
+      target.collection, target.key,
+      [exchange, key = target.key](const Result<Database::Removed>& removed) {
+        if (!removed) return exchange->respond(error_response(removed.error()));
+        if (!removed->existed) return not_found(exchange);
+        json::Writer writer;
+        writer.begin_object();
+        write_bytes(writer, "Key", "KeyEncoding", key);
+        writer.end_object();
+        exchange->respond({.status = 202, .body = writer.take()}, removed->position);
+      });
+}
+
+void delete_word(const Exchange& exchange, const std::string& word) {
+  Database& database = exchange->database();
+  const bool is_collection = check_collection(word).has_value() && database.find(word) != nullptr;
+  if (!is_collection) return delete_key(exchange, {std::string(default_collection), word});
+  if (auto status = database.member(); !status)
+    return exchange->respond(error_response(status.error()));
+  exchange->wait();
+  database.read(default_collection, word, Database::ReadFrom::cluster,
+                [exchange, word](const Result<Database::Found>& found) {
+                  if (!found) return exchange->respond(error_response(found.error()));
+                  if (!found->record) return delete_collection(exchange, word);
+                  exchange->respond(error_response(
+                      409, "both a key and a collection are called '" + word + "'; delete /default/" +
+                               word + " or /" + word + "/"));
+                });
+}
+
+}  // namespace routes
+
+}  // namespace dhrt

@@ -1,0 +1,108 @@
+#include "node/http_protocol.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "node/http_handlers.h"
+
+namespace dhrt {
+
+namespace {
+
+Bytes without_port(Bytes host) {
+  if (host.starts_with('[')) {
+    const std::size_t end = host.find(']');
+    return end == Bytes::npos ? host : host.substr(1, end - 1);
+  }
+  return host.substr(0, host.find(':'));
+}
+
+bool is_ip_address(const std::string& host) {
+  in6_addr parsed{};
+  return inet_pton(AF_INET, host.c_str(), &parsed) == 1 ||
+         inet_pton(AF_INET6, host.c_str(), &parsed) == 1;
+}
+
+bool equal_in_any_case(Bytes left, Bytes right) {
+  return std::ranges::equal(left, right, [](unsigned char a, unsigned char b) {
+    return std::tolower(a) == std::tolower(b);
+  });
+}
+
+bool host_is_ours(Bytes header, const HttpRules& rules) {
+  const std::string host(without_port(header));
+  if (host.empty() || is_ip_address(host) || equal_in_any_case(host, "localhost")) return true;
+  return std::ranges::any_of(
+      rules.names, [&](const std::string& name) { return equal_in_any_case(host, name); });
+}
+
+// "http://host:port" of the page that made the request.
+bool origin_is_host(Bytes origin, Bytes host) {
+  for (const Bytes scheme : {"http://", "https://"}) {
+    if (origin.starts_with(scheme)) return equal_in_any_case(origin.substr(scheme.size()), host);
+  }
+  return false;
+}
+
+}  // namespace
+
+std::optional<http::Response> refuse_browser(const http::Request& request,
+                                             const HttpRules& rules) {
+  const Bytes host = request.header("host");
+  const Bytes origin = request.header("origin");
+  if (!host_is_ours(host, rules))
+    return error_response(403,
+                          "the Host header names another machine; use an IP address, localhost "
+                          "or the name given with --advertise");
+  if (!origin.empty() && !origin_is_host(origin, host))
+    return error_response(403, "a page of another origin may not use this node");
+  if (request.header("sec-fetch-site") == "cross-site")
+    return error_response(403, "a page of another site may not use this node");
+  return std::nullopt;
+}
+
+std::size_t HttpProtocol::take(Bytes input) {
+  if (too_long_) {
+    answer_and_close(414, "the request line is longer than 65536 bytes");
+    return input.size();
+  }
+  http::Fed fed = parser_.feed(input);
+  if (fed.wants_continue) session_.reply(std::string(http::continue_line), 0);
+  if (fed.error) {
+    answer_and_close(fed.error->status, fed.error->message);
+    return input.size();
+  }
+  if (fed.request) serve(std::move(*fed.request));
+  return fed.consumed;
+}
+
+void HttpProtocol::serve(http::Request request) {
+  ++server_.figures.commands_total;
+  const bool keep_alive = request.keep_alive;
+  const bool is_probe = request.path.starts_with("/_/health/");
+  auto refused = is_probe ? std::nullopt : refuse_browser(request, rules_);
+  const auto exchange = std::make_shared<HttpExchange>(server_, session_, std::move(request));
+  if (refused)
+    exchange->respond(*refused);
+  else
+    route_http(exchange);
+  if (!keep_alive) session_.close_after_replies();
+}
+
+void HttpProtocol::answer_and_close(int status, const std::string& message) {
+  ++server_.figures.errors_total;
+  http::Request unknown;
+  unknown.keep_alive = false;
+  std::string bytes;
+  http::append_response(bytes, error_response(status, message), unknown);
+  session_.reply(std::move(bytes), 0);
+  session_.close_after_replies();
+}
+
+void HttpProtocol::refuse(const Error& why) {
+  answer_and_close(why.code == ErrorCode::busy ? 503 : 403, why.message);
+}
+
+}  // namespace dhrt

@@ -1,0 +1,44 @@
+// HTTP on a session: requests from the parser, defences against browsers, then the routes.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "node/commands.h"
+#include "node/session.h"
+#include "protocol/http.h"
+
+namespace dhrt {
+
+// Names under which this node may be asked for; a browser that was made to believe that some
+// other name is ours (DNS rebinding) is refused. Addresses and localhost are always good.
+struct HttpRules {
+  std::vector<std::string> names;
+};
+
+// Absent: the request may be served. Otherwise what it is answered.
+std::optional<http::Response> refuse_browser(const http::Request& request,
+                                             const HttpRules& rules);
+
+class HttpProtocol final : public ClientProtocol {
+ public:
+  // All outlive the protocol. `too_long`: the first line is longer than a line may be.
+  HttpProtocol(CommandServer& server, const HttpRules& rules, Session& session, bool too_long)
+      : server_(server), rules_(rules), session_(session), parser_(server.limits),
+        too_long_(too_long) {}
+
+  std::size_t take(Bytes input) override;
+  void refuse(const Error& why) override;
+
+ private:
+  void answer_and_close(int status, const std::string& message);
+  void serve(http::Request request);
+
+  CommandServer& server_;
+  const HttpRules& rules_;
+  Session& session_;
+  http::Parser parser_;
+  bool too_long_;
+};
+
+}  // namespace dhrt

@@ -1,0 +1,112 @@
+#include <charconv>
+#include <utility>
+
+#include "node/command_input.h"
+#include "node/commands.h"
+#include "protocol/duration.h"
+
+namespace dhrt::commands {
+
+namespace {
+
+// The words "[collection] key ..." of a command whose short form has `short_count` words.
+struct Named {
+  std::string collection;
+  std::string key;
+};
+
+Result<Named> named_key(CommandCall& call, std::size_t short_count) {
+  auto& words = call.words();
+  const bool named = words.size() > short_count;
+  Named result{named ? std::move(words[1]) : std::string(default_collection),
+               std::move(words[named ? 2 : 1])};
+  if (auto status = check_collection(result.collection); !status)
+    return tl::unexpected(status.error());
+  if (auto status = check_key(result.key); !status) return tl::unexpected(status.error());
+  return result;
+}
+
+Result<Database::SetOptions> set_options(const Arguments& arguments) {
+  Database::SetOptions options;
+  if (auto status = check_write_level(arguments); !status) return tl::unexpected(status.error());
+  options.if_absent = arguments.has("if-absent");
+  if (const auto ttl = arguments.value_of("ttl")) {
+    const auto duration = parse_duration(*ttl);
+    if (!duration) return fail(duration.error(), "--ttl");
+    options.ttl_milliseconds = static_cast<std::uint64_t>(duration->count());
+  }
+  if (const auto version = arguments.value_of("if-version")) {
+    options.if_version = parse_version(*version);
+    if (!options.if_version)
+      return fail(ErrorCode::invalid_argument,
+                  "--if-version takes a version as replies show it, e.g. 7341-12");
+    if (options.if_absent)
+      return fail(ErrorCode::invalid_argument, "give --if-absent or --if-version, not both");
+  }
+  return options;
+}
+
+void read(CommandCall& call, Reply (*to_answer)(Database::Found)) {
+  const auto named = named_key(call, 2);
+  if (!named) return call.fail(named.error());
+  const auto here_only = read_here_only(call.arguments());
+  if (!here_only) return call.fail(here_only.error());
+  const auto later = call.later();
+  call.database().read(named->collection, named->key,
+                       *here_only ? Database::ReadFrom::here : Database::ReadFrom::cluster,
+                       [later, to_answer](Result<Database::Found> found) {
+                         if (!found) return later.fail(found.error());
+                         later.reply(to_answer(std::move(*found)));
+                       });
+}
+
+}  // namespace
+
+void set(CommandCall& call) {
+  auto named = named_key(call, 3);
+  if (!named) return call.fail(named.error());
+  std::string value = std::move(call.words().back());
+  if (auto status = check_value(value, call.server().limits); !status)
+    return call.fail(status.error());
+  auto options = set_options(call.arguments());
+  if (!options) return call.fail(options.error());
+  const auto written = call.database().set(named->collection, std::move(named->key),
+                                           std::move(value), std::move(*options));
+  if (!written) return call.fail(written.error());
+  call.reply(Reply::ok(), written->position);
+}
+
+void get(CommandCall& call) {
+  read(call, [](Database::Found found) {
+    return found.record ? Reply::bulk(std::move(found.record->value)) : Reply::nil();
+  });
+}
+
+void has(CommandCall& call) {
+  read(call, [](Database::Found found) { return Reply::integer(found.record ? 1 : 0); });
+}
+
+void del(CommandCall& call) {
+  auto named = named_key(call, 2);
+  if (!named) return call.fail(named.error());
+  if (auto status = check_write_level(call.arguments()); !status)
+    return call.fail(status.error());
+  const auto later = call.later_in_order();
+  call.database().remove(named->collection, std::move(named->key),
+                         [later](Result<Database::Removed> removed) {
+                           if (!removed) return later.fail(removed.error());
+                           later.reply(Reply::integer(removed->existed ? 1 : 0),
+                                       removed->position);
+                         });
+}
+
+void count(CommandCall& call) {
+  const Bytes name = call.words().size() > 1 ? Bytes(call.words()[1]) : default_collection;
+  if (auto status = check_collection(name); !status) return call.fail(status.error());
+  if (auto status = call.database().member(); !status) return call.fail(status.error());
+  const Collection* collection = call.database().find(name);
+  const std::uint64_t live = collection == nullptr ? 0 : collection->counts().live;
+  call.reply(Reply::integer(static_cast<std::int64_t>(live)));
+}
+
+}  // namespace dhrt::commands

@@ -1,0 +1,59 @@
+#include <utility>
+
+#include "node/command_table.h"
+#include "node/commands.h"
+
+namespace dhrt::commands {
+
+namespace {
+
+std::string help_for_all() {
+  std::string text;
+  for (const Bytes group : {"Keys", "Collections", "Node"}) {
+    text += std::string(text.empty() ? "" : "\n") + std::string(group) + "\n";
+    for (const CommandInfo& info : command_table()) {
+      if (info.group != group) continue;
+      text += "  " + std::string(info.usage) + "\n      " + std::string(info.summary) + "\n";
+    }
+  }
+  return text;
+}
+
+}  // namespace
+
+void auth(CommandCall& call) {
+  call.reply(Reply::error("ERR no token is configured on this node"));
+}
+
+void help(CommandCall& call) {
+  if (call.words().size() == 1) return call.reply(Reply::bulk(help_for_all()));
+  const CommandInfo* info = find_command(call.words()[1]);
+  if (info == nullptr)
+    return call.reply(Reply::error("ERR there is no such command; `help` lists them"));
+  call.reply(Reply::bulk(std::string(info->usage) + "\n" + std::string(info->summary) + "\n"));
+}
+
+void nodes(CommandCall& call) {
+  call.reply(Reply::bulk(call.server().report.nodes()));
+}
+
+// As Redis answers it: PONG, or what was given.
+void ping(CommandCall& call) {
+  auto& words = call.words();
+  call.reply(words.size() == 1 ? Reply::simple("PONG") : Reply::bulk(std::move(words[1])));
+}
+
+void quit(CommandCall& call) {
+  call.reply(Reply::ok());
+  call.session().close_after_replies();
+}
+
+void stats(CommandCall& call) {
+  call.reply(Reply::bulk(call.server().report.stats()));
+}
+
+void watch(CommandCall& call) {
+  call.reply(Reply::error("ERR watch is not given by this version; read with `scan` instead"));
+}
+
+}  // namespace dhrt::commands

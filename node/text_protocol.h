@@ -1,0 +1,23 @@
+// Native text lines on a session.
+#pragma once
+
+#include "node/commands.h"
+#include "node/session.h"
+
+namespace dhrt {
+
+class TextProtocol final : public ClientProtocol {
+ public:
+  // Both outlive the protocol.
+  TextProtocol(CommandServer& server, Session& session) : server_(server), session_(session) {}
+
+  std::size_t take(Bytes input) override;
+  void refuse(const Error& why) override;
+
+ private:
+  CommandServer& server_;
+  Session& session_;
+  std::size_t searched_ = 0;  // Of a line that is not complete.
+};
+
+}  // namespace dhrt
