@@ -2,8 +2,9 @@
 
 #include <cstdlib>
 #include <map>
-#include <set>
 
+// Its own parser instead of std::regex, which g++ 12 cannot compile with sanitizers unwarned.
+#define CXXOPTS_NO_REGEX
 #include <cxxopts.hpp>
 
 #include "node/nearest.h"
