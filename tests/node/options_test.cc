@@ -66,7 +66,7 @@ TEST_CASE("options: without a word about them they have their defaults") {
   CHECK(options->output_buffer_max == 64u << 20);
   CHECK(options->max_clients == 10000);
   CHECK(options->max_collections == 10000);
-  CHECK(options->log_level == LogLevel::info);
+  CHECK(options->log_level == LogThreshold::info);
   CHECK(options->join.empty());
 }
 
