@@ -39,6 +39,13 @@ void Node::end_turn() {
   for (const SessionId id : std::exchange(due_, {})) {
     if (Session* due = session(id)) due->turn_end(durable_);
   }
+  if (const Status health = store_->health(); !health) {
+    if (!disk_failed_) log_error("the disk failed", {{"reason", health.error().message}});
+    disk_failed_ = true;
+    for (const SessionId id : due_) {
+      if (Session* due = session(id)) due->store_failed();
+    }
+  }
   // What the writes of peers, told in collect(), appended meanwhile.
   store_->commit();
   drop_ended();

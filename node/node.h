@@ -125,6 +125,7 @@ class Node final : public SessionHost {
   TurnEnd turn_end_;
   Busy busy_;
   Time started_;
+  bool disk_failed_ = false;
   bool was_member_ = false;
   bool was_healthy_ = false;
   bool leaving_ = false;

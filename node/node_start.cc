@@ -95,11 +95,15 @@ Status Node::open_identity() {
   std::optional<NodeIdentity> stored;
   if (!options_.memory || !options_.data_dir.empty()) {
     auto opened = DataDir::open(options_.data_dir);
-    if (!opened) return tl::unexpected(opened.error());
-    data_dir_ = std::move(*opened);
-    auto read = read_identity(data_dir_->identity_path());
-    if (!read) return tl::unexpected(read.error());
-    stored = std::move(*read);
+    // Without a directory a memory node is a new one at each start, and works all the same.
+    const bool needed = !options_.memory || opened || opened.error().code == ErrorCode::busy;
+    if (!opened && needed) return tl::unexpected(opened.error());
+    if (opened) {
+      data_dir_ = std::move(*opened);
+      auto read = read_identity(data_dir_->identity_path());
+      if (!read) return tl::unexpected(read.error());
+      stored = std::move(*read);
+    }
   }
   identity_ = next_start(stored, random_seed() | 1, wall_now());
   founds_ = identity_.belonging.id.none() && options_.join.empty();

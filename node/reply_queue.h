@@ -45,6 +45,8 @@ class ReplyQueue {
   ReplyStream* stream();
   void end_stream();
 
+  // The front is complete, and after release() it is the store that holds it up.
+  bool waits_for_store() const { return !entries_.empty() && entries_.front().done; }
   bool empty() const { return entries_.empty(); }
   std::size_t size() const { return entries_.size(); }
   std::size_t bytes() const { return bytes_; }

@@ -159,6 +159,7 @@ void Session::turn_end(Position durable) {
   if (over_) return;
   if (waiting_ && !closing_ && !must_wait()) host_.has_more_to_do(id());
   close_if_done();
+  if (replies_.waits_for_store()) host_.reply_is_due(id());
 }
 
 // One piece per turn; the loop serves the others in between.
@@ -191,6 +192,10 @@ void Session::close_after_replies() {
   closing_ = true;
   closing_since_ = monotonic_now();
   host_.reply_is_due(id());
+}
+
+void Session::store_failed() {
+  if (!over_ && replies_.waits_for_store()) end();
 }
 
 void Session::close_if_done() {

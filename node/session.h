@@ -83,6 +83,8 @@ class Session final : private TcpConnection::Handler {
   void run();
   void turn_end(Position durable);
   void check_time(Time now);
+  // The disk failed: replies that wait for it can never be given truly, so the client is cut off.
+  void store_failed();
   // Takes no further request; closes when what was asked is answered.
   void close_after_replies();
   struct Taken {

@@ -1,0 +1,159 @@
+// What clients do wrong, to a real node: nothing ends it, nobody else notices.
+#include "tests/node/node_fixture.h"
+
+#include "storage/base/random.h"
+
+namespace dhrt {
+
+TEST_CASE("hardship: every dialect may arrive one byte at a time") {
+  const TemporaryDirectory directory;
+  const RunningNode node(node_options(directory.path()));
+  REQUIRE(node.error() == "");
+  struct Case {
+    const char* why;
+    std::string bytes, begins;
+  };
+  for (const Case& c : {
+           Case{"text", "\r\nset a b\nget a\n", "+OK\r\n$1\r\nb\r\n"},
+           Case{"HTTP", "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+                "HTTP/1.1 200 OK\r\n"},
+           Case{"arrays", "*1\r\n$4\r\nPING\r\n", "-ERR this node does not speak RESP arrays"},
+           Case{"TLS", std::string("\x16\x03\x01\x00\x05hello", 10), "\x15\x03\x03"},
+       }) {
+    CAPTURE(c.why);
+    TestClient client(node.port());
+    for (const char byte : c.bytes)
+      client.send(std::string(1, byte));
+    client.end_sending();
+    CHECK(client.receive_all().substr(0, c.begins.size()) == c.begins);
+  }
+}
+
+TEST_CASE("hardship: garbage ends its own connection at most") {
+  const TemporaryDirectory directory;
+  const RunningNode node(node_options(directory.path(), {"--handshake-timeout", "300ms"}));
+  REQUIRE(node.error() == "");
+  Random random(1);
+  for (int round = 0; round < 200; ++round) {
+    std::string bytes;
+    // Every other one pretends to be a peer, so that frames meet garbage, too.
+    if (round % 2 == 0) bytes = std::string("\0dhrt\1\0", 7);
+    for (std::uint64_t i = random.between(1, 300); i > 0; --i)
+      bytes += static_cast<char>(random.next());
+    TestClient client(node.port());
+    client.send(bytes);
+  }
+  TestClient client(node.port());
+  CHECK(client.line("ping") == "+PONG\r\n");
+}
+
+TEST_CASE("hardship: who begins and does not go on is dropped, who is silent is not") {
+  const TemporaryDirectory directory;
+  const RunningNode node(node_options(directory.path(), {"--handshake-timeout", "200ms"}));
+  REQUIRE(node.error() == "");
+  TestClient silent(node.port());
+  TestClient undecided(node.port());
+  undecided.send("GET /");
+  TestClient half_peer(node.port());
+  half_peer.send(std::string("\0dhrt\1\0", 7));
+  CHECK(undecided.closed());
+  CHECK(half_peer.closed());
+  CHECK(silent.line("ping") == "+PONG\r\n");
+}
+
+TEST_CASE("hardship: an idle client is dropped only if it is asked for") {
+  const TemporaryDirectory directory;
+  const RunningNode node(node_options(directory.path(), {"--timeout", "200ms"}));
+  REQUIRE(node.error() == "");
+  TestClient client(node.port());
+  REQUIRE(client.line("ping") == "+PONG\r\n");
+  CHECK(client.closed());
+}
+
+TEST_CASE("hardship: a line that never ends is refused") {
+  const TemporaryDirectory directory;
+  const RunningNode node(node_options(directory.path(), {"--max-value-bytes", "1000"}));
+  REQUIRE(node.error() == "");
+  TestClient client(node.port());
+  client.send("set k " + std::string(100000, 'v'));
+  CHECK(client.receive_until("\r\n").substr(0, 5) == "-ERR ");
+  CHECK(client.closed());
+}
+
+TEST_CASE("hardship: a client that never reads is not listened to, and others do not notice") {
+  const TemporaryDirectory directory;
+  const RunningNode node(node_options(directory.path(), {"--memory"}));
+  REQUIRE(node.error() == "");
+  TestClient good(node.port());
+  REQUIRE(good.line("set big " + std::string(100000, 'x')) == "+OK\r\n");
+  TestClient bad(node.port());
+  const std::string line = "get big\n";
+  // Until the node takes no more; what it owes is then bounded by its limit.
+  std::size_t sent = 0;
+  while (sent < (std::size_t{64} << 20)) {
+    const std::size_t now = bad.send_some(line);
+    if (now == 0 && good.line("ping") == "+PONG\r\n" && bad.send_some(line) == 0) break;
+    sent += now;
+  }
+  CHECK(sent < (std::size_t{64} << 20));
+  CHECK(good.line("ping") == "+PONG\r\n");
+}
+
+TEST_CASE("hardship: a client that owes too much reading is disconnected and counted") {
+  const TemporaryDirectory directory;
+  const RunningNode node(node_options(
+      directory.path(), {"--memory", "--max-value-bytes", "64mb", "--output-buffer-max", "1kb"}));
+  REQUIRE(node.error() == "");
+  TestClient good(node.port());
+  REQUIRE(good.line("set big " + std::string(std::size_t{60} << 20, 'x')) == "+OK\r\n");
+  TestClient bad(node.port());
+  // Two replies of one turn: 120 MB against a limit that a value raised to 64.
+  bad.send("ping\n");
+  REQUIRE(bad.receive_until("\r\n") == "+PONG\r\n");
+  bad.send("has big\nget big\nget big\n");
+  CHECK(ask_until(good, "ping", "+PONG") == "+PONG\r\n");
+  good.send("stats\n");
+  good.receive_until("slow_clients_disconnected\":");
+  CHECK(good.line("ping").substr(0, 1) != "");
+}
+
+TEST_CASE("hardship: a thousand idle connections cost nothing") {
+  const TemporaryDirectory directory;
+  const RunningNode node(node_options(directory.path(), {"--memory"}));
+  REQUIRE(node.error() == "");
+  raise_descriptor_limit(4096);
+  std::vector<TestClient> idle;
+  for (int i = 0; i < 1000; ++i)
+    idle.emplace_back(node.port());
+  TestClient client(node.port());
+  CHECK(client.line("ping") == "+PONG\r\n");
+  CHECK(idle[999].line("ping") == "+PONG\r\n");
+}
+
+TEST_CASE("hardship: more clients than allowed are told so") {
+  const TemporaryDirectory directory;
+  const RunningNode node(node_options(directory.path(), {"--memory", "--max-clients", "2"}));
+  REQUIRE(node.error() == "");
+  TestClient first(node.port());
+  TestClient second(node.port());
+  REQUIRE(first.line("ping") == "+PONG\r\n");
+  REQUIRE(second.line("ping") == "+PONG\r\n");
+  TestClient third(node.port());
+  CHECK(third.line("ping").substr(0, 5) == "-BUSY");
+  TestClient fourth(node.port());
+  CHECK(fourth.http("GET", "/").substr(0, 4) == "503 ");
+  CHECK(first.line("ping") == "+PONG\r\n");
+}
+
+TEST_CASE("hardship: a port in use and an unusable directory are told in one line") {
+  const TemporaryDirectory directory;
+  const RunningNode node(node_options(directory.path() + "/a"));
+  REQUIRE(node.error() == "");
+  const RunningNode same_port(
+      node_options(directory.path() + "/b", {"--bind", node.address()}));
+  CHECK(same_port.error().find("is in use") != std::string::npos);
+  const RunningNode no_directory(node_options("/dev/null/data"));
+  CHECK(no_directory.error().find("/dev/null/data") != std::string::npos);
+}
+
+}  // namespace dhrt
