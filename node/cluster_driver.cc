@@ -13,12 +13,17 @@ namespace {
 
 // A closed link may take this long to send what was queued, the reason of a refusal for one.
 constexpr Duration finish_timeout{1000};
+constexpr Duration malformed_log_interval{1000};
 
 }  // namespace
 
 ClusterDriver::ClusterDriver(EventLoop& loop, Core& core, StoreDriver& store, NodeFigures& figures,
                              const Options& options, Hooks hooks)
-    : loop_(loop), core_(core), store_(store), figures_(figures), options_(options),
+    : loop_(loop),
+      core_(core),
+      store_(store),
+      figures_(figures),
+      options_(options),
       hooks_(std::move(hooks)) {}
 
 void ClusterDriver::announce() {
@@ -130,11 +135,11 @@ void ClusterDriver::dial(const Connect& connect) {
     return;
   }
   const std::uint64_t number = ++numbers_;
-  dials_[number] = {connect, std::make_unique<Dial>(
-                                 loop_, *address,
-                                 [this, number](Result<std::unique_ptr<TcpConnection>> result) {
-                                   dialled(number, std::move(result));
-                                 })};
+  dials_[number] = {
+      connect, std::make_unique<Dial>(
+                   loop_, *address, [this, number](Result<std::unique_ptr<TcpConnection>> result) {
+                     dialled(number, std::move(result));
+                   })};
 }
 
 void ClusterDriver::dialled(std::uint64_t number, Result<std::unique_ptr<TcpConnection>> result) {
@@ -157,14 +162,14 @@ void ClusterDriver::add_link(std::unique_ptr<TcpConnection> connection, LinkClas
                              const std::string& dialled_address, Bytes rest) {
   const ConnectionId id = ++numbers_;
   const bool dialled = !dialled_address.empty();
-  auto link = std::make_unique<PeerLink>(
-      std::move(connection),
-      PeerLink::Options{.id = id,
-                        .link_class = link_class,
-                        .dialled = dialled,
-                        .value_bytes_max = options_.value_bytes_max,
-                        .now = monotonic_now()},
-      *this, figures_);
+  auto link =
+      std::make_unique<PeerLink>(std::move(connection),
+                                 PeerLink::Options{.id = id,
+                                                   .link_class = link_class,
+                                                   .dialled = dialled,
+                                                   .value_bytes_max = options_.value_bytes_max,
+                                                   .now = monotonic_now()},
+                                 *this, figures_);
   PeerLink& added = *link;
   links_[id] = std::move(link);
   added.start();  // The preface goes out before anything that the core says.
@@ -195,11 +200,23 @@ void ClusterDriver::link_ended(PeerLink& link, const std::string& reason) {
   close(link.id());
 }
 
+void ClusterDriver::link_malformed(PeerLink& link, const std::string& reason) {
+  ++figures_.peer_frames_malformed;
+  // Whoever throws garbage at the port must not fill the log with it.
+  const Time now = monotonic_now();
+  if (!malformed_logged_ || now - *malformed_logged_ > malformed_log_interval) {
+    malformed_logged_ = now;
+    log_warning("a peer sent what is no message; the link is closed",
+                {{"peer", link.remote_host()},
+                 {"reason", reason},
+                 {"so_far", std::to_string(figures_.peer_frames_malformed)}});
+  }
+  close(link.id());
+}
+
 void ClusterDriver::drop_finished() {
   const Time now = monotonic_now();
-  std::erase_if(finished_, [now](const Finished& last) {
-    return now >= last.until;
-  });
+  std::erase_if(finished_, [now](const Finished& last) { return now >= last.until; });
 }
 
 }  // namespace dhrt

@@ -60,6 +60,7 @@ class ClusterDriver final : public PeerLink::Owner {
   };
   void link_received(PeerLink& link, Message message) override;
   void link_ended(PeerLink& link, const std::string& reason) override;
+  void link_malformed(PeerLink& link, const std::string& reason) override;
 
   void pump();
   void perform(Action& action);
@@ -88,6 +89,7 @@ class ClusterDriver final : public PeerLink::Owner {
   std::vector<Finished> finished_;  // Sending their last bytes.
   std::map<std::uint64_t, Dialling> dials_;
   std::uint64_t numbers_ = 0;
+  std::optional<Time> malformed_logged_;
 };
 
 }  // namespace dhrt

@@ -11,8 +11,8 @@ namespace {
 Status check_placement(const Arguments& arguments) {
   const auto replicas = arguments.value_of("replicas");
   const auto partitions = arguments.value_of("partitions");
-  const bool placed = arguments.has("on") || (replicas && *replicas != "all") ||
-                      (partitions && *partitions != "1");
+  const bool placed =
+      arguments.has("on") || (replicas && *replicas != "all") || (partitions && *partitions != "1");
   if (!placed) return {};
   return fail(ErrorCode::invalid_argument,
               "collections are not yet placed: every node holds all of them; leave out --on and "
@@ -77,8 +77,7 @@ void create(CommandCall& call) {
   const std::string& name = call.words()[1];
   if (auto status = check_collection(name); !status) return call.fail(status.error());
   // The node's defaults; a name that was dropped before starts from them again.
-  const auto config =
-      config_of(call.arguments(), {.memory = call.database().makes_in_memory()});
+  const auto config = config_of(call.arguments(), {.memory = call.database().makes_in_memory()});
   if (!config) return call.fail(config.error());
   acknowledge(call, call.database().create(name, *config));
 }

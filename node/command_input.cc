@@ -4,8 +4,8 @@ namespace dhrt {
 
 Status check_key(Bytes key) {
   if (key.empty())
-    return fail(ErrorCode::invalid_argument, "the key is empty; a key has 1 to " +
-                                                 std::to_string(key_bytes_max) + " bytes");
+    return fail(ErrorCode::invalid_argument,
+                "the key is empty; a key has 1 to " + std::to_string(key_bytes_max) + " bytes");
   if (key.size() > key_bytes_max)
     return fail(ErrorCode::invalid_argument,
                 "the key has " + std::to_string(key.size()) + " bytes, the limit is " +

@@ -23,8 +23,7 @@ class DataDir {
   std::string collections_path() const { return path_ + "/collections"; }
 
  private:
-  DataDir(std::string path, FileDescriptor lock)
-      : path_(std::move(path)), lock_(std::move(lock)) {}
+  DataDir(std::string path, FileDescriptor lock) : path_(std::move(path)), lock_(std::move(lock)) {}
   std::string path_;
   FileDescriptor lock_;
 };

@@ -166,8 +166,7 @@ Result<Position> Database::flush(Bytes collection) {
   if (auto status = member(); !status) return tl::unexpected(status.error());
   Collection* target = parts_.catalog.find(collection);
   if (target == nullptr || system_collection_name(collection))
-    return fail(ErrorCode::not_found,
-                "there is no collection '" + std::string(collection) + "'");
+    return fail(ErrorCode::not_found, "there is no collection '" + std::string(collection) + "'");
   Context flushed = target->seen();
   auto position = parts_.writer.apply_flush(*target, flushed);
   if (position) parts_.driver.flushed(*target, std::move(flushed), *position);

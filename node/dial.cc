@@ -1,8 +1,7 @@
 #include "node/dial.h"
 
-#include <netdb.h>
-
 #include <cstring>
+#include <netdb.h>
 #include <utility>
 
 namespace dhrt {
@@ -13,8 +12,7 @@ struct Dial::Lookup {
 };
 
 Dial::Dial(EventLoop& loop, Address address, Done done)
-    : loop_(loop), address_(std::move(address)), done_(std::move(done)),
-      timer_(loop, [this] {
+    : loop_(loop), address_(std::move(address)), done_(std::move(done)), timer_(loop, [this] {
         if (candidates_.empty()) return finish(fail(ErrorCode::unavailable, reason_));
         reason_ = "no answer in time";
         try_next();

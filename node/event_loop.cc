@@ -25,9 +25,9 @@ EventLoop::~EventLoop() {
 }
 
 Timer::Timer(EventLoop& loop, std::function<void()> fire)
-    : fire_(std::move(fire)),
-      handle_(make_uv_handle<uv_timer_t>(
-          this, [&](uv_timer_t* timer) { uv_timer_init(loop.raw(), timer); })) {}
+    : fire_(std::move(fire)), handle_(make_uv_handle<uv_timer_t>(this, [&](uv_timer_t* timer) {
+        uv_timer_init(loop.raw(), timer);
+      })) {}
 
 void Timer::every(Duration interval) {
   const auto period = static_cast<std::uint64_t>(interval.count());
@@ -51,8 +51,7 @@ bool Timer::active() const {
 
 Wakeup::Wakeup(EventLoop& loop, std::function<void()> fire)
     : fire_(std::move(fire)), handle_(make_uv_handle<uv_async_t>(this, [&](uv_async_t* async) {
-        uv_async_init(loop.raw(), async,
-                      [](uv_async_t* sent) { owner_of<Wakeup>(sent)->fire_(); });
+        uv_async_init(loop.raw(), async, [](uv_async_t* sent) { owner_of<Wakeup>(sent)->fire_(); });
       })) {}
 
 void Wakeup::send() {

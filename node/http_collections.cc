@@ -86,9 +86,10 @@ class DeleteStream final : public ReplyStream {
                                         : json::quoted(json::base64(entry.key));
     }
     if (count_ > deleted_keys_max || keys_.size() > exchange_->server().output_buffer_max / 2)
-      return give(out, error_response(413, "too many keys to name in one reply; nothing was "
-                                           "deleted; send the line `flush " +
-                                               collection_ + "` instead"));
+      return give(out, error_response(413,
+                                      "too many keys to name in one reply; nothing was "
+                                      "deleted; send the line `flush " +
+                                          collection_ + "` instead"));
     if (!slice->next) return delete_now(out);
     request_.from = std::move(*slice->next);
     return true;
@@ -138,13 +139,11 @@ bool is_here(const Exchange& exchange, const std::string& name) {
 namespace routes {
 
 void get_collection(const Exchange& exchange, const std::string& name) {
-  if (is_here(exchange, name))
-    exchange->stream(std::make_unique<RecordsStream>(exchange, name));
+  if (is_here(exchange, name)) exchange->stream(std::make_unique<RecordsStream>(exchange, name));
 }
 
 void delete_collection(const Exchange& exchange, const std::string& name) {
-  if (is_here(exchange, name))
-    exchange->stream(std::make_unique<DeleteStream>(exchange, name));
+  if (is_here(exchange, name)) exchange->stream(std::make_unique<DeleteStream>(exchange, name));
 }
 
 }  // namespace routes

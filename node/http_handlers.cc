@@ -11,11 +11,10 @@ namespace dhrt {
 
 namespace {
 
-constexpr std::array reserved_words{Bytes("_"),       Bytes("clear"),   Bytes("get"),
-                                    Bytes("getAll"),  Bytes("getKeys"), Bytes("getValues"),
-                                    Bytes("healthcheck"), Bytes("is"),  Bytes("metrics"),
-                                    Bytes("ping"),    Bytes("rm"),      Bytes("rpc"),
-                                    Bytes("set"),     Bytes("status")};
+constexpr std::array reserved_words{
+    Bytes("_"),         Bytes("clear"),       Bytes("get"), Bytes("getAll"),  Bytes("getKeys"),
+    Bytes("getValues"), Bytes("healthcheck"), Bytes("is"),  Bytes("metrics"), Bytes("ping"),
+    Bytes("rm"),        Bytes("rpc"),         Bytes("set"), Bytes("status")};
 static_assert(std::ranges::is_sorted(reserved_words));
 
 int status_of(ErrorCode code) {
@@ -49,8 +48,7 @@ bool refuse_method(const Exchange& exchange, const std::string& methods) {
   if (exchange->request().method == "OPTIONS") {
     exchange->respond(with_allow({.status = 204, .content_type = ""}, methods));
   } else {
-    exchange->respond(with_allow(
-        error_response(405, "this path takes " + methods), methods));
+    exchange->respond(with_allow(error_response(405, "this path takes " + methods), methods));
   }
   return true;
 }
@@ -64,9 +62,9 @@ void serve_health(const Exchange& exchange, Bytes probe) {
   } else if (probe == "ready") {
     const Status ready = exchange->server().report.ready();
     if (ready) return exchange->respond({.body = R"({"status":"ready"})"});
-    exchange->respond({.status = 503,
-                       .body = R"({"status":"not ready","error":)" +
-                               json::quoted(ready.error().message) + "}"});
+    exchange->respond(
+        {.status = 503,
+         .body = R"({"status":"not ready","error":)" + json::quoted(ready.error().message) + "}"});
   } else {
     routes::not_found(exchange);
   }
@@ -124,16 +122,15 @@ void route(const Exchange& exchange) {
   const http::Request& request = exchange->request();
   if (request.target == "*") return serve_root(exchange);
   auto path = http::path_segments(request.path);
-  if (!path)
-    return exchange->respond(error_response(400, "the path has a malformed %-escape"));
+  if (!path) return exchange->respond(error_response(400, "the path has a malformed %-escape"));
   auto& segments = *path;
   if (segments.size() == 1 && segments[0].empty()) return serve_root(exchange);
   if (segments.size() == 3 && segments[0] == "_" && segments[1] == "health")
     return serve_health(exchange, segments[2]);
   if (std::ranges::binary_search(reserved_words, Bytes(segments[0])))
     return exchange->respond(error_response(
-        404, "'" + segments[0] + "' is a reserved word; a key of that name is reached as /default/" +
-                 segments[0]));
+        404, "'" + segments[0] +
+                 "' is a reserved word; a key of that name is reached as /default/" + segments[0]));
   if (segments.size() == 1) return serve_word(exchange, std::move(segments[0]));
   if (segments.size() == 2 && segments[1].empty())
     return serve_collection(exchange, std::move(segments[0]));
@@ -163,7 +160,9 @@ http::Response error_response(const Error& error) {
 }
 
 HttpExchange::HttpExchange(CommandServer& server, Session& session, http::Request request)
-    : server_(server), session_(&session), request_(std::move(request)),
+    : server_(server),
+      session_(&session),
+      request_(std::move(request)),
       ticket_{&session.host(), session.id()} {}
 
 void HttpExchange::respond(const http::Response& response, Position position) {

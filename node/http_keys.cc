@@ -50,8 +50,7 @@ Result<std::optional<std::uint64_t>> ttl_of(const http::Request& request) {
     const auto read = std::from_chars(text.data(), text.data() + text.size(), milliseconds);
     if (read.ec != std::errc() || read.ptr != text.data() + text.size() ||
         milliseconds > (std::uint64_t{1} << 47))
-      return fail(ErrorCode::invalid_argument,
-                  "ttl is a number of milliseconds, e.g. ?ttl=60000");
+      return fail(ErrorCode::invalid_argument, "ttl is a number of milliseconds, e.g. ?ttl=60000");
     return std::optional(milliseconds);
   }
   return std::optional<std::uint64_t>();
@@ -77,8 +76,7 @@ void respond_record(const Exchange& exchange, Bytes key, const Record& record) {
   exchange->respond(response);
 }
 
-void store(const Exchange& exchange, HttpTarget target, std::string value,
-           std::string attributes) {
+void store(const Exchange& exchange, HttpTarget target, std::string value, std::string attributes) {
   const auto ttl = ttl_of(exchange->request());
   if (!ttl) return exchange->respond(error_response(ttl.error()));
   if (auto status = check_target(target); !status)
@@ -86,8 +84,8 @@ void store(const Exchange& exchange, HttpTarget target, std::string value,
   if (auto status = check_value(value, exchange->server().limits); !status)
     return exchange->respond(error_response(413, status.error().message));
   Database::SetOptions options{.ttl_milliseconds = *ttl, .attributes = std::move(attributes)};
-  const auto written = exchange->database().set(target.collection, target.key, std::move(value),
-                                                std::move(options));
+  const auto written =
+      exchange->database().set(target.collection, target.key, std::move(value), std::move(options));
   if (!written) return exchange->respond(error_response(written.error()));
   exchange->respond({.status = 201,
                      .headers = {etag_of(written->record)},
@@ -130,13 +128,12 @@ void get_key(const Exchange& exchange, HttpTarget target) {
   if (auto status = check_target(target); !status)
     return exchange->respond(error_response(status.error()));
   exchange->wait();
-  exchange->database().read(
-      target.collection, target.key, Database::ReadFrom::cluster,
-      [exchange, key = target.key](const Result<Database::Found>& found) {
-        if (!found) return exchange->respond(error_response(found.error()));
-        if (!found->record) return not_found(exchange);
-        respond_record(exchange, key, *found->record);
-      });
+  exchange->database().read(target.collection, target.key, Database::ReadFrom::cluster,
+                            [exchange, key = target.key](const Result<Database::Found>& found) {
+                              if (!found) return exchange->respond(error_response(found.error()));
+                              if (!found->record) return not_found(exchange);
+                              respond_record(exchange, key, *found->record);
+                            });
 }
 
 // A list of a collection is a stream, which needs its place among the replies before the key is
@@ -198,9 +195,9 @@ void delete_word(const Exchange& exchange, const std::string& word) {
                 [exchange, word](const Result<Database::Found>& found) {
                   if (!found) return exchange->respond(error_response(found.error()));
                   if (!found->record) return delete_collection(exchange, word);
-                  exchange->respond(error_response(
-                      409, "both a key and a collection are called '" + word + "'; delete /default/" +
-                               word + " or /" + word + "/"));
+                  exchange->respond(error_response(409, "both a key and a collection are called '" +
+                                                            word + "'; delete /default/" + word +
+                                                            " or /" + word + "/"));
                 });
 }
 

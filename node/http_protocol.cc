@@ -1,8 +1,7 @@
 #include "node/http_protocol.h"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
+#include <arpa/inet.h>
 #include <utility>
 
 #include "node/http_handlers.h"
@@ -48,8 +47,7 @@ bool origin_is_host(Bytes origin, Bytes host) {
 
 }  // namespace
 
-std::optional<http::Response> refuse_browser(const http::Request& request,
-                                             const HttpRules& rules) {
+std::optional<http::Response> refuse_browser(const http::Request& request, const HttpRules& rules) {
   const Bytes host = request.header("host");
   const Bytes origin = request.header("origin");
   if (!host_is_ours(host, rules))

@@ -17,14 +17,16 @@ struct HttpRules {
 };
 
 // Absent: the request may be served. Otherwise what it is answered.
-std::optional<http::Response> refuse_browser(const http::Request& request,
-                                             const HttpRules& rules);
+std::optional<http::Response> refuse_browser(const http::Request& request, const HttpRules& rules);
 
 class HttpProtocol final : public ClientProtocol {
  public:
   // All outlive the protocol. `too_long`: the first line is longer than a line may be.
   HttpProtocol(CommandServer& server, const HttpRules& rules, Session& session, bool too_long)
-      : server_(server), rules_(rules), session_(session), parser_(server.limits),
+      : server_(server),
+        rules_(rules),
+        session_(session),
+        parser_(server.limits),
         too_long_(too_long) {}
 
   std::size_t take(Bytes input) override;

@@ -89,14 +89,12 @@ void has(CommandCall& call) {
 void del(CommandCall& call) {
   auto named = named_key(call, 2);
   if (!named) return call.fail(named.error());
-  if (auto status = check_write_level(call.arguments()); !status)
-    return call.fail(status.error());
+  if (auto status = check_write_level(call.arguments()); !status) return call.fail(status.error());
   const auto later = call.later_in_order();
   call.database().remove(named->collection, std::move(named->key),
                          [later](Result<Database::Removed> removed) {
                            if (!removed) return later.fail(removed.error());
-                           later.reply(Reply::integer(removed->existed ? 1 : 0),
-                                       removed->position);
+                           later.reply(Reply::integer(removed->existed ? 1 : 0), removed->position);
                          });
 }
 

@@ -1,8 +1,7 @@
 #include "node/listener.h"
 
-#include <netdb.h>
-
 #include <cstring>
+#include <netdb.h>
 #include <utility>
 
 #include "node/log.h"
@@ -42,9 +41,10 @@ tl::unexpected<Error> listen_error(const Address& address, int status) {
 }  // namespace
 
 Listener::Listener(EventLoop& loop, Accept accept)
-    : loop_(loop), accept_(std::move(accept)),
-      handle_(make_uv_handle<uv_tcp_t>(
-          this, [&](uv_tcp_t* tcp) { uv_tcp_init(loop.raw(), tcp); })) {}
+    : loop_(loop),
+      accept_(std::move(accept)),
+      handle_(
+          make_uv_handle<uv_tcp_t>(this, [&](uv_tcp_t* tcp) { uv_tcp_init(loop.raw(), tcp); })) {}
 
 Result<std::unique_ptr<Listener>> Listener::open(EventLoop& loop, const Address& address,
                                                  Accept accept) {

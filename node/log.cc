@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <memory>
-
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -13,8 +12,8 @@ namespace {
 
 spdlog::logger& logger() {
   static const std::shared_ptr<spdlog::logger> made = [] {
-    auto fresh = std::make_shared<spdlog::logger>(
-        "dhrt", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    auto fresh =
+        std::make_shared<spdlog::logger>("dhrt", std::make_shared<spdlog::sinks::stderr_sink_mt>());
     fresh->set_formatter(std::make_unique<spdlog::pattern_formatter>(
         "%Y-%m-%dT%H:%M:%S.%eZ %-5l %v", spdlog::pattern_time_type::utc));
     fresh->set_level(spdlog::level::info);

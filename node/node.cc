@@ -88,8 +88,7 @@ void Node::report_progress() {
   if (was_member_ || leaving_ || monotonic_now() - started_ < options_.join_timeout) return;
   log_error("could not join a cluster within " +
                 std::to_string(options_.join_timeout.count() / 1000) + "s",
-            {{"waiting_for", waits_for()},
-             {"do", "start a node there, or raise --join-timeout"}});
+            {{"waiting_for", waits_for()}, {"do", "start a node there, or raise --join-timeout"}});
   stop(exit_code::cannot_connect);
 }
 
@@ -116,14 +115,15 @@ void Node::accept(std::unique_ptr<TcpConnection> connection) {
   }
   const SessionId id = ++session_ids_;
   auto& added = sessions_[id];
-  added = std::make_unique<Session>(std::move(connection),
-                                    Session::Options{.id = id,
-                                                     .output_buffer_max = server_->output_buffer_max,
-                                                     .handshake_timeout = options_.handshake_timeout,
-                                                     .idle_timeout = options_.timeout,
-                                                     .refused = std::move(refused),
-                                                     .now = monotonic_now()},
-                                    *this);
+  added =
+      std::make_unique<Session>(std::move(connection),
+                                Session::Options{.id = id,
+                                                 .output_buffer_max = server_->output_buffer_max,
+                                                 .handshake_timeout = options_.handshake_timeout,
+                                                 .idle_timeout = options_.timeout,
+                                                 .refused = std::move(refused),
+                                                 .now = monotonic_now()},
+                                *this);
   connections_ = sessions_.size();
   added->start();
 }

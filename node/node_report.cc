@@ -54,8 +54,7 @@ NodeReport::Totals NodeReport::totals() const {
 
 Status NodeReport::ready() const {
   if (auto status = parts_.store.health(); !status) return status;
-  if (!parts_.core.belongs())
-    return fail(ErrorCode::unavailable, "not a member of a cluster yet");
+  if (!parts_.core.belongs()) return fail(ErrorCode::unavailable, "not a member of a cluster yet");
   if (parts_.core.state() != MemberState::healthy)
     return fail(ErrorCode::unavailable,
                 "the node is " + std::string(to_text(parts_.core.state())) + ", not synced yet");

@@ -1,8 +1,7 @@
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <sys/resource.h>
 #include <utility>
 
 #include "node/log.h"
@@ -45,13 +44,13 @@ std::optional<std::string> raise_descriptor_limit(std::uint64_t max_clients) {
   limit.rlim_cur = std::min(limit.rlim_max, wanted);
   const rlim_t reached = setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : before;
   if (reached >= wanted) return std::nullopt;
-  return "the system allows " + std::to_string(reached) + " open files, " +
-         std::to_string(wanted) + " are needed for --max-clients " + std::to_string(max_clients) +
-         "; raise `ulimit -n`";
+  return "the system allows " + std::to_string(reached) + " open files, " + std::to_string(wanted) +
+         " are needed for --max-clients " + std::to_string(max_clients) + "; raise `ulimit -n`";
 }
 
 Node::Node(const NodeOptions& options, Hooks hooks)
-    : options_(options), hooks_(std::move(hooks)),
+    : options_(options),
+      hooks_(std::move(hooks)),
       store_wakeup_(loop_, [] {}),  // The turn that it brings collects.
       leave_wakeup_(loop_, [this] { begin_leaving(); }),
       tick_(loop_, [this] { tick(); }),
@@ -62,7 +61,8 @@ Node::Node(const NodeOptions& options, Hooks hooks)
                for (const auto& [id, client] : sessions_)
                  client->check_time(now);
              }),
-      turn_end_(loop_, [this] { end_turn(); }), busy_(loop_, [this] { run_sessions(); }),
+      turn_end_(loop_, [this] { end_turn(); }),
+      busy_(loop_, [this] { run_sessions(); }),
       started_(monotonic_now()) {}
 
 Result<std::unique_ptr<Node>> Node::open(const NodeOptions& options, Hooks hooks) {
@@ -78,8 +78,7 @@ Status Node::start() {
   if (auto status = open_listener(); !status) return status;
   // On the disk before anything is sent in the name of this start.
   if (data_dir_) {
-    if (auto status = write_identity(data_dir_->identity_path(), identity_); !status)
-      return status;
+    if (auto status = write_identity(data_dir_->identity_path(), identity_); !status) return status;
   }
   make_core();
   cluster_->announce();
@@ -121,9 +120,9 @@ Status Node::open_store() {
     store_ = std::move(*opened);
   }
   writer_.emplace(*store_, clock_, Origin{identity_.node_id, identity_.epoch, 0});
-  catalog_.emplace(*store_, *writer_,
-                   CatalogOptions{.memory = options_.memory,
-                                  .collections_max = options_.max_collections});
+  catalog_.emplace(
+      *store_, *writer_,
+      CatalogOptions{.memory = options_.memory, .collections_max = options_.max_collections});
   if (auto status = catalog_->load(wall_now()); !status) return status;
   for (const Collection* collection : store_->collections())
     clock_.start_above(collection->highest_hlc());
@@ -132,9 +131,8 @@ Status Node::open_store() {
 }
 
 Status Node::open_listener() {
-  auto opened = Listener::open(loop_, options_.bind, [this](auto connection) {
-    accept(std::move(connection));
-  });
+  auto opened = Listener::open(loop_, options_.bind,
+                               [this](auto connection) { accept(std::move(connection)); });
   if (!opened) return tl::unexpected(opened.error());
   listener_ = std::move(*opened);
   return {};
@@ -169,19 +167,16 @@ void Node::make_core() {
       loop_, *core_, *store_driver_, figures_,
       ClusterDriver::Options{.handshake_timeout = options_.handshake_timeout,
                              .value_bytes_max = options_.max_value_bytes},
-      ClusterDriver::Hooks{.fanout_reply =
-                               [this](FanoutReply reply) {
-                                 database_->fanout_reply(std::move(reply));
-                               },
-                           .persist =
-                               [this](Persist persist) {
-                                 identity_.belonging = persist.belonging;
-                                 identity_.members = std::move(persist.members);
-                                 identity_.incarnation =
-                                     std::max(identity_.incarnation, core_->self().incarnation);
-                                 identity_changed_ = true;
-                               },
-                           .left = [this] { left(); }});
+      ClusterDriver::Hooks{
+          .fanout_reply = [this](FanoutReply reply) { database_->fanout_reply(std::move(reply)); },
+          .persist =
+              [this](Persist persist) {
+                identity_.belonging = persist.belonging;
+                identity_.members = std::move(persist.members);
+                identity_.incarnation = std::max(identity_.incarnation, core_->self().incarnation);
+                identity_changed_ = true;
+              },
+          .left = [this] { left(); }});
   database_.emplace(Database::Parts{*store_, *catalog_, *writer_, *store_driver_, *core_, figures_,
                                     options_.memory},
                     waits_for(), [this](FanoutRead read) { cluster_->input(std::move(read)); });
@@ -190,10 +185,12 @@ void Node::make_core() {
                                     to_text(bound())});
   ProtocolLimits limits;
   limits.value_bytes_max = options_.max_value_bytes;
-  server_.emplace(CommandServer{
-      *database_, *report_, figures_, limits,
-      // A reply holds at least one value; a smaller buffer could not send it.
-      std::max<std::size_t>(options_.output_buffer_max, options_.max_value_bytes)});
+  server_.emplace(
+      CommandServer{*database_, *report_, figures_, limits, options_.output_buffer_max});
+  if (options_.output_buffer_max < options_.max_value_bytes)
+    log_warning(
+        "--output-buffer-max is below --max-value-bytes: clients that read a large value "
+        "slowly are cut off");
   http_rules_.names = {options_.name, options_.bind.host};
   if (options_.advertise) http_rules_.names.push_back(options_.advertise->host);
 }
@@ -221,17 +218,16 @@ void Node::show_banner() const {
   std::string text = "dhrt " DHRT_VERSION "\n";
   text += "  listening on   " + to_text(bound()) + "   (text, HTTP, peers)\n";
   text += "  data           " +
-          (options_.memory ? "in memory only, gone when the node stops" : options_.data_dir) +
-          "\n";
+          (options_.memory ? "in memory only, gone when the node stops" : options_.data_dir) + "\n";
   text += founds_ ? "  cluster        founded here; others join with: dhrt join " + to_text(here)
                   : "  cluster        " + std::string(was_member_ ? "known, looking for its members"
-                                                                   : "waiting for " + waits_for());
+                                                                  : "waiting for " + waits_for());
   text += "\n  try            dhrt --host " + to_text(here) + " set hello world\n";
   if (!is_loopback(bound().host))
-    text += "  WARNING        no token is configured: whoever reaches this port can read and "
-            "write everything" +
-            std::string(options_.allow_public ? ".\n"
-                                              : " (loopback and private addresses only).\n");
+    text +=
+        "  WARNING        no token is configured: whoever reaches this port can read and "
+        "write everything" +
+        std::string(options_.allow_public ? ".\n" : " (loopback and private addresses only).\n");
   std::fputs(text.c_str(), stderr);
   if (!was_member_) log_info("waiting for " + waits_for());
 }

@@ -2,14 +2,16 @@
 
 #include <utility>
 
-#include "node/log.h"
 #include "protocol/peer_codec.h"
 
 namespace dhrt {
 
 PeerLink::PeerLink(std::unique_ptr<TcpConnection> connection, const Options& options, Owner& owner,
                    NodeFigures& figures)
-    : options_(options), owner_(owner), figures_(figures), connection_(std::move(connection)),
+    : options_(options),
+      owner_(owner),
+      figures_(figures),
+      connection_(std::move(connection)),
       reader_(frame_bytes_max(options.value_bytes_max)) {}
 
 void PeerLink::start() {
@@ -51,13 +53,6 @@ void PeerLink::finish() {
   connection_->shutdown();
 }
 
-void PeerLink::malformed(const std::string& reason) {
-  ++figures_.peer_frames_malformed;
-  log_warning("a peer sent what is no message; the link is closed",
-              {{"peer", remote_host()}, {"reason", reason}});
-  owner_.link_ended(*this, reason);
-}
-
 void PeerLink::received(Bytes bytes) {
   if (finished_) return;
   count(figures_.replication_bytes_received, figures_.replication_bulk_bytes_received,
@@ -66,10 +61,10 @@ void PeerLink::received(Bytes bytes) {
   // The owner keeps a link that it finished until the turn is over, so `this` stays valid.
   while (!finished_) {
     auto frame = reader_.next();
-    if (!frame) return malformed(frame.error().message);
+    if (!frame) return owner_.link_malformed(*this, frame.error().message);
     if (!*frame) return;
     auto message = decode_message(**frame);
-    if (!message) return malformed(message.error().message);
+    if (!message) return owner_.link_malformed(*this, message.error().message);
     if (*message) owner_.link_received(*this, std::move(**message));
   }
 }

@@ -25,6 +25,8 @@ class PeerLink final : private TcpConnection::Handler {
     virtual ~Owner() = default;
     virtual void link_received(PeerLink& link, Message message) = 0;
     virtual void link_ended(PeerLink& link, const std::string& reason) = 0;
+    // What came is no frame or no message; the link is of no use any more.
+    virtual void link_malformed(PeerLink& link, const std::string& reason) = 0;
   };
   struct Options {
     ConnectionId id = 0;
@@ -62,7 +64,6 @@ class PeerLink final : private TcpConnection::Handler {
   void failed(const std::string& reason) override;
   void drained() override {}
   void count(std::uint64_t& all, std::uint64_t& bulk, std::size_t bytes) const;
-  void malformed(const std::string& reason);
 
   Options options_;
   Owner& owner_;

@@ -38,11 +38,12 @@ class KeysStream final : public ReplyStream {
       resp::append_reply(items_, Reply::bulk(std::move(entry.key)));
     count_ += slice->records.size();
     if (count_ > keys_max || items_.size() > server_.output_buffer_max / 2)
-      return give_error(out, {ErrorCode::invalid_argument,
-                              "there are more keys than one reply may hold (" +
-                                  std::to_string(keys_max) + " keys, half of "
-                                  "--output-buffer-max); read them in pages with `scan " +
-                                  collection_ + "`, or give a prefix"});
+      return give_error(
+          out, {ErrorCode::invalid_argument,
+                "there are more keys than one reply may hold (" + std::to_string(keys_max) +
+                    " keys, half of "
+                    "--output-buffer-max); read them in pages with `scan " +
+                    collection_ + "`, or give a prefix"});
     if (!slice->next) return finish(out);
     request_.from = std::move(*slice->next);
     return true;

@@ -13,7 +13,9 @@ void ReplyTicket::give(std::string bytes, Position position) const {
 }
 
 Session::Session(std::unique_ptr<TcpConnection> connection, Options options, SessionHost& host)
-    : options_(std::move(options)), host_(host), connection_(std::move(connection)),
+    : options_(std::move(options)),
+      host_(host),
+      connection_(std::move(connection)),
       last_active_(options_.now) {}
 
 void ReplyTicket::give(std::unique_ptr<ReplyStream> stream) const {
@@ -91,8 +93,8 @@ bool Session::decide() {
   if (sniffed.dialect == Dialect::peer_control || sniffed.dialect == Dialect::peer_bulk) {
     used_ += peer_preface_bytes;
     over_ = true;
-    host_.is_peer(*this, sniffed.dialect == Dialect::peer_bulk ? LinkClass::bulk
-                                                               : LinkClass::control);
+    host_.is_peer(*this,
+                  sniffed.dialect == Dialect::peer_bulk ? LinkClass::bulk : LinkClass::control);
     return false;
   }
   protocol_ = host_.make_protocol(sniffed.dialect, *this);
@@ -172,11 +174,10 @@ void Session::produce(Position durable) {
 
 void Session::send_out() {
   if (out_.empty()) return;
-  if (out_.size() + connection_->unsent() > options_.output_buffer_max) {
-    host_.slow_client(id());
-    return end();
-  }
   connection_->write(std::exchange(out_, {}));
+  if (connection_->unsent() <= options_.output_buffer_max) return;
+  host_.slow_client(id());
+  end();
 }
 
 void Session::drained() {

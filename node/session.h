@@ -44,8 +44,8 @@ class SessionHost {
   SessionHost(const SessionHost&) = delete;
   SessionHost& operator=(const SessionHost&) = delete;
   virtual ~SessionHost() = default;
-  virtual Session* session(SessionId id) = 0;  // Null if it has ended.
-  virtual void reply_is_due(SessionId id) = 0;  // Call turn_end() when this turn ends.
+  virtual Session* session(SessionId id) = 0;     // Null if it has ended.
+  virtual void reply_is_due(SessionId id) = 0;    // Call turn_end() when this turn ends.
   virtual void has_more_to_do(SessionId id) = 0;  // Call run() in the next turn.
   virtual void session_ended(SessionId id) = 0;   // Drop it when this turn ends.
   virtual void is_peer(Session& session, LinkClass link_class) = 0;  // Take its connection.

@@ -1,7 +1,6 @@
 #include "node/tcp_connection.h"
 
 #include <arpa/inet.h>
-
 #include <array>
 #include <cstring>
 #include <utility>
@@ -75,8 +74,9 @@ struct TcpConnection::WriteRequest {
 };
 
 TcpConnection::TcpConnection(EventLoop& loop)
-    : loop_(loop), handle_(make_uv_handle<uv_tcp_t>(
-                       this, [&](uv_tcp_t* tcp) { uv_tcp_init(loop.raw(), tcp); })) {}
+    : loop_(loop),
+      handle_(
+          make_uv_handle<uv_tcp_t>(this, [&](uv_tcp_t* tcp) { uv_tcp_init(loop.raw(), tcp); })) {}
 
 void TcpConnection::start_reading() {
   if (reading_ || failed_) return;
@@ -130,8 +130,7 @@ void TcpConnection::write(std::string bytes) {
   auto write = std::make_unique<WriteRequest>();
   write->bytes = std::move(bytes);
   write->request.data = write.get();
-  uv_buf_t buffer =
-      uv_buf_init(write->bytes.data(), static_cast<unsigned>(write->bytes.size()));
+  uv_buf_t buffer = uv_buf_init(write->bytes.data(), static_cast<unsigned>(write->bytes.size()));
   const int status =
       uv_write(&write->request, stream(), &buffer, 1, [](uv_write_t* request, int result) {
         const std::unique_ptr<WriteRequest> done(static_cast<WriteRequest*>(request->data));

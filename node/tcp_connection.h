@@ -24,9 +24,9 @@ class TcpConnection {
     Handler& operator=(const Handler&) = delete;
     virtual ~Handler() = default;
     virtual void received(Bytes bytes) = 0;
-    virtual void ended() = 0;                           // The other side sends no more.
+    virtual void ended() = 0;                            // The other side sends no more.
     virtual void failed(const std::string& reason) = 0;  // The connection is gone.
-    virtual void drained() = 0;                         // Some of what was unsent is sent.
+    virtual void drained() = 0;                          // Some of what was unsent is sent.
   };
 
   explicit TcpConnection(EventLoop& loop);

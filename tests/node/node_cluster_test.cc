@@ -63,8 +63,7 @@ TEST_CASE("cluster: a node that belongs to none says whom it waits for, and give
   REQUIRE(node.error() == "");
   TestClient client(node.port());
   CHECK(client.line("ping") == "+PONG\r\n");
-  CHECK(client.line("get a") ==
-        "-ERR not a member of a cluster yet; waiting for " + seed + "\r\n");
+  CHECK(client.line("get a") == "-ERR not a member of a cluster yet; waiting for " + seed + "\r\n");
   CHECK(client.line("set a 1").substr(0, 32) == "-ERR not a member of a cluster y");
   TestClient probe(node.port());
   CHECK(probe.http("GET", "/_/health/ready").substr(0, 4) == "503 ");

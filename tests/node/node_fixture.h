@@ -1,24 +1,24 @@
 // Real nodes on threads of this process and clients that talk to them over loopback.
 #pragma once
 
-#include <poll.h>
-#include <sys/socket.h>
-#include <netinet/in.h>
 #include <arpa/inet.h>
-#include <unistd.h>
-
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <future>
 #include <memory>
+#include <netinet/in.h>
+#include <poll.h>
 #include <string>
+#include <sys/socket.h>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 #include <doctest/doctest.h>
 
 #include "node/exit_code.h"
+#include "node/log.h"
 #include "node/node.h"
 
 namespace dhrt {
@@ -44,14 +44,20 @@ class TemporaryDirectory {
 };
 
 inline NodeOptions node_options(const std::string& data_dir, std::vector<std::string> flags = {}) {
-  std::vector<std::string> arguments{"--data-dir", data_dir, "--bind", "127.0.0.1:0", "--log-level",
-                                     "error"};
+  set_log_threshold(LogThreshold::error);
+  std::vector<std::string> arguments{"--data-dir",  data_dir,      "--bind",
+                                     "127.0.0.1:0", "--log-level", "error"};
   arguments.insert(arguments.end(), flags.begin(), flags.end());
   auto options = read_options({.arguments = arguments,
                                .environment = [](const std::string&) { return std::nullopt; },
                                .host_name = "test"});
   REQUIRE_MESSAGE(options.has_value(), (options ? "" : options.error().message));
   return *options;
+}
+
+inline NodeOptions with_value_limit(NodeOptions options, std::uint64_t bytes) {
+  options.max_value_bytes = bytes;
+  return options;
 }
 
 // A node that runs until stop() or the end of the test.
@@ -160,7 +166,14 @@ class TestClient {
     send(text + "\n");
     return receive_until("\r\n");
   }
-  // Sends an HTTP request without a body and gives status and body.
+  // Sends a line and gives the bytes of a bulk reply.
+  std::string bulk(const std::string& text) {
+    const std::string head = line(text);
+    const std::string body = receive(std::strtoull(head.c_str() + 1, nullptr, 10));
+    receive(2);
+    return body;
+  }
+  // Sends an HTTP request and gives status and body.
   std::string http(const std::string& method, const std::string& target,
                    const std::string& headers = "", const std::string& body = "") {
     std::string request = method + " " + target + " HTTP/1.1\r\nHost: localhost\r\n" + headers;
@@ -174,7 +187,8 @@ class TestClient {
     const std::string status = head.substr(9, 3);
     last_head_ = head;
     if (without_body || status == "204" || status == "100") return status;
-    if (head.find("Transfer-Encoding: chunked") != std::string::npos) return status + " " + chunks();
+    if (head.find("Transfer-Encoding: chunked") != std::string::npos)
+      return status + " " + chunks();
     const std::size_t length = head.find("Content-Length: ");
     if (length == std::string::npos) return status;
     return status + " " + receive(std::strtoull(head.c_str() + length + 16, nullptr, 10));

@@ -81,7 +81,8 @@ TEST_CASE("http: a long list arrives whole, though it is never built whole") {
   TestClient client(node.port());
   const std::string list = client.http("GET", "/long");
   std::size_t count = 0;
-  for (std::size_t at = list.find("\"Key\""); at != std::string::npos; at = list.find("\"Key\"", at + 1))
+  for (std::size_t at = list.find("\"Key\""); at != std::string::npos;
+       at = list.find("\"Key\"", at + 1))
     ++count;
   CHECK(count == 5000);
   CHECK(list.back() == ']');
@@ -133,7 +134,7 @@ TEST_CASE("http: pages of other sites are kept out") {
 
 TEST_CASE("http: bad requests get a status and end the connection") {
   const TemporaryDirectory directory;
-  const RunningNode node(node_options(directory.path(), {"--max-value-bytes", "1000"}));
+  const RunningNode node(with_value_limit(node_options(directory.path()), 1000));
   REQUIRE(node.error() == "");
   struct Case {
     const char* why;
@@ -146,8 +147,8 @@ TEST_CASE("http: bad requests get a status and end the connection") {
            Case{"a head over the limit",
                 "GET / HTTP/1.1\r\nX: " + std::string(70000, 'x') + "\r\n\r\n", "431"},
            Case{"a line over the limit", "GET /" + std::string(70000, 'x'), "414"},
-           Case{"two lengths",
-                "PUT /a HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "400"},
+           Case{"two lengths", "PUT /a HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+                "400"},
        }) {
     CAPTURE(c.why);
     TestClient client(node.port());
@@ -162,7 +163,8 @@ TEST_CASE("http: a body is asked for when the client wants that") {
   const RunningNode node(node_options(directory.path()));
   REQUIRE(node.error() == "");
   TestClient client(node.port());
-  client.send("PUT /a HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+  client.send(
+      "PUT /a HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
   CHECK(client.receive_until("\r\n\r\n") == "HTTP/1.1 100 Continue\r\n\r\n");
   client.send("hi");
   CHECK(client.http_response().substr(0, 26) == R"(201 {"Key":"a","Value":"hi)");

@@ -67,7 +67,7 @@ TEST_CASE("text: a session says what the grammar promises") {
 
 TEST_CASE("text: what is wrong is told, and the connection stays usable") {
   const TemporaryDirectory directory;
-  const RunningNode node(node_options(directory.path(), {"--max-value-bytes", "100"}));
+  const RunningNode node(with_value_limit(node_options(directory.path()), 100));
   REQUIRE(node.error() == "");
   TestClient client(node.port());
   REQUIRE(client.line("set taken 1") == "+OK\r\n");
