@@ -182,6 +182,7 @@ void Session::send_out() {
 
 void Session::drained() {
   last_active_ = monotonic_now();
+  if (!lingering_) closing_since_ = last_active_;  // It reads; it may have its time.
   host_.has_more_to_do(id());
   host_.reply_is_due(id());
 }

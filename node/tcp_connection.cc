@@ -120,17 +120,19 @@ void TcpConnection::fail(int status) {
 
 void TcpConnection::write(std::string bytes) {
   if (failed_ || bytes.empty()) return;
+  std::size_t sent = 0;
   if (unsent() == 0) {
     uv_buf_t buffer = uv_buf_init(bytes.data(), static_cast<unsigned>(bytes.size()));
-    const int sent = uv_try_write(stream(), &buffer, 1);
-    if (sent > 0) bytes.erase(0, static_cast<std::size_t>(sent));
-    if (bytes.empty()) return;
-    // Other errors come back from uv_write below, in a callback and not in the middle of us.
+    const int result = uv_try_write(stream(), &buffer, 1);
+    // Errors come back from uv_write below, in a callback and not in the middle of our caller.
+    if (result > 0) sent = static_cast<std::size_t>(result);
+    if (sent == bytes.size()) return;
   }
   auto write = std::make_unique<WriteRequest>();
   write->bytes = std::move(bytes);
   write->request.data = write.get();
-  uv_buf_t buffer = uv_buf_init(write->bytes.data(), static_cast<unsigned>(write->bytes.size()));
+  uv_buf_t buffer =
+      uv_buf_init(write->bytes.data() + sent, static_cast<unsigned>(write->bytes.size() - sent));
   const int status =
       uv_write(&write->request, stream(), &buffer, 1, [](uv_write_t* request, int result) {
         const std::unique_ptr<WriteRequest> done(static_cast<WriteRequest*>(request->data));
