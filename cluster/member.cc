@@ -2,8 +2,18 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 namespace dhrt {
+
+namespace {
+
+auto statement(const Member& member) {
+  return std::tie(member.incarnation, member.name, member.address, member.zone, member.protocol_min,
+                  member.protocol_max, member.features);
+}
+
+}  // namespace
 
 MemberState state_of(const Member& member) {
   switch (member.liveness) {
@@ -46,19 +56,18 @@ std::string_view to_text(MemberState state) {
 
 bool merge(Member& ours, const Member& theirs) {
   const Member before = ours;
-  if (std::tie(theirs.incarnation, theirs.liveness) > std::tie(ours.incarnation, ours.liveness)) {
-    if (theirs.incarnation > ours.incarnation) {
-      // What a member says of itself goes with its incarnation.
-      ours.name = theirs.name;
-      ours.address = theirs.address;
-      ours.zone = theirs.zone;
-      ours.protocol_min = theirs.protocol_min;
-      ours.protocol_max = theirs.protocol_max;
-      ours.features = theirs.features;
-    }
-    ours.incarnation = theirs.incarnation;
-    ours.liveness = theirs.liveness;
+  // What a member says of itself goes with its incarnation. It says one thing at each; should
+  // somebody make up a second, the order of the texts decides, or the tables would never agree.
+  if (statement(theirs) > statement(ours)) {
+    ours.name = theirs.name;
+    ours.address = theirs.address;
+    ours.zone = theirs.zone;
+    ours.protocol_min = theirs.protocol_min;
+    ours.protocol_max = theirs.protocol_max;
+    ours.features = theirs.features;
   }
+  std::tie(ours.incarnation, ours.liveness) = std::max(
+      std::pair(ours.incarnation, ours.liveness), std::pair(theirs.incarnation, theirs.liveness));
   ours.epoch = std::max(ours.epoch, theirs.epoch);
   ours.died = std::max(ours.died, theirs.died);
   ours.synced = std::max(ours.synced, theirs.synced);
