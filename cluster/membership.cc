@@ -6,6 +6,19 @@
 
 namespace dhrt {
 
+namespace {
+
+// What no honest node can have said is left out; the rest of the record may still be true.
+Member without_contradictions(Member record) {
+  record.died = std::min(record.died, record.incarnation);
+  const bool synced_ahead =
+      record.synced.epoch > record.epoch || record.synced.incarnation > record.incarnation;
+  if (synced_ahead) record.synced = {};
+  return record;
+}
+
+}  // namespace
+
 Membership::Membership(Member self) : self_(self.id) {
   members_.emplace(self_, std::move(self));
 }
@@ -32,20 +45,19 @@ void Membership::changed(NodeId node) {
   rumours_[node] = 3 * static_cast<unsigned>(std::bit_width(members_.size()));
 }
 
-bool Membership::apply(const Member& record) {
-  if (record.id == 0) return false;
+bool Membership::apply(const Member& told) {
+  if (told.id == 0 || told.incarnation > incarnation_max) return false;
+  const Member record = without_contradictions(told);
+  if (record.id == self_) return apply_to_self(record);
   const auto [place, is_new] = members_.try_emplace(record.id, record);
-  Member& ours = place->second;
-  if (is_new) {
-    changed(record.id);
-    return true;
-  }
-  if (record.id != self_) {
-    if (!merge(ours, record)) return false;
-    changed(record.id);
-    return true;
-  }
-  // About us: attestations are welcome, accusations are answered.
+  if (!is_new && !merge(place->second, record)) return false;
+  changed(record.id);
+  return true;
+}
+
+// Attestations are welcome, accusations are answered.
+bool Membership::apply_to_self(const Member& record) {
+  Member& ours = members_.at(self_);
   const Member before = ours;
   ours.synced = std::max(ours.synced, record.synced);
   ours.died = std::max(ours.died, record.died);
@@ -54,6 +66,8 @@ bool Membership::apply(const Member& record) {
   // An incarnation above ours, that we never took: the wall clock went back between two starts.
   const bool overtaken = record.incarnation > ours.incarnation;
   if (accused || overtaken) ours.incarnation = record.incarnation + 1;
+  // An attestation counts only from an incarnation above the one that died.
+  if (ours.died != 0 && ours.died >= ours.incarnation) ours.incarnation = ours.died + 1;
   if (ours == before) return false;
   changed(self_);
   return true;
@@ -77,13 +91,17 @@ void Membership::declare_dead(NodeId node) {
 void Membership::attest(NodeId node, const Attestation& attestation) {
   const auto found = members_.find(node);
   if (found == members_.end() || found->second.synced >= attestation) return;
+  // About a state of the member that we have not heard of: its record comes with the attestation
+  // in the attester's next rumour, or nobody was ever in that state.
+  const Member& member = found->second;
+  if (attestation.epoch > member.epoch || attestation.incarnation > member.incarnation) return;
   found->second.synced = attestation;
   changed(node);
 }
 
 void Membership::mark_left(NodeId node, std::uint64_t incarnation) {
   const auto found = members_.find(node);
-  if (found == members_.end() || node == self_) return;
+  if (found == members_.end() || node == self_ || incarnation > incarnation_max) return;
   Member record = found->second;
   record.incarnation = incarnation;
   record.liveness = Liveness::left;

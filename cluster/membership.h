@@ -6,7 +6,9 @@
 //
 // A rumour that we are suspect or dead is answered with a higher incarnation, which only we may
 // raise; nobody else ever speaks for a member except to accuse it.
-// Bounds: one record and one counter per member. Threads: loop thread only.
+// Bounds: one record and one counter per member; who lets strangers in bounds the members.
+// Errors: none; a record that contradicts itself is taken without what cannot be true.
+// Threads: loop thread only.
 #pragma once
 
 #include <cstddef>
@@ -18,6 +20,10 @@
 #include "cluster/message.h"
 
 namespace dhrt {
+
+// Far above every honest one (milliseconds since 1970, raised by one now and then); above it
+// there would be no room left for the accused to answer.
+inline constexpr std::uint64_t incarnation_max = std::uint64_t{1} << 62;
 
 class Membership {
  public:
@@ -51,6 +57,7 @@ class Membership {
   std::set<NodeId> take_changed();
 
  private:
+  bool apply_to_self(const Member& record);
   void changed(NodeId node);
 
   NodeId self_;
