@@ -7,7 +7,7 @@ namespace dhrt {
 
 namespace {
 
-// Walks and reads of one peer that wait here; our own nodes never come near it.
+// Reads of all peers that wait for the store; our own nodes never come near it.
 constexpr std::size_t peer_reads_max = 100000;
 
 std::size_t bytes_of(const KeyedRecord& entry) {
@@ -64,10 +64,8 @@ void Core::publish_changes(const Step& step) {
   const std::set<NodeId> changed = membership_.take_changed();
   const bool belonging_changed = links_.take_belonging_changed();
   if (changed.empty() && !belonging_changed) return;
-  Persist persist{.belonging = links_.belonging()};
-  for (const auto& [node, member] : membership_.members())
-    persist.members.push_back(member);
-  step.actions.emplace_back(std::move(persist));
+  step.actions.emplace_back(Persist{links_.belonging(), table()});
+  if (belonging_changed) broadcast(Welcome{links_.belonging(), {}}, step);
   if (changed.empty()) return;
   Members news;
   for (const NodeId node : changed)
@@ -93,11 +91,15 @@ void Core::exchange_tables(const Step& step) {
   send_table(*links_.link(node, LinkClass::control), true, step);
 }
 
-void Core::send_table(ConnectionId connection, bool wants_reply, const Step& step) {
-  Members table{.wants_reply = wants_reply};
+std::vector<Member> Core::table() const {
+  std::vector<Member> table;
   for (const auto& [node, member] : membership_.members())
-    table.members.push_back(member);
-  step.send(connection, std::move(table));
+    table.push_back(member);
+  return table;
+}
+
+void Core::send_table(ConnectionId connection, bool wants_reply, const Step& step) {
+  step.send(connection, Members{wants_reply, table()});
 }
 
 void Core::apply_members(const std::vector<Member>& members) {
@@ -144,6 +146,69 @@ void Core::link_event(const LinkEvent& event, const Step& step) {
 
 // --- Messages -------------------------------------------------------------------------------
 
+// One message of a greeted peer.
+struct Core::FromPeer {
+  Core& core;
+  ConnectionId connection;
+  NodeId peer;
+  const Step& step;
+
+  void operator()(const Hello&) const {}
+  void operator()(const HelloAck&) const {}
+  void operator()(const Ping& ping) const {
+    core.apply_members(ping.updates);
+    core.synchronizer_.root_heard(peer, ping.root, step.now);
+    core.detector_.ping(connection, ping, core.synchronizer_.root(), step);
+  }
+  void operator()(const Ack& ack) const {
+    core.apply_members(ack.updates);
+    if (ack.target == peer) core.synchronizer_.root_heard(peer, ack.root, step.now);
+    core.detector_.ack(connection, ack, step);
+  }
+  void operator()(const PingRequest& request) const {
+    core.apply_members(request.updates);
+    core.detector_.ping_request(connection, request, core.synchronizer_.root(), step);
+  }
+  void operator()(const Nack&) const {}  // Others were asked too; the probe's end decides.
+  void operator()(const Members& members) const {
+    core.apply_members(members.members);
+    if (members.wants_reply) core.send_table(connection, false, step);
+  }
+  void operator()(const Join& join) const {
+    core.apply_members({join.member});
+    step.send(connection, Welcome{core.links_.belonging(), core.table()});
+  }
+  void operator()(const Welcome& welcome) const {
+    core.apply_members(welcome.members);
+    core.links_.welcome(connection, welcome.belonging, step);
+  }
+  void operator()(const Leave& leave) const {
+    if (leave.node == peer) core.membership_.mark_left(leave.node, leave.incarnation);
+  }
+  void operator()(const Resynced& resynced) const {
+    core.synchronizer_.resynced(peer, resynced, step);
+  }
+  void operator()(const Write& write) const {
+    step.actions.emplace_back(ApplyRecords{.kind = ApplyKind::push,
+                                           .collection = write.collection,
+                                           .records = write.records,
+                                           .flushed = write.flushed});
+  }
+  void operator()(const WriteAck& ack) const { core.note_tips(peer, ack); }
+  void operator()(const Read& read) const { core.read_for_peer(connection, read, step); }
+  void operator()(const ReadReply& reply) const { core.fanout_.reply(peer, reply, step); }
+  void operator()(const Pull& pull) const { core.synchronizer_.pull(connection, pull, step); }
+  void operator()(const PullReply& reply) const {
+    core.synchronizer_.pull_reply(peer, reply, step);
+  }
+  void operator()(const Summary& summary) const {
+    core.synchronizer_.summary(connection, summary, step);
+  }
+  void operator()(const SummaryReply& reply) const {
+    core.synchronizer_.summary_reply(peer, reply, step);
+  }
+};
+
 void Core::on(const MessageIn& in, const Step& step) {
   if (const auto* hello = std::get_if<Hello>(&in.message)) {
     link_event(links_.hello(in.connection, *hello, step), step);
@@ -158,73 +223,7 @@ void Core::on(const MessageIn& in, const Step& step) {
     step.actions.emplace_back(Close{in.connection});  // It speaks before it greets.
     return;
   }
-  from_peer(in.connection, *peer, in.message, step);
-}
-
-void Core::from_peer(ConnectionId connection, NodeId peer, const Message& message,
-                     const Step& step) {
-  struct Visitor {
-    Core& core;
-    ConnectionId connection;
-    NodeId peer;
-    const Step& step;
-
-    void operator()(const Hello&) const {}
-    void operator()(const HelloAck&) const {}
-    void operator()(const Ping& ping) const {
-      core.apply_members(ping.updates);
-      core.synchronizer_.root_heard(peer, ping.root, step.now);
-      core.detector_.ping(connection, ping, core.synchronizer_.root(), step);
-    }
-    void operator()(const Ack& ack) const {
-      core.apply_members(ack.updates);
-      if (ack.target == peer) core.synchronizer_.root_heard(peer, ack.root, step.now);
-      core.detector_.ack(connection, ack, step);
-    }
-    void operator()(const PingRequest& request) const {
-      core.apply_members(request.updates);
-      core.detector_.ping_request(connection, request, core.synchronizer_.root(), step);
-    }
-    void operator()(const Nack&) const {}  // Others were asked too; the probe's end decides.
-    void operator()(const Members& members) const {
-      core.apply_members(members.members);
-      if (members.wants_reply) core.send_table(connection, false, step);
-    }
-    void operator()(const Join& join) const {
-      core.apply_members({join.member});
-      Welcome welcome{.belonging = core.links_.belonging()};
-      for (const auto& [node, member] : core.membership_.members())
-        welcome.members.push_back(member);
-      step.send(connection, std::move(welcome));
-    }
-    void operator()(const Welcome& welcome) const { core.apply_members(welcome.members); }
-    void operator()(const Leave& leave) const {
-      if (leave.node == peer) core.membership_.mark_left(leave.node, leave.incarnation);
-    }
-    void operator()(const Resynced& resynced) const {
-      core.synchronizer_.resynced(peer, resynced, step);
-    }
-    void operator()(const Write& write) const {
-      step.actions.emplace_back(ApplyRecords{.kind = ApplyKind::push,
-                                             .collection = write.collection,
-                                             .records = write.records,
-                                             .flushed = write.flushed});
-    }
-    void operator()(const WriteAck& ack) const { core.note_tips(peer, ack); }
-    void operator()(const Read& read) const { core.read_for_peer(connection, read, step); }
-    void operator()(const ReadReply& reply) const { core.fanout_.reply(peer, reply, step); }
-    void operator()(const Pull& pull) const { core.synchronizer_.pull(connection, pull, step); }
-    void operator()(const PullReply& reply) const {
-      core.synchronizer_.pull_reply(peer, reply, step);
-    }
-    void operator()(const Summary& summary) const {
-      core.synchronizer_.summary(connection, summary, step);
-    }
-    void operator()(const SummaryReply& reply) const {
-      core.synchronizer_.summary_reply(peer, reply, step);
-    }
-  };
-  std::visit(Visitor{*this, connection, peer, step}, message);
+  std::visit(FromPeer{*this, in.connection, *peer, step}, in.message);
 }
 
 // --- Reads ----------------------------------------------------------------------------------
@@ -253,7 +252,8 @@ void Core::on(const FanoutRead& read, const Step& step) {
 // --- Writes ---------------------------------------------------------------------------------
 
 void Core::on(const LocalWrites& writes, const Step& step) {
-  links_.establish();
+  // The peers are to know it before the write.
+  if (links_.establish()) publish_changes(step);
   for (const KeyedRecord& entry : writes.records) {
     auto& tip = own_tips_[writes.collection][entry.record.dot.origin];
     tip = std::max(tip, entry.record.dot.sequence);

@@ -70,8 +70,10 @@ class Core {
   void on(const FanoutRead& read, const Step& step);
   void on(const LeaveRequested& leave, const Step& step);
 
-  void from_peer(ConnectionId connection, NodeId peer, const Message& message, const Step& step);
+  struct FromPeer;
+
   void link_event(const LinkEvent& event, const Step& step);
+  std::vector<Member> table() const;
   void send_table(ConnectionId connection, bool wants_reply, const Step& step);
   void apply_members(const std::vector<Member>& members);
   void read_for_peer(ConnectionId connection, const Read& read, const Step& step);

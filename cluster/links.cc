@@ -15,15 +15,22 @@ bool speaks_our_protocol(const Member& member) {
   return member.protocol_min <= protocol_version_max && member.protocol_max >= protocol_version_min;
 }
 
-// What two greeting nodes belong to together; absent: they are of two clusters. Both sides
-// reckon it from the same two values, so they agree without another message.
+// Two links each to all members that a table can hold, at two addresses each.
+std::size_t dials_max(const ClusterOptions& options) {
+  return 8 * options.members_max;
+}
+
+// What two nodes belong to together; absent: they are of two clusters. An established cluster
+// wins, then the lower id: whatever the order in which any number of nodes meet and tell each
+// other, they end in the same cluster.
 std::optional<Belonging> together(const Belonging& one, const Belonging& other) {
-  if (one.id.none()) return Belonging{other.id, false};
-  if (other.id.none() || one.id == other.id) return Belonging{one.id, false};
+  if (one.id.none()) return other;
+  if (other.id.none()) return one;
+  if (one.id == other.id) return Belonging{one.id, one.provisional && other.provisional};
   if (!one.provisional && !other.provisional) return std::nullopt;
   if (!one.provisional) return one;
   if (!other.provisional) return other;
-  return Belonging{std::min(one.id, other.id), false};
+  return std::min(one.id, other.id) == one.id ? one : other;
 }
 
 }  // namespace
@@ -56,8 +63,11 @@ LinkEvent Links::connection_down(ConnectionId id, const Step& step) {
   if (found == connections_.end()) return {};
   const Connection connection = std::move(found->second);
   connections_.erase(found);
-  if (connection.dialled)
-    dial_settled(connection.address, connection.link_class, connection.peer.has_value(), step);
+  if (connection.dialled) {
+    const auto lasted =
+        connection.peer ? std::optional(step.now - connection.established) : std::nullopt;
+    dial_settled({connection.address, connection.link_class}, lasted, step);
+  }
   if (!connection.peer) return {};
   const auto link = links_.find({*connection.peer, connection.link_class});
   if (link == links_.end() || link->second != id) return {};  // Another one had taken its place.
@@ -66,7 +76,7 @@ LinkEvent Links::connection_down(ConnectionId id, const Step& step) {
 }
 
 void Links::connect_failed(const ConnectFailed& failed, const Step& step) {
-  dial_settled(failed.address, failed.link_class, false, step);
+  dial_settled({failed.address, failed.link_class}, std::nullopt, step);
   const bool is_seed = std::ranges::count(identity_.seeds, failed.address) != 0;
   step.log(is_seed && identity_.belonging.id.none() ? LogLevel::warning : LogLevel::debug,
            "cannot reach " + failed.address + ": " + failed.reason);
@@ -88,8 +98,14 @@ std::optional<HelloAck> Links::refusal(const Hello& hello) const {
       return refuse(HelloStatus::duplicate_node,
                     "another process runs with this node id; was the data directory copied?");
   }
-  if (membership_.find(member.id) == nullptr && membership_.active_count() >= options_.members_max)
-    return refuse(HelloStatus::not_accepting, "the cluster has its limit of 128 members");
+  if (member.incarnation > incarnation_max)
+    return refuse(HelloStatus::not_accepting, "the greeting's incarnation is out of range");
+  const bool no_room = membership_.active_count() >= options_.members_max ||
+                       membership_.members().size() >= 2 * options_.members_max;
+  if (membership_.find(member.id) == nullptr && no_room)
+    return refuse(
+        HelloStatus::not_accepting,
+        "the cluster has its limit of " + std::to_string(options_.members_max) + " members");
   if (hello.belonging.id.none() && identity_.belonging.id.none())
     return refuse(HelloStatus::no_cluster, "neither node belongs to a cluster yet");
   if (!together(identity_.belonging, hello.belonging))
@@ -97,59 +113,73 @@ std::optional<HelloAck> Links::refusal(const Hello& hello) const {
   return std::nullopt;
 }
 
-bool Links::settle_belonging(const Belonging& theirs, LinkEvent& event, const Step& step) {
+bool Links::settle_belonging(const Belonging& theirs, const Step& step) {
   const auto settled = together(identity_.belonging, theirs);
-  if (!settled || settled->id.none()) return false;
-  if (*settled == identity_.belonging) return true;
-  event.joined = settled->id != identity_.belonging.id;
-  if (event.joined) step.log(LogLevel::info, "joined the cluster of the peer");
+  if (!settled || *settled == identity_.belonging) return false;
+  const bool joins = settled->id != identity_.belonging.id;
+  if (joins) step.log(LogLevel::info, "joined the cluster of the peer");
   identity_.belonging = *settled;
   belonging_changed_ = true;
-  return true;
+  return joins;
 }
 
 LinkEvent Links::hello(ConnectionId id, const Hello& hello, const Step& step) {
   const auto found = connections_.find(id);
   if (found == connections_.end() || found->second.dialled || found->second.peer) return {};
   if (auto refused = refusal(hello)) {
+    if (std::exchange(found->second.refused, true)) {
+      step.actions.emplace_back(Close{id});  // Asking again does not help.
+      return {};
+    }
     step.log(LogLevel::warning, "refused " + hello.member.address + ": " + refused->explanation);
     refused->hello = own_hello();
     step.send(id, std::move(*refused));
     return {};  // The caller reads the reason and hangs up.
   }
-  // The answer tells where we belonged before, or the caller could not reckon the same result.
+  // The answer tells where we belonged before, so that both reckon from the same two values.
   HelloAck ack{.hello = own_hello()};
-  LinkEvent event;
-  settle_belonging(hello.belonging, event, step);
+  const bool joined = settle_belonging(hello.belonging, step);
   step.send(id, std::move(ack));
   LinkEvent established = establish_link(id, hello, step);
-  established.joined = event.joined;
+  established.joined = joined;
   return established;
 }
 
 LinkEvent Links::hello_ack(ConnectionId id, const HelloAck& ack, const Step& step) {
   const auto found = connections_.find(id);
   if (found == connections_.end() || !found->second.dialled || found->second.peer) return {};
+  const std::string& address = found->second.address;
   if (ack.status != HelloStatus::accepted) {
     const bool ourselves =
         ack.status == HelloStatus::same_node && ack.hello.start_nonce == identity_.start_nonce;
     if (ourselves)
-      own_addresses_.insert(found->second.address);
+      own_addresses_.insert(address);
     else
-      step.log(LogLevel::warning, found->second.address + " refused us: " + ack.explanation);
+      step.log(LogLevel::warning, address + " refused us: " + ack.explanation);
     step.actions.emplace_back(Close{id});
     return {};
   }
-  LinkEvent event;
-  if (ack.hello.member.id == 0 || ack.hello.member.id == membership_.self_id() ||
-      !settle_belonging(ack.hello.belonging, event, step)) {
-    step.log(LogLevel::warning, found->second.address + " belongs to another cluster");
+  // It accepted us; whether we accept it is a question of its own.
+  if (const auto refused = refusal(ack.hello)) {
+    step.log(LogLevel::warning, "refused " + address + ": " + refused->explanation);
     step.actions.emplace_back(Close{id});
     return {};
   }
+  const bool joined = settle_belonging(ack.hello.belonging, step);
   LinkEvent established = establish_link(id, ack.hello, step);
-  established.joined = event.joined;
+  established.joined = joined;
   return established;
+}
+
+void Links::welcome(ConnectionId id, const Belonging& theirs, const Step& step) {
+  if (theirs.id.none() || theirs == identity_.belonging) return;
+  if (!together(identity_.belonging, theirs)) {
+    step.log(LogLevel::error, "a peer has come to belong to another cluster; its link is closed");
+    step.actions.emplace_back(Close{id});
+    return;
+  }
+  settle_belonging(theirs, step);
+  if (identity_.belonging != theirs) step.send(id, Welcome{identity_.belonging, {}});
 }
 
 bool Links::keeps_existing(const Connection& existing, const Connection& candidate,
@@ -166,8 +196,12 @@ LinkEvent Links::establish_link(ConnectionId id, const Hello& hello, const Step&
   const NodeId peer = hello.member.id;
   connection.peer = peer;
   connection.peer_nonce = hello.start_nonce;
+  connection.established = step.now;
   starts_[peer] = {hello.member.epoch, hello.start_nonce};
-  membership_.apply(hello.member);
+  if (connection.dialled) dials_[{connection.address, connection.link_class}].reached = peer;
+  Member member = hello.member;
+  member.liveness = Liveness::alive;  // It speaks; whatever else it says of that is wrong.
+  membership_.apply(member);
 
   const Key key{peer, connection.link_class};
   const auto existing = links_.find(key);
@@ -218,8 +252,20 @@ bool Links::take_belonging_changed() {
 
 void Links::tick(const Step& step) {
   if (stopping_) return;
+  if (dials_.size() >= dials_max(options_)) forget_addresses();
   dial_members(step);
   dial_seeds(step);
+}
+
+// Members may move any number of times.
+void Links::forget_addresses() {
+  std::set<std::string> wanted(identity_.seeds.begin(), identity_.seeds.end());
+  for (const auto& [node, member] : membership_.members())
+    wanted.insert(member.address);
+  std::erase_if(dials_, [&](const auto& entry) {
+    return !entry.second.pending && !wanted.contains(entry.first.first);
+  });
+  std::erase_if(own_addresses_, [&](const auto& address) { return !wanted.contains(address); });
 }
 
 void Links::dial_members(const Step& step) {
@@ -258,19 +304,24 @@ void Links::dial_seeds(const Step& step) {
 
 void Links::dial(const std::string& address, LinkClass link_class, const Step& step) {
   if (own_addresses_.contains(address)) return;
-  Dial& dial = dials_[{address, link_class}];
+  const Address key{address, link_class};
+  if (!dials_.contains(key) && dials_.size() >= dials_max(options_)) return;
+  Dial& dial = dials_[key];
   if (dial.pending || step.now < dial.next) return;
+  // Another name of a node that is linked: calling it would only replace that link, for ever.
+  if (link_class == LinkClass::control && dial.reached && link(*dial.reached, link_class)) return;
   dial.pending = true;
   step.actions.emplace_back(Connect{address, link_class});
 }
 
-void Links::dial_settled(const std::string& address, LinkClass link_class, bool reached,
-                         const Step& step) {
-  Dial& dial = dials_[{address, link_class}];
+void Links::dial_settled(const Address& address, std::optional<Duration> lasted, const Step& step) {
+  Dial& dial = dials_[address];
   dial.pending = false;
-  // A link that worked is tried again at once; silence doubles the wait.
-  dial.wait = reached ? options_.redial_min
-                      : std::clamp(dial.wait * 2, options_.redial_min, options_.redial_max);
+  // A link that lasted longer than it was waited for is tried again soon; silence, and a link
+  // that breaks at once, double the wait.
+  const bool worked = lasted && *lasted > dial.wait;
+  dial.wait = worked ? options_.redial_min
+                     : std::clamp(dial.wait * 2, options_.redial_min, options_.redial_max);
   const auto jitter = Duration(static_cast<Duration::rep>(
       step.random.below(static_cast<std::uint64_t>(dial.wait.count()) / 2 + 1)));
   dial.next = step.now + dial.wait / 2 + jitter;

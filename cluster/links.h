@@ -4,7 +4,11 @@
 // call at once; then the one dialled by the lower id stays. Whoever has no link to a member
 // keeps trying for ever, ever more slowly: this is what heals every partition.
 //
-// Bounds: two links per member; a connection that does not greet is the shell's to time out.
+// Where nodes belong is settled by the greeting, and told to all links when it changes later:
+// fresh nodes that meet in any order end in one cluster.
+//
+// Bounds: two links per member, eight addresses per member; a connection that does not greet is
+// the shell's to time out.
 // Errors: a refused greeting names its reason to the peer and in one log line.
 #pragma once
 
@@ -47,6 +51,8 @@ class Links {
   void connect_failed(const ConnectFailed& failed, const Step& step);
   LinkEvent hello(ConnectionId connection, const Hello& hello, const Step& step);
   LinkEvent hello_ack(ConnectionId connection, const HelloAck& ack, const Step& step);
+  // A linked peer says where it belongs now.
+  void welcome(ConnectionId connection, const Belonging& theirs, const Step& step);
   // Calls whom we miss.
   void tick(const Step& step);
 
@@ -57,7 +63,7 @@ class Links {
   std::vector<NodeId> linked() const;
 
   const Belonging& belonging() const { return identity_.belonging; }
-  // A second member or a first write: from now on this cluster gives way to no other.
+  // Our first write: from now on this cluster gives way to no other. True if that is new.
   bool establish();
   // Stops calling and answering; for a node that leaves.
   void stop() { stopping_ = true; }
@@ -72,26 +78,31 @@ class Links {
     std::string local_host;
     std::optional<NodeId> peer;  // Set when established.
     std::uint64_t peer_nonce = 0;
+    Time established{};
+    bool refused = false;
   };
+  using Address = std::pair<std::string, LinkClass>;
   struct Dial {
     Time next{};
     Duration wait{0};
     bool pending = false;
+    std::optional<NodeId> reached;  // Who answered there last.
   };
   using Key = std::pair<NodeId, LinkClass>;
 
   Hello own_hello() const;
   std::optional<HelloAck> refusal(const Hello& hello) const;
-  // False: the two cannot be one cluster.
-  bool settle_belonging(const Belonging& theirs, LinkEvent& event, const Step& step);
+  // True if we changed over to another cluster.
+  bool settle_belonging(const Belonging& theirs, const Step& step);
   LinkEvent establish_link(ConnectionId id, const Hello& hello, const Step& step);
   bool keeps_existing(const Connection& existing, const Connection& candidate, NodeId peer) const;
   void learn_own_address(const std::string& local_host);
   void dial(const std::string& address, LinkClass link_class, const Step& step);
   void dial_members(const Step& step);
   void dial_seeds(const Step& step);
-  void dial_settled(const std::string& address, LinkClass link_class, bool reached,
-                    const Step& step);
+  void forget_addresses();
+  // `lasted` is how long the link held that came of it, if one did.
+  void dial_settled(const Address& address, std::optional<Duration> lasted, const Step& step);
 
   const ClusterOptions& options_;
   Membership& membership_;
@@ -100,7 +111,7 @@ class Links {
   bool stopping_ = false;
   std::map<ConnectionId, Connection> connections_;
   std::map<Key, ConnectionId> links_;
-  std::map<std::pair<std::string, LinkClass>, Dial> dials_;
+  std::map<Address, Dial> dials_;
   std::map<NodeId, Time> unlinked_since_;
   std::map<NodeId, std::pair<std::uint32_t, std::uint64_t>> starts_;  // Epoch and start nonce met.
   std::set<std::string> own_addresses_;  // Seeds that turned out to be ourselves.

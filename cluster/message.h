@@ -58,8 +58,9 @@ struct ClusterId {
   bool none() const { return high == 0 && low == 0; }
 };
 
-// Which cluster a node belongs to. Provisional until a second member or a first write: such a
-// cluster gives way to an established one, so that two fresh nodes can still become one.
+// Which cluster a node belongs to. Provisional until a first write: such a cluster gives way to
+// an established one and to a lower id, so that fresh nodes can still become one. A second
+// member does not end that, or three that meet at once could end as two clusters.
 struct Belonging {
   ClusterId id;
   bool provisional = false;
@@ -128,7 +129,8 @@ struct Members {
   std::vector<Member> members;
 };
 
-// A joiner asks in; the whole table comes back, and the members who know of it by then.
+// A joiner asks in; the whole table comes back. Sent without members to every link when the
+// sender's belonging has changed.
 struct Join {
   Member member;
 };
