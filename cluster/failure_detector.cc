@@ -15,11 +15,25 @@ Duration suspicion_timeout(const ClusterOptions& options, std::size_t members) {
   return Duration(static_cast<Duration::rep>(milliseconds));
 }
 
+void FailureDetector::link_lost(NodeId peer) {
+  if (std::ranges::find(urgent_, peer) == urgent_.end()) urgent_.push_back(peer);
+}
+
+void FailureDetector::forgive_own_stall(const Step& step) {
+  const Duration gap = ticked_ ? step.now - *ticked_ : Duration{0};
+  ticked_ = step.now;
+  if (gap <= options_.probe_interval) return;
+  probe_.reset();  // Its answer may be among what we have not read yet.
+  for (auto& [node, suspicion] : suspects_)
+    suspicion.since = suspicion.since + gap;
+}
+
 void FailureDetector::tick(std::uint64_t root, const Step& step) {
+  forgive_own_stall(step);
   if (probe_ && !probe_->answered && !probe_->indirect && step.now >= probe_->direct_until)
     probe_indirectly(step);
   if (probe_ && (probe_->answered || step.now >= probe_->until)) end_probe(step);
-  if (!probe_ && (step.now >= next_probe_ || !urgent_.empty())) begin_probe(root, step);
+  if (!probe_ && (step.now >= next_probe_ || urgent_now())) begin_probe(root, step);
   judge_suspects(step);
   std::erase_if(relays_, [&](const auto& entry) { return step.now >= entry.second.until; });
 }
@@ -30,11 +44,14 @@ std::optional<NodeId> FailureDetector::next_target(const Step& step) {
     return member != nullptr && node != membership_.self_id() &&
            member->liveness <= Liveness::suspect;
   };
-  while (!urgent_.empty()) {
-    const NodeId node = *urgent_.begin();
-    urgent_.erase(urgent_.begin());
-    if (askable(node)) return node;
+  while (urgent_now()) {
+    const NodeId node = urgent_.front();
+    urgent_.pop_front();
+    if (!askable(node)) continue;
+    was_urgent_ = true;
+    return node;
   }
+  was_urgent_ = false;
   for (int refills = 0; refills < 2; ++refills) {
     while (!round_.empty()) {
       const NodeId node = round_.back();
@@ -82,7 +99,6 @@ void FailureDetector::end_probe(const Step& step) {
   const Probe probe = *probe_;
   probe_.reset();
   if (probe.answered) return;
-  if (membership_.state(probe.target) == MemberState::unhealthy) return;
   const Member* member = membership_.find(probe.target);
   if (member == nullptr || member->liveness != Liveness::alive) return;
   step.log(LogLevel::warning,

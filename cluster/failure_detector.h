@@ -4,10 +4,14 @@
 // bounded time. If it is silent, three others are asked to try; if they hear nothing either it
 // is a suspect, and only a suspect that nobody defends in time is declared dead.
 //
+// A node that was stopped for a while has heard nothing because it did not listen: what it was
+// waiting for then is not held against anybody.
+//
 // Bounds: one probe in flight; relays live one interval. Threads: loop thread only.
 // Errors: none; what a peer may send is never impossible.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <optional>
 #include <set>
@@ -35,7 +39,7 @@ class FailureDetector {
                     const Step& step);
   void ack(ConnectionId from, const Ack& ack, const Step& step);
   // The link to a member broke: it is the next to be asked.
-  void link_lost(NodeId peer) { urgent_.insert(peer); }
+  void link_lost(NodeId peer);
   // Members whose death we declared ourselves; an accuser may also acquit.
   bool accused_by_us(NodeId node) const { return accused_.contains(node); }
 
@@ -55,6 +59,8 @@ class FailureDetector {
     Time until;
   };
 
+  void forgive_own_stall(const Step& step);
+  bool urgent_now() const { return !urgent_.empty() && !was_urgent_; }
   void begin_probe(std::uint64_t root, const Step& step);
   void probe_indirectly(const Step& step);
   void end_probe(const Step& step);
@@ -68,7 +74,9 @@ class FailureDetector {
   Time next_probe_{};
   std::uint64_t sequence_ = 0;
   std::vector<NodeId> round_;
-  std::set<NodeId> urgent_;
+  std::deque<NodeId> urgent_;  // Each member at most once.
+  bool was_urgent_ = false;    // The round goes on between two urgent probes.
+  std::optional<Time> ticked_;
   std::map<std::uint64_t, Relay> relays_;
   struct Suspicion {
     Time since;

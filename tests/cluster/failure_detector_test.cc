@@ -1,0 +1,267 @@
+// Who is alive (SWIM: Das, Gupta, Motivala 2002; sections are cited). Times are those of the
+// default options: probes every 500 ms, 200 ms for a direct answer, 2 s for a suspect.
+#include "cluster/failure_detector.h"
+
+#include <set>
+
+#include <doctest/doctest.h>
+
+#include "tests/cluster/core_fixture.h"
+
+using namespace dhrt;
+using namespace dhrt::test;
+
+namespace {
+
+// A node whose linked peers answer pings unless they are silent.
+class Probing : public Scripted {
+ public:
+  explicit Probing(NodeId peers) : Scripted(1) {
+    for (NodeId peer = 2; peer < 2 + peers; ++peer)
+      links_[peer] = link(peer);
+  }
+
+  ConnectionId to(NodeId peer) const { return links_.at(peer); }
+  void silence(NodeId peer) { silent_.insert(peer); }
+  // The peers answer within the tick.
+  void run_for(Duration duration) {
+    for (Duration passed{0}; passed < duration; passed += tick_interval) {
+      clear();
+      tick_for(tick_interval);
+      for (const auto& [peer, connection] : links_) {
+        for (const Ping& ping : sent<Ping>(connection)) {
+          asked.push_back(peer);
+          if (!silent_.contains(peer)) receive(connection, Ack{ping.sequence, ping.target, 0, {}});
+        }
+        for (const PingRequest& request : sent<PingRequest>(connection))
+          requests[peer].push_back(request);
+      }
+    }
+  }
+
+  std::vector<NodeId> asked;
+  std::map<NodeId, std::vector<PingRequest>> requests;
+
+ private:
+  std::map<NodeId, ConnectionId> links_;
+  std::set<NodeId> silent_;
+};
+
+}  // namespace
+
+TEST_CASE("suspicion timeout: grows with the logarithm of the members (4.2)") {
+  struct Case {
+    const char* why;
+    std::size_t members;
+    Duration timeout;
+  };
+  for (const Case& c : {
+           Case{"nobody else", 1, 2000ms},
+           Case{"not even ourselves, yet no less", 0, 2000ms},
+           Case{"up to ten members it stays at four intervals", 10, 2000ms},
+           Case{"twice the digits, twice the time", 100, 4000ms},
+           Case{"three times", 1000, 6000ms},
+       }) {
+    CAPTURE(c.why);
+    CHECK(suspicion_timeout({}, c.members) == c.timeout);
+  }
+}
+
+TEST_CASE("failure detector: a silent member is a suspect after a probe, dead after its time") {
+  Probing node(1);
+  node.silence(2);
+  node.run_for(500ms);
+  CHECK(node.state_of(2) == MemberState::healthy);
+  node.run_for(100ms);
+  CHECK(node.state_of(2) == MemberState::unhealthy);
+  node.run_for(1900ms);
+  CHECK(node.state_of(2) == MemberState::unhealthy);
+  node.run_for(100ms);
+  CHECK(node.state_of(2) == MemberState::dead);
+}
+
+TEST_CASE("failure detector: an answer keeps a member alive") {
+  Probing node(1);
+  node.run_for(60s);
+  CHECK(node.state_of(2) == MemberState::healthy);
+}
+
+TEST_CASE("failure detector: a suspect that answers the accusation is alive again (4.2)") {
+  Probing node(1);
+  node.silence(2);
+  node.run_for(1500ms);
+  REQUIRE(node.state_of(2) == MemberState::unhealthy);
+  Member refuted = healthy(member(2, 11));
+  node.receive(node.to(2), Members{false, {refuted}});
+  CHECK(node.state_of(2) == MemberState::healthy);
+  SUBCASE("and has its full time at the next silence") {
+    node.run_for(1500ms);  // The first suspicion would have ended by now.
+    CHECK(node.state_of(2) == MemberState::unhealthy);
+  }
+}
+
+TEST_CASE("failure detector: the suspect is told of the accusation with the next ping") {
+  Probing node(1);
+  node.silence(2);
+  node.run_for(600ms);
+  node.clear();
+  node.tick_for(600ms);
+  const auto pings = node.sent<Ping>(node.to(2));
+  REQUIRE_FALSE(pings.empty());
+  REQUIRE_FALSE(pings.front().updates.empty());
+  CHECK(pings.front().updates.front().liveness == Liveness::suspect);
+}
+
+TEST_CASE("failure detector: three others are asked to try before anybody is suspected (3.1)") {
+  Probing node(6);
+  node.silence(2);
+  node.run_for(5s);
+  std::size_t helpers = 0;
+  std::set<std::uint64_t> probes;
+  for (const auto& [helper, requests] : node.requests) {
+    CHECK(helper != 2);
+    for (const PingRequest& request : requests) {
+      CHECK(request.target == 2);
+      probes.insert(request.sequence);
+      ++helpers;
+    }
+  }
+  REQUIRE_FALSE(probes.empty());
+  CHECK(helpers == 3 * probes.size());
+}
+
+TEST_CASE("failure detector: an answer that a helper heard counts (3.1)") {
+  Probing node(4);
+  node.silence(2);
+  std::size_t relayed = 0;
+  for (int tick = 0; tick < 300; ++tick) {
+    node.run_for(tick_interval);
+    for (auto& [helper, requests] : node.requests) {
+      for (const PingRequest& request : requests) {
+        node.receive(node.to(helper), Ack{request.sequence, request.target, 0, {}});
+        ++relayed;
+      }
+      requests.clear();
+    }
+    REQUIRE(node.state_of(2) == MemberState::healthy);
+  }
+  CHECK(relayed > 0);
+}
+
+TEST_CASE("failure detector: a member without a link is probed by the others") {
+  Probing node(2);
+  node.receive(node.to(2), Members{false, {healthy(member(9))}});
+  node.run_for(5s);
+  CHECK_FALSE(node.requests[2].empty());
+  CHECK(node.requests[2].front().target == 9);
+}
+
+TEST_CASE("failure detector: we try for others, and pass the answer on under their number") {
+  Probing node(2);
+  node.receive(node.to(2), PingRequest{77, 3, {}});
+  const auto pings = node.sent<Ping>(node.to(3));
+  REQUIRE_FALSE(pings.empty());
+  CHECK(node.sent<Ack>(node.to(2)).empty());
+
+  SUBCASE("of the target's answer") {
+    node.receive(node.to(3), Ack{pings.back().sequence, 3, 0, {}});
+    REQUIRE(node.sent<Ack>(node.to(2)).size() == 1);
+    CHECK(node.sent<Ack>(node.to(2)).front().sequence == 77);
+    CHECK(node.sent<Ack>(node.to(2)).front().target == 3);
+    node.receive(node.to(3), Ack{pings.back().sequence, 3, 0, {}});
+    CHECK(node.sent<Ack>(node.to(2)).size() == 1);
+  }
+  SUBCASE("not of somebody else's") {
+    node.receive(node.to(2), Ack{pings.back().sequence, 3, 0, {}});
+    CHECK(node.sent<Ack>(node.to(2)).empty());
+  }
+  SUBCASE("not after the interval is over") {
+    node.tick_for(600ms);
+    node.receive(node.to(3), Ack{pings.back().sequence, 3, 0, {}});
+    CHECK(node.sent<Ack>(node.to(2)).empty());
+  }
+}
+
+TEST_CASE("failure detector: whom we cannot try is said at once, also when too much is asked") {
+  Probing node(2);
+  node.receive(node.to(2), PingRequest{77, 99, {}});
+  CHECK(node.sent<Nack>(node.to(2)).size() == 1);
+  for (std::uint64_t i = 0; i < 5000; ++i)
+    node.receive(node.to(2), PingRequest{i, 3, {}});
+  CHECK(node.sent<Ping>(node.to(3)).size() <= 1024);
+  CHECK(node.sent<Nack>(node.to(2)).size() > 3000);
+}
+
+TEST_CASE("failure detector: a ping is answered, unless it is meant for another node") {
+  Probing node(1);
+  node.receive(node.to(2), Ping{5, 1, 0, {}});
+  REQUIRE(node.sent<Ack>().size() == 1);
+  CHECK(node.sent<Ack>().front().sequence == 5);
+  node.receive(node.to(2), Ping{6, 99, 0, {}});
+  CHECK(node.sent<Ack>().size() == 1);
+}
+
+TEST_CASE("failure detector: every member is asked in each round, in shuffled order (4.3)") {
+  Probing node(5);
+  node.run_for(30s);
+  REQUIRE(node.asked.size() >= 50);
+  // From any moment on, everybody is asked within two rounds less one.
+  for (std::size_t begin = 0; begin + 9 <= node.asked.size(); ++begin) {
+    const std::set<NodeId> window(node.asked.begin() + static_cast<std::ptrdiff_t>(begin),
+                                  node.asked.begin() + static_cast<std::ptrdiff_t>(begin + 9));
+    REQUIRE(window.size() == 5);
+  }
+}
+
+TEST_CASE("failure detector: the dead are asked nothing") {
+  Probing node(2);
+  node.silence(2);
+  node.run_for(10s);
+  REQUIRE(node.state_of(2) == MemberState::dead);
+  node.asked.clear();
+  node.run_for(10s);
+  CHECK(std::ranges::count(node.asked, NodeId{2}) == 0);
+}
+
+TEST_CASE("failure detector: whose link breaks is the next to be asked") {
+  Probing node(8);
+  node.run_for(300ms);
+  node.input(ConnectionDown{node.to(5)});
+  node.run_for(800ms);
+  CHECK(node.state_of(5) == MemberState::unhealthy);
+}
+
+TEST_CASE("failure detector: a link that flaps does not hide another member's silence") {
+  Probing node(3);
+  node.silence(4);
+  ConnectionId flapping = node.to(2);
+  for (int tick = 0; tick < 100 && node.state_of(4) != MemberState::dead; ++tick) {
+    node.input(ConnectionDown{flapping});
+    flapping = node.link(2);
+    node.input(ConnectionDown{flapping});
+    node.run_for(tick_interval);
+    flapping = node.link(2);
+  }
+  CHECK(node.state_of(4) == MemberState::dead);
+}
+
+TEST_CASE("failure detector: what we did not hear while we were stopped is nobody's fault") {
+  Probing node(2);
+  node.run_for(1s);
+  SUBCASE("a probe that was under way") {
+    node.silence(2);
+    node.silence(3);
+    node.run_for(100ms);
+    node.stall_for(10s);
+    CHECK(node.state_of(2) == MemberState::healthy);
+    CHECK(node.state_of(3) == MemberState::healthy);
+  }
+  SUBCASE("a suspect has its time of our listening") {
+    Member suspect = healthy(member(2));
+    suspect.liveness = Liveness::suspect;
+    node.receive(node.to(3), Members{false, {suspect}});
+    node.run_for(100ms);
+    node.stall_for(10s);
+    CHECK(node.state_of(2) == MemberState::unhealthy);
+  }
+}

@@ -1,0 +1,167 @@
+// Reads that other nodes answer.
+#include "cluster/fanout.h"
+
+#include <doctest/doctest.h>
+
+#include "tests/cluster/core_fixture.h"
+
+using namespace dhrt;
+using namespace dhrt::test;
+
+namespace {
+
+Record value(std::uint64_t hlc) {
+  return record("k", dot(2, hlc), hlc).record;
+}
+Record tombstone(std::uint64_t hlc) {
+  return tombstone_of(value(hlc));
+}
+
+// A node that asks its healthy peers 2 and 3 for a key.
+class Asking : public Scripted {
+ public:
+  Asking() : two(link(2)), three(link(3)) {}
+
+  void ask() {
+    clear();
+    input(FanoutRead{.request = 42, .collection = "users", .key = "k"});
+  }
+  void answer(ConnectionId from, std::optional<Record> record, bool synced = true) {
+    const auto reads = sent<Read>(from);
+    REQUIRE_FALSE(reads.empty());
+    receive(from, ReadReply{reads.back().request, synced, std::move(record)});
+  }
+  // Absent: the client is still waiting.
+  std::optional<FanoutReply> reply() const {
+    const auto replies = actions<FanoutReply>();
+    REQUIRE(replies.size() <= 1);
+    if (replies.empty()) return std::nullopt;
+    CHECK(replies.front().request == 42);
+    return replies.front();
+  }
+
+  ConnectionId two, three;
+};
+
+}  // namespace
+
+TEST_CASE("fanout: the first node that has the key wins, later answers change nothing") {
+  Asking node;
+  node.ask();
+  node.answer(node.two, value(5));
+  REQUIRE(node.reply());
+  CHECK(node.reply()->record == value(5));
+  CHECK_FALSE(node.reply()->partial);
+  node.answer(node.three, value(6));
+  CHECK(node.reply()->record == value(5));
+}
+
+TEST_CASE("fanout: nothing is found only when all have said so") {
+  Asking node;
+  node.ask();
+  node.answer(node.two, std::nullopt);
+  CHECK_FALSE(node.reply());
+  SUBCASE("the same node twice is not all") {
+    node.answer(node.two, std::nullopt);
+    CHECK_FALSE(node.reply());
+  }
+  node.answer(node.three, std::nullopt);
+  REQUIRE(node.reply());
+  CHECK_FALSE(node.reply()->record);
+  CHECK_FALSE(node.reply()->partial);
+}
+
+TEST_CASE("fanout: a delete beats an older value, and gives way to a newer one") {
+  Asking node;
+  node.ask();
+  node.answer(node.two, tombstone(5));
+  CHECK_FALSE(node.reply());
+  SUBCASE("older") {
+    node.answer(node.three, value(4));
+    REQUIRE(node.reply());
+    CHECK(node.reply()->record == tombstone(5));
+  }
+  SUBCASE("newer") {
+    node.answer(node.three, value(6));
+    REQUIRE(node.reply());
+    CHECK(node.reply()->record == value(6));
+  }
+  SUBCASE("of two deletes the newer is told") {
+    node.answer(node.three, tombstone(6));
+    REQUIRE(node.reply());
+    CHECK(node.reply()->record == tombstone(6));
+  }
+}
+
+TEST_CASE("fanout: who did not answer makes the result partial") {
+  Asking node;
+  node.ask();
+  node.answer(node.two, std::nullopt);
+  SUBCASE("its time is up") {
+    node.tick_for(1900ms);
+    CHECK_FALSE(node.reply());
+    node.tick_for(100ms);
+  }
+  SUBCASE("its link broke") {
+    node.input(ConnectionDown{node.three});
+  }
+  SUBCASE("it is not healthy any more: it may not have the key yet") {
+    node.answer(node.three, std::nullopt, false);
+  }
+  REQUIRE(node.reply());
+  CHECK_FALSE(node.reply()->record);
+  CHECK(node.reply()->partial);
+}
+
+TEST_CASE("fanout: members that are not asked, and whether they may have the key") {
+  struct Case {
+    const char* why;
+    Liveness liveness;
+    Attestation synced;
+    bool partial;
+  };
+  for (const Case& c : {
+           Case{"a suspect may", Liveness::suspect, {1, 10}, true},
+           Case{"a dead one may", Liveness::dead, {1, 10}, true},
+           Case{"who never was in step has nothing of its own", Liveness::alive, {0, 0}, false},
+           Case{"who left is no member of reads", Liveness::left, {1, 10}, false},
+       }) {
+    CAPTURE(c.why);
+    Asking node;
+    Member fourth = member(4);
+    fourth.liveness = c.liveness;
+    fourth.synced = c.synced;
+    node.receive(node.two, Members{false, {fourth}});
+    node.ask();
+    node.answer(node.two, std::nullopt);
+    node.answer(node.three, std::nullopt);
+    REQUIRE(node.reply());
+    CHECK(node.reply()->partial == c.partial);
+  }
+}
+
+TEST_CASE("fanout: a node without peers answers at once") {
+  Scripted node(1);
+  node.input(FanoutRead{.request = 42, .collection = "users", .key = "k"});
+  REQUIRE(node.actions<FanoutReply>().size() == 1);
+  CHECK_FALSE(node.actions<FanoutReply>().front().partial);
+}
+
+TEST_CASE("fanout: beyond its limit a read is answered at once, as partial") {
+  Asking node;
+  for (std::size_t i = 0; i < ClusterOptions{}.fanout_reads_max; ++i)
+    node.input(FanoutRead{.request = 1, .collection = "users", .key = "k"});
+  CHECK(node.actions<FanoutReply>().empty());
+  node.ask();
+  REQUIRE(node.reply());
+  CHECK(node.reply()->partial);
+}
+
+TEST_CASE("fanout: answers that nobody asked for are ignored") {
+  Asking node;
+  node.ask();
+  node.receive(node.two, ReadReply{12345, true, value(5)});
+  const ConnectionId stranger = node.link(4);
+  node.receive(stranger, ReadReply{node.sent<Read>().back().request, true, value(5)});
+  CHECK_FALSE(node.reply());
+}
