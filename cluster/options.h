@@ -31,6 +31,8 @@ struct ClusterOptions {
   Duration mismatch_patience = 1s;
   // A pull that hears nothing for this long is given up and begun anew, perhaps elsewhere.
   Duration pull_timeout = 10s;
+  // After a pull that failed the same peer is left alone for this long.
+  Duration pull_retry_after = 1s;
   // Bytes of records asked for in one slice.
   std::uint32_t pull_slice_bytes = std::uint32_t{1} << 20;
   // Walks over what changed during a pull, each much shorter than the one before; a donor that

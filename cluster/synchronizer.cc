@@ -131,9 +131,8 @@ std::optional<NodeId> Synchronizer::choose_donor(const Step& step) const {
   std::vector<NodeId> healthy;
   std::vector<NodeId> others;
   for (const auto& [node, peer] : peers_) {
-    if (!peer.wanted || !links_.link(node, LinkClass::control) ||
-        !links_.link(node, LinkClass::bulk))
-      continue;
+    const bool linked = links_.link(node, LinkClass::control) && links_.link(node, LinkClass::bulk);
+    if (!peer.wanted || step.now < peer.not_before || !linked) continue;
     (membership_.state(node) == MemberState::healthy ? healthy : others).push_back(node);
   }
   const auto& candidates = healthy.empty() ? others : healthy;
@@ -161,10 +160,17 @@ void Synchronizer::begin_session(const Step& step) {
 
 void Synchronizer::abandon_session(const Step& step, const std::string& why) {
   step.log(LogLevel::debug, "a pull was given up: " + why);
-  const auto peer = peers_.find(session_->peer);
-  if (peer != peers_.end()) peer->second.wanted = true;
+  want_again(session_->peer, step);
   session_.reset();
   progress_.pulling = false;
+}
+
+// After a while: a full disk here, or there, does not get emptier by asking at once.
+void Synchronizer::want_again(NodeId node, const Step& step) {
+  const auto peer = peers_.find(node);
+  if (peer == peers_.end()) return;
+  peer->second.wanted = true;
+  peer->second.not_before = step.now + options_.pull_retry_after;
 }
 
 // --- A session: the list of collections, then one transfer after the other -----------------------
@@ -215,6 +221,7 @@ void Synchronizer::ask(std::optional<Dot> from, const Step& step) {
   if (!link) return;  // The link's end is being told to us; the session ends with it.
   Transfer& transfer = *session_->transfer;
   transfer.request = ++requests_;
+  transfer.from = from;
   Pull pull{.request = transfer.request,
             .collection = transfer.collection,
             .excluded = transfer.excluded,
@@ -238,6 +245,10 @@ void Synchronizer::pull_reply(NodeId from, const PullReply& reply, const Step& s
     return;
   }
   Transfer& transfer = *session_->transfer;
+  if (reply.next && transfer.from && *reply.next <= *transfer.from) {
+    abandon_session(step, "the donor's walk does not get on");
+    return;
+  }
   if (!transfer.first_vector) transfer.first_vector = reply.vector;
   if (!transfer.round_vector) transfer.round_vector = reply.vector;
   if (options_.mutate_merge_early && transfer.rounds == 0) merge_vector(step);
@@ -307,18 +318,18 @@ void Synchronizer::finish_session(const Step& step) {
   const auto found = peers_.find(session.peer);
   if (found == peers_.end()) return;
   if (session.incomplete) {
-    found->second.wanted = true;
+    want_again(session.peer, step);
     return;
   }
   found->second.pulled = session.peer_state;
+  found->second.pulled_as = session.own_state;
   found->second.finished = step.now;
   if (const auto link = links_.link(session.peer, LinkClass::control))
     step.send(*link, Resynced{membership_.self_id(), session.own_state, 0});
   consider_attesting(step);
 }
 
-// --- The other side: walks for a peer
-// -------------------------------------------------------------
+// --- The other side: walks for a peer ----------------------------------------------------------
 
 void Synchronizer::pull(ConnectionId from, const Pull& pull, const Step& step) {
   const auto waiting = std::ranges::count_if(
@@ -355,6 +366,13 @@ void Synchronizer::walked(const Walked& walked, const Step& step) {
   const Walk walk = std::move(found->second);
   walks_.erase(found);
   if (!links_.peer_of(walk.connection)) return;
+  if (!walked.ok && durable(walk.collection) != nullptr) {
+    // It is there and cannot be read. "Unknown" would let the puller believe that it has all; no
+    // answer makes it ask somebody else.
+    step.log(LogLevel::error, "collection " + walk.collection.name +
+                                  " cannot be read for a peer; the peer goes without");
+    return;
+  }
   PullReply reply{.request = walk.request, .collection = walk.collection, .unknown = !walked.ok};
   if (walked.ok) {
     reply.vector = walked.vector;
@@ -366,8 +384,7 @@ void Synchronizer::walked(const Walked& walked, const Step& step) {
   step.send(walk.connection, std::move(reply));
 }
 
-// --- Who is healthy
-// ---------------------------------------------------------------------------------
+// --- Who is healthy ----------------------------------------------------------------------------
 
 void Synchronizer::resynced(NodeId from, const Resynced& resynced, const Step& step) {
   if (resynced.attested_by != 0) {
@@ -411,9 +428,10 @@ void Synchronizer::consider_self(const Step& step) {
   const bool someone_healthy = std::ranges::any_of(
       linked, [this](NodeId node) { return membership_.state(node) == MemberState::healthy; });
   if (someone_healthy) return;
-  const bool exchanged_with_all = std::ranges::all_of(linked, [this](NodeId node) {
+  const bool exchanged_with_all = std::ranges::all_of(linked, [&](NodeId node) {
     const auto peer = peers_.find(node);
-    return peer != peers_.end() && peer->second.pulled && peer->second.claimed;
+    return peer != peers_.end() && peer->second.pulled && peer->second.claimed &&
+           since_change(peer->second.pulled_as, self);
   });
   const bool alone = membership_.active_count() == 1;
   if (alone || (exchanged_with_all && step.now - *unsynced_since_ >= options_.self_attest_after))

@@ -79,11 +79,13 @@ class Synchronizer {
  private:
   // What we know of one linked peer. Dropped with the link.
   struct Peer {
-    bool wanted = false;                 // A session is to be held.
-    std::optional<Time> mismatch_since;  // Its root differs from ours since then.
-    std::optional<Attestation> pulled;   // The peer's state when our last session began.
-    std::optional<Attestation> claimed;  // It says it has pulled all from us in this state.
-    Time finished;                       // When our last session ended.
+    bool wanted = false;                   // A session is to be held.
+    std::optional<Time> mismatch_since;    // Its root differs from ours since then.
+    std::optional<Attestation> pulled;     // The peer's state when our last session began,
+    std::optional<Attestation> pulled_as;  // and ours.
+    std::optional<Attestation> claimed;    // It says it has pulled all from us in this state.
+    Time finished;                         // When our last session ended.
+    Time not_before{};                     // After a session that failed.
   };
   // One collection of a session.
   struct Transfer {
@@ -92,6 +94,7 @@ class Synchronizer {
     std::optional<Context> first_vector;  // From before the first record: merged at the end.
     std::optional<Context> round_vector;
     std::uint64_t request = 0;  // Of the slice asked for last; no other answer counts.
+    std::optional<Dot> from;    // Where that slice begins.
     unsigned rounds = 0;
     bool round_is_one_slice = true;
   };
@@ -118,6 +121,7 @@ class Synchronizer {
   std::optional<NodeId> choose_donor(const Step& step) const;
   void consider_attesting(const Step& step);
   void consider_self(const Step& step);
+  void want_again(NodeId peer, const Step& step);
   bool exchanged_since_change(const Member& member, const Peer& peer) const;
   void attest(NodeId node, const Step& step);
   void refresh_root();
@@ -127,7 +131,7 @@ class Synchronizer {
   const Links& links_;
   const FailureDetector& detector_;
   std::map<std::string, Mirror> mirrors_;
-  std::uint64_t root_ = 0;
+  std::uint64_t root_ = root_hash({});
   std::map<NodeId, Peer> peers_;
   std::optional<Session> session_;
   std::uint64_t requests_ = 0;

@@ -1,0 +1,501 @@
+// Pull sessions, and who says who is healthy. The donor and the store are played by the test.
+#include "cluster/synchronizer.h"
+
+#include <doctest/doctest.h>
+
+#include "tests/cluster/core_fixture.h"
+
+using namespace dhrt;
+using namespace dhrt::test;
+
+namespace {
+
+CollectionDigest digest(const CollectionRef& collection, std::uint64_t hash) {
+  return {collection, hash};
+}
+
+// A node with a peer, 2, that it pulls from.
+class Puller : public Scripted {
+ public:
+  Puller() : Puller(core_options(1)) {}
+  explicit Puller(CoreOptions options) : Scripted(std::move(options)) {
+    control = link(2);
+    bulk = link(2, LinkClass::bulk);
+  }
+
+  // A session begins with the next tick and asks for the donor's list.
+  void begin() {
+    tick_for(tick_interval);
+    REQUIRE(sent<Summary>(bulk).size() == 1);
+  }
+  void lists(std::vector<CollectionDigest> digests) {
+    receive(bulk, SummaryReply{sent<Summary>(bulk).back().request, std::move(digests)});
+  }
+  std::vector<Pull> pulls() const { return sent<Pull>(bulk); }
+  // Answers the last pull.
+  void slice(std::vector<KeyedRecord> records, Context vector, std::optional<Dot> next = {}) {
+    const Pull pull = pulls().back();
+    receive(bulk, PullReply{.request = pull.request,
+                            .collection = pull.collection,
+                            .vector = std::move(vector),
+                            .records = std::move(records),
+                            .next = next});
+  }
+  // The store has done everything that it was asked for.
+  void store() {
+    const auto records = actions<ApplyRecords>();
+    for (; applied_ < records.size(); ++applied_)
+      input(Applied{records[applied_].token, true});
+    const auto vectors = actions<MergeContext>();
+    for (; merged_ < vectors.size(); ++merged_)
+      input(Applied{vectors[merged_].token, true});
+  }
+  // What we said to the donor of our being complete.
+  std::vector<Resynced> claims() const {
+    std::vector<Resynced> claims;
+    for (const Resynced& resynced : sent<Resynced>(control)) {
+      if (resynced.attested_by == 0) claims.push_back(resynced);
+    }
+    return claims;
+  }
+
+  ConnectionId control = 0;
+  ConnectionId bulk = 0;
+
+ private:
+  std::size_t applied_ = 0;
+  std::size_t merged_ = 0;
+};
+
+CoreOptions syncing_options(NodeId id) {
+  CoreOptions options = core_options(id);
+  options.self.epoch = 2;
+  options.self.synced = {1, 5};
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("synchronizer: the roots of two nodes are equal if and only if all digests are") {
+  const CollectionRef other{"other", 1};
+  const auto root = root_hash({digest(users, 1)});
+  CHECK(root == root_hash({digest(users, 1)}));
+  CHECK(root != root_hash({digest(users, 2)}));
+  CHECK(root != root_hash({digest({"users", 2}, 1)}));
+  CHECK(root != root_hash({digest(users, 1), digest(other, 1)}));
+  CHECK(digest_of(dots(1, 1, 5), {}) != digest_of({}, dots(1, 1, 5)));
+}
+
+TEST_CASE("synchronizer: a new link is a reason to ask what was missed") {
+  Puller node;
+  node.begin();
+  node.lists({});
+  CHECK(node.claims().size() == 1);
+  node.tick_for(400ms);
+  CHECK(node.sent<Summary>().size() == 1);
+}
+
+TEST_CASE("synchronizer: only collections that differ are asked for, the configuration first") {
+  Puller node;
+  const CollectionRef same{"same", 1}, newer{"newer", 1}, older{"older", 3};
+  node.input(StoreChanged{same, dots(2, 1, 5), {}});
+  node.input(StoreChanged{newer, dots(2, 1, 5), {}});
+  node.input(StoreChanged{older, dots(2, 1, 5), {}});
+  node.begin();
+  const std::uint64_t hash = digest_of(dots(2, 1, 5), {});
+  node.lists({digest(same, hash), digest({"newer", 2}, hash), digest({"older", 2}, 99),
+              digest(users, 7), digest({"_sys", 1}, 8)});
+  std::vector<std::string> asked;
+  while (asked.size() < node.pulls().size()) {
+    asked.push_back(node.pulls().back().collection.name);
+    node.slice({}, {});
+  }
+  CHECK(asked == std::vector<std::string>{"_sys", "newer", "users"});
+}
+
+TEST_CASE("synchronizer: what is durable here is not asked for again") {
+  Puller node;
+  node.input(StoreChanged{users, dots(2, 1, 5), {}});
+  node.begin();
+  node.lists({digest(users, 7)});
+  REQUIRE(node.pulls().size() == 1);
+  CHECK(node.pulls().front().excluded == dots(2, 1, 5));
+}
+
+TEST_CASE("synchronizer: the vector follows the last record, and is the one from before them") {
+  Puller node;
+  node.begin();
+  node.lists({digest(users, 7)});
+  node.slice({record("a", dot(2, 1))}, dots(2, 1, 2), dot(2, 2));
+  CHECK(node.actions<MergeContext>().empty());
+  node.slice({record("b", dot(2, 2))}, dots(2, 1, 9));
+  CHECK(node.actions<MergeContext>().empty());
+
+  SUBCASE("what changed meanwhile is walked again, until one slice holds all of it") {
+    REQUIRE(node.pulls().size() == 3);
+    CHECK_FALSE(node.pulls().back().from);
+    CHECK(node.pulls().back().excluded == dots(2, 1, 2));
+    node.slice({record("c", dot(2, 9))}, dots(2, 1, 12));
+    REQUIRE(node.actions<MergeContext>().size() == 1);
+    CHECK(node.actions<MergeContext>().front().vector == dots(2, 1, 2));
+    CHECK(node.actions<ApplyRecords>().size() == 3);
+  }
+  SUBCASE("a donor that writes faster than it sends is given up for the moment") {
+    std::uint64_t sequence = 100;
+    for (unsigned round = 0; round < 100 && node.core().sync_progress().pulling; ++round) {
+      node.slice({record("c", dot(2, sequence))}, dots(2, 1, sequence), dot(2, sequence + 1));
+      node.slice({record("d", dot(2, sequence + 1))}, dots(2, 1, sequence + 1));
+      sequence += 2;
+      node.store();
+    }
+    CHECK_FALSE(node.core().sync_progress().pulling);
+    CHECK(node.claims().empty());
+  }
+}
+
+TEST_CASE("synchronizer: a pull is claimed only when all of it is durable") {
+  Puller node;
+  node.begin();
+  node.lists({digest(users, 7)});
+  node.slice({record("a", dot(2, 1))}, dots(2, 1, 1));
+  const auto records = node.actions<ApplyRecords>();
+  const auto vectors = node.actions<MergeContext>();
+  REQUIRE(records.size() == 1);
+  REQUIRE(vectors.size() == 1);
+  CHECK(records.front().kind == ApplyKind::pull);
+  node.input(Applied{records.front().token, true});
+  CHECK(node.claims().empty());
+  SUBCASE("stored") {
+    node.input(Applied{vectors.front().token, true});
+    REQUIRE(node.claims().size() == 1);
+    CHECK(node.claims().front().node == 1);
+    CHECK(node.claims().front().attestation == Attestation{1, 10});
+  }
+  SUBCASE("the disk is full: nothing is claimed, and the donor is left alone for a second") {
+    node.input(Applied{vectors.front().token, false});
+    CHECK(node.claims().empty());
+    node.tick_for(900ms);
+    CHECK(node.sent<Summary>().size() == 1);
+    node.tick_for(200ms);
+    CHECK(node.sent<Summary>().size() == 2);
+  }
+}
+
+TEST_CASE("synchronizer: repeated, late and foreign answers are none") {
+  Puller node;
+  const ConnectionId other = node.link(3);
+  node.begin();
+  node.lists({digest(users, 7)});
+  const Pull first = node.pulls().back();
+  const PullReply answer{.request = first.request,
+                         .collection = first.collection,
+                         .vector = dots(2, 1, 1),
+                         .records = {record("a", dot(2, 1))},
+                         .next = dot(2, 2)};
+  node.receive(other, answer);
+  CHECK(node.actions<ApplyRecords>().empty());
+  node.receive(node.bulk, answer);
+  CHECK(node.actions<ApplyRecords>().size() == 1);
+  node.receive(node.bulk, answer);
+  CHECK(node.actions<ApplyRecords>().size() == 1);
+  node.lists({digest({"other", 1}, 1)});
+  node.input(Applied{12345, false});
+  CHECK(node.core().sync_progress().pulling);
+}
+
+TEST_CASE("synchronizer: a donor whose walk does not get on is given up") {
+  Puller node;
+  node.begin();
+  node.lists({digest(users, 7)});
+  node.slice({}, dots(2, 1, 1), dot(2, 5));
+  node.slice({}, dots(2, 1, 1), dot(2, 5));
+  CHECK_FALSE(node.core().sync_progress().pulling);
+  CHECK(node.pulls().size() == 2);
+  CHECK(node.claims().empty());
+}
+
+TEST_CASE("synchronizer: a collection that is gone at the donor is passed over") {
+  Puller node;
+  node.begin();
+  node.lists({digest(users, 7)});
+  const Pull pull = node.pulls().back();
+  node.receive(node.bulk,
+               PullReply{.request = pull.request, .collection = pull.collection, .unknown = true});
+  CHECK(node.claims().size() == 1);
+}
+
+TEST_CASE("synchronizer: a session that hears nothing is begun anew") {
+  Puller node;
+  node.begin();
+  SUBCASE("after the time-out") {
+    node.tick_for(9900ms);
+    CHECK(node.sent<Summary>().size() == 1);
+    node.tick_for(1300ms);
+    CHECK(node.sent<Summary>().size() == 2);
+  }
+  SUBCASE("when the link breaks") {
+    node.input(ConnectionDown{node.bulk});
+    CHECK_FALSE(node.core().sync_progress().pulling);
+    node.tick_for(1s);
+    node.bulk = node.link(2, LinkClass::bulk);
+    node.tick_for(200ms);
+    CHECK(node.sent<Summary>().size() == 2);
+  }
+}
+
+TEST_CASE("synchronizer: vectors that stay different for a second are a reason to pull") {
+  Puller node;
+  node.begin();
+  node.lists({});
+  node.clear();
+  const std::uint64_t equal = node.core().root();
+  const auto hear = [&](std::uint64_t root) {
+    node.receive(node.control, Ping{1, 1, root, {}});
+    node.tick_for(600ms);
+  };
+  SUBCASE("writes under way are not") {
+    for (int i = 0; i < 10; ++i) {
+      hear(equal + 1);
+      hear(equal);
+    }
+    CHECK(node.sent<Summary>().empty());
+  }
+  SUBCASE("a lost write is") {
+    hear(equal + 1);
+    hear(equal + 1);
+    CHECK(node.sent<Summary>().size() == 1);
+  }
+}
+
+TEST_CASE("synchronizer: empty collections make no difference") {
+  Puller node;
+  const std::uint64_t root = node.core().root();
+  node.input(StoreChanged{users, {}, {}});
+  CHECK(node.core().root() == root);
+  node.input(StoreChanged{users, dots(1, 1, 1), {}});
+  CHECK(node.core().root() != root);
+  node.input(CollectionGone{users});
+  CHECK(node.core().root() == root);
+}
+
+TEST_CASE("synchronizer: a donor walks for the asker, and tells what is durable") {
+  Puller node;
+  node.input(StoreChanged{users, dots(1, 1, 5), {}});
+  node.clear();
+  node.receive(node.bulk, Pull{.request = 9,
+                               .collection = users,
+                               .excluded = dots(1, 1, 3),
+                               .bytes_max = 1'000'000'000});
+  const auto walks = node.actions<WalkLocal>();
+  REQUIRE(walks.size() == 1);
+  CHECK(walks.front().excluded == dots(1, 1, 3));
+  CHECK(walks.front().bytes_max <= 4U << 20);
+
+  SUBCASE("the slice") {
+    node.input(Walked{.token = walks.front().token,
+                      .ok = true,
+                      .records = {record("a", dot(1, 4))},
+                      .vector = dots(1, 1, 5)});
+    REQUIRE(node.sent<PullReply>(node.bulk).size() == 1);
+    const PullReply reply = node.sent<PullReply>(node.bulk).front();
+    CHECK(reply.request == 9);
+    CHECK(reply.vector == dots(1, 1, 5));
+    CHECK(reply.records.size() == 1);
+    CHECK_FALSE(reply.unknown);
+  }
+  SUBCASE("a collection dropped meanwhile is unknown") {
+    node.input(CollectionGone{users});
+    node.input(Walked{.token = walks.front().token});
+    REQUIRE(node.sent<PullReply>(node.bulk).size() == 1);
+    CHECK(node.sent<PullReply>(node.bulk).front().unknown);
+  }
+  SUBCASE("a collection that cannot be read is not: the asker would believe that it has all") {
+    node.input(Walked{.token = walks.front().token});
+    CHECK(node.sent<PullReply>(node.bulk).empty());
+  }
+  SUBCASE("an asker that is gone gets nothing") {
+    node.input(ConnectionDown{node.bulk});
+    node.input(Walked{.token = walks.front().token, .ok = true});
+    CHECK(node.sent<PullReply>().empty());
+  }
+}
+
+TEST_CASE("synchronizer: another life of a collection is unknown") {
+  Puller node;
+  node.input(StoreChanged{users, dots(1, 1, 5), {}});
+  node.receive(node.bulk, Pull{.request = 9, .collection = {"users", 2}, .bytes_max = 1});
+  REQUIRE(node.sent<PullReply>(node.bulk).size() == 1);
+  CHECK(node.sent<PullReply>(node.bulk).front().unknown);
+}
+
+TEST_CASE("synchronizer: a peer that asks for many walks at once is cut off") {
+  Puller node;
+  node.input(StoreChanged{users, dots(1, 1, 5), {}});
+  for (std::uint64_t i = 0; i < ClusterOptions{}.walks_per_connection_max; ++i)
+    node.receive(node.bulk, Pull{.request = i, .collection = users, .bytes_max = 1});
+  CHECK_FALSE(node.closed(node.bulk));
+  node.receive(node.bulk, Pull{.request = 9, .collection = users, .bytes_max = 1});
+  CHECK(node.closed(node.bulk));
+  CHECK(node.actions<WalkLocal>().size() == ClusterOptions{}.walks_per_connection_max);
+}
+
+TEST_CASE("synchronizer: a flush that the asker knows of is taken over") {
+  Puller node;
+  node.input(StoreChanged{users, dots(1, 1, 5), {}});
+  node.receive(node.bulk,
+               Pull{.request = 1, .collection = users, .flushed = dots(1, 1, 2), .bytes_max = 1});
+  REQUIRE(node.actions<ApplyRecords>().size() == 1);
+  CHECK(node.actions<ApplyRecords>().front().flushed == dots(1, 1, 2));
+}
+
+// --- Who is healthy -----------------------------------------------------------------------------
+
+TEST_CASE("attestation: a healthy node attests whoever pulled from it and was pulled from") {
+  Scripted node(1);
+  const ConnectionId control = node.link(hello_of(member(2)));
+  const ConnectionId bulk = node.link(hello_of(member(2)), LinkClass::bulk);
+  REQUIRE(node.state_of(2) == MemberState::joining);
+  const auto claims = [&] { node.receive(control, Resynced{2, {1, 10}, 0}); };
+  const auto is_pulled = [&] {
+    node.tick_for(tick_interval);
+    node.receive(bulk, SummaryReply{node.sent<Summary>().back().request, {}});
+  };
+  SUBCASE("its word alone is not enough") {
+    claims();
+    CHECK(node.state_of(2) == MemberState::joining);
+    is_pulled();
+  }
+  SUBCASE("our pull alone is not enough") {
+    is_pulled();
+    CHECK(node.state_of(2) == MemberState::joining);
+    claims();
+  }
+  CHECK(node.state_of(2) == MemberState::healthy);
+  const auto said = node.sent<Resynced>(control);
+  CHECK(std::ranges::any_of(said, [](const Resynced& resynced) {
+    return resynced.node == 2 && resynced.attested_by == 1;
+  }));
+}
+
+TEST_CASE("attestation: what was claimed before a death does not count after it") {
+  Scripted node(1);
+  const ConnectionId control = node.link(2);
+  const ConnectionId bulk = node.link(2, LinkClass::bulk);
+  node.tick_for(tick_interval);
+  node.receive(bulk, SummaryReply{node.sent<Summary>().back().request, {}});
+  Member died = healthy(member(2, 11));
+  died.synced = {1, 10};
+  died.died = 10;
+  node.receive(control, Members{false, {died}});
+  node.receive(control, Resynced{2, {1, 10}, 0});
+  CHECK(node.state_of(2) == MemberState::syncing);
+  node.clear();
+  node.tick_for(tick_interval);
+  REQUIRE(node.sent<Summary>().size() == 1);
+  node.receive(bulk, SummaryReply{node.sent<Summary>().back().request, {}});
+  CHECK(node.state_of(2) == MemberState::syncing);
+  node.receive(control, Resynced{2, {1, 11}, 0});
+  CHECK(node.state_of(2) == MemberState::healthy);
+}
+
+TEST_CASE("attestation: nobody claims, or attests, in another's name") {
+  Scripted node(1);
+  const ConnectionId control = node.link(2);
+  node.link(hello_of(member(3)));
+  node.receive(control, Resynced{3, {1, 10}, 0});
+  node.receive(control, Resynced{3, {1, 10}, 7});
+  CHECK(node.state_of(3) == MemberState::joining);
+  node.receive(control, Resynced{3, {1, 10}, 2});
+  CHECK(node.state_of(3) == MemberState::healthy);
+}
+
+TEST_CASE("attestation: a node that is not in step attests nobody, unless it was the accuser") {
+  Puller node(syncing_options(1));
+  const auto exchange = [&](std::uint64_t incarnation) {
+    node.begin();
+    node.lists({});
+    node.receive(node.control, Resynced{2, {1, incarnation}, 0});
+  };
+  SUBCASE("not the accuser") {
+    node.receive(node.control, Members{false, {[] {
+                                         Member died = member(2, 11);
+                                         died.died = 10;
+                                         died.synced = {1, 10};
+                                         return died;
+                                       }()}});
+    exchange(11);
+    CHECK(node.state_of(2) == MemberState::syncing);
+  }
+  SUBCASE("the accuser may acquit") {
+    node.begin();
+    node.lists({});
+    node.tick_for(4s);  // It answers no ping.
+    REQUIRE(node.state_of(2) == MemberState::dead);
+    Member back = member(2, 11);
+    back.synced = {1, 10};
+    node.receive(node.control, Members{false, {back}});
+    REQUIRE(node.state_of(2) == MemberState::syncing);
+    node.clear();
+    exchange(11);
+    CHECK(node.core().state() == MemberState::syncing);
+    CHECK(node.state_of(2) == MemberState::healthy);
+  }
+}
+
+TEST_CASE("attestation: when nobody is healthy, an exchange with everybody and 3 s are enough") {
+  Puller node(syncing_options(1));
+  Member also_syncing = member(2, 11);
+  also_syncing.epoch = 2;
+  also_syncing.synced = {1, 10};
+  // The peer came back from the same power cut.
+  node.input(ConnectionDown{node.control});
+  node.input(ConnectionDown{node.bulk});
+  node.clear();
+  Hello hello = hello_of(also_syncing);
+  node.control = node.link(hello);
+  node.bulk = node.link(hello, LinkClass::bulk);
+  REQUIRE(node.state_of(2) == MemberState::syncing);
+  node.begin();
+
+  SUBCASE("exchanged both ways") {
+    node.lists({});
+    node.receive(node.control, Resynced{2, {2, 11}, 0});
+    node.tick_for(2800ms);
+    CHECK(node.core().state() == MemberState::syncing);
+    node.tick_for(400ms);
+    CHECK(node.core().state() == MemberState::healthy);
+  }
+  SUBCASE("not before the peer has pulled from us") {
+    node.lists({});
+    node.tick_for(4s);
+    CHECK(node.core().state() == MemberState::syncing);
+  }
+  SUBCASE("not before we have pulled") {
+    node.receive(node.control, Resynced{2, {2, 11}, 0});
+    node.tick_for(4s);
+    CHECK(node.core().state() == MemberState::syncing);
+  }
+  SUBCASE("not if we died after the pull: what was written meanwhile did not come") {
+    node.lists({});
+    node.receive(node.control, Resynced{2, {2, 11}, 0});
+    Member accusation = node.core().self();
+    accusation.liveness = Liveness::dead;
+    accusation.died = accusation.incarnation;
+    node.receive(node.control, Members{false, {accusation}});
+    node.tick_for(4s);
+    CHECK(node.core().state() == MemberState::syncing);
+  }
+}
+
+TEST_CASE("attestation: a node that is its whole cluster needs nobody") {
+  Scripted node(syncing_options(1));
+  REQUIRE(node.core().state() == MemberState::syncing);
+  node.tick_for(tick_interval);
+  CHECK(node.core().state() == MemberState::healthy);
+}
+
+TEST_CASE("attestation: a joiner never attests itself") {
+  Scripted node(joiner(1, {}));
+  node.tick_for(60s);
+  CHECK(node.core().state() == MemberState::joining);
+}
