@@ -142,6 +142,9 @@ void Core::link_event(const LinkEvent& event, const Step& step) {
   const ConnectionId connection = *links_.link(event.peer, LinkClass::control);
   if (event.joined) step.send(connection, Join{membership_.self()});
   send_table(connection, false, step);
+  // It may have written before the link broke, and may want to leave.
+  for (const auto& [name, mirror] : synchronizer_.mirrors())
+    acknowledge(event.peer, {name, mirror.generation}, mirror.durable, step);
 }
 
 // --- Messages -------------------------------------------------------------------------------
@@ -279,36 +282,43 @@ void Core::on(const LocalWrites& writes, const Step& step) {
 
 void Core::on(const StoreChanged& changed, const Step& step) {
   synchronizer_.store_changed(changed);
-  acknowledge(changed, step);
+  for (const NodeId peer : links_.linked())
+    acknowledge(peer, changed.collection, changed.durable, step);
 }
 
 void Core::on(const CollectionGone& gone, const Step&) {
   synchronizer_.collection_gone(gone.collection);
   own_tips_.erase(gone.collection);
+  const auto is_gone = [&](const auto& tip) { return tip.first.first == gone.collection; };
+  for (auto& [peer, tips] : told_)
+    std::erase_if(tips, is_gone);
+  for (auto& [peer, tips] : heard_)
+    std::erase_if(tips, is_gone);
 }
 
-// Tells each peer how far its own writes are durable here.
-void Core::acknowledge(const StoreChanged& changed, const Step& step) {
-  for (const NodeId peer : links_.linked()) {
-    WriteAck ack;
-    const auto& origins = changed.durable.origins();
-    for (auto entry = origins.lower_bound(Origin{peer, 0, 0});
-         entry != origins.end() && entry->first.node == peer; ++entry) {
-      const std::uint64_t tip = entry->second.tip();
-      auto& told = told_[peer][{changed.collection, entry->first}];
-      if (tip <= told) continue;
-      told = tip;
-      ack.tips.push_back({changed.collection, 0, entry->first, tip});
-    }
-    if (!ack.tips.empty()) step.send(*links_.link(peer, LinkClass::control), std::move(ack));
+// Tells a peer how far the writes of its present start are durable here.
+void Core::acknowledge(NodeId peer, const CollectionRef& collection, const Context& durable,
+                       const Step& step) {
+  const Member* member = membership_.find(peer);
+  if (member == nullptr) return;
+  WriteAck ack;
+  const auto& origins = durable.origins();
+  for (auto entry = origins.lower_bound(Origin{peer, member->epoch, 0});
+       entry != origins.end() && entry->first.node == peer; ++entry) {
+    const std::uint64_t tip = entry->second.tip();
+    auto& told = told_[peer][{collection, entry->first}];
+    if (tip <= told) continue;
+    told = tip;
+    ack.tips.push_back({collection, 0, entry->first, tip});
   }
+  if (!ack.tips.empty()) step.send(*links_.link(peer, LinkClass::control), std::move(ack));
 }
 
 void Core::note_tips(NodeId peer, const WriteAck& ack) {
   for (const WriteAck::Tip& tip : ack.tips) {
     // Only what we wrote in this start is of interest, which bounds the table.
-    if (tip.origin.node != membership_.self_id() || tip.origin.epoch != self().epoch) continue;
-    if (!own_tips_.contains(tip.collection)) continue;
+    const auto own = own_tips_.find(tip.collection);
+    if (own == own_tips_.end() || !own->second.contains(tip.origin)) continue;
     auto& heard = heard_[peer][{tip.collection, tip.origin}];
     heard = std::max(heard, tip.sequence);
   }

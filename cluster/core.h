@@ -77,7 +77,8 @@ class Core {
   void send_table(ConnectionId connection, bool wants_reply, const Step& step);
   void apply_members(const std::vector<Member>& members);
   void read_for_peer(ConnectionId connection, const Read& read, const Step& step);
-  void acknowledge(const StoreChanged& changed, const Step& step);
+  void acknowledge(NodeId peer, const CollectionRef& collection, const Context& durable,
+                   const Step& step);
   void note_tips(NodeId peer, const WriteAck& ack);
   void publish_changes(const Step& step);
   void exchange_tables(const Step& step);
