@@ -201,7 +201,8 @@ int Parser::State::finish_head() {
   const bool chunked = count_of(request, "transfer-encoding") > 0;
   if (!error && !chunked && machine.content_length > limits.value_bytes_max)
     error = body_too_large();
-  wants_continue = !error && request.version_minor == 1 && (chunked || machine.content_length > 0) &&
+  wants_continue = !error && request.version_minor == 1 &&
+                   (chunked || machine.content_length > 0) &&
                    lower(request.header("expect")) == "100-continue";
   return error ? -1 : 0;
 }

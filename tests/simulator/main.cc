@@ -81,10 +81,12 @@ constexpr std::array faults{
 };
 
 void print_failure(const Arguments& arguments, std::uint64_t seed, const Outcome& outcome) {
-  std::printf("%s\n%s\nreplay: dhrt-simulator --seed %llu%s%s\n",
-              SimulationOptions::from_seed(seed).describe().c_str(), outcome.violation->c_str(),
-              static_cast<unsigned long long>(seed),
-              arguments.mutant == Mutant::none ? "" : " --mutant ", arguments.mutant_name.c_str());
+  std::string text = SimulationOptions::from_seed(seed).describe() + "\n" + *outcome.violation +
+                     "\nreplay: dhrt-simulator --seed " + std::to_string(seed);
+  if (arguments.mutant != Mutant::none) text += " --mutant " + arguments.mutant_name;
+  text += "\n";
+  // Values are binary: the text may hold zero bytes.
+  std::fwrite(text.data(), 1, text.size(), stdout);
 }
 
 struct Sums {

@@ -100,7 +100,9 @@ void SimNode::leave() {
 void SimNode::pause(std::uint64_t milliseconds) {
   if (!up()) return;
   ++world_.totals.pauses;
-  paused_until_ = world_.schedule.now() + Duration(static_cast<Duration::rep>(milliseconds));
+  // Never shortened: what waits already would be overtaken.
+  paused_until_ = std::max(
+      paused_until_, world_.schedule.now() + Duration(static_cast<Duration::rep>(milliseconds)));
 }
 
 void SimNode::tick(std::uint64_t life) {
