@@ -122,7 +122,7 @@ class Client:
         self.send(*words)
         return self.receive()
 
-    def pipeline(self, commands, window=1000):
+    def pipeline(self, commands, window=4000):
         """Sends `window` commands at a time; gives the replies in order, refusals included."""
         replies = []
         commands = list(commands)
@@ -138,7 +138,7 @@ class Client:
         except ServerError as error:
             return error
 
-    def write_all(self, commands, window=1000):
+    def write_all(self, commands, window=4000):
         """As pipeline(), but every command must have been done."""
         for reply in self.pipeline(commands, window):
             if isinstance(reply, Exception):

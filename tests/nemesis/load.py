@@ -23,6 +23,8 @@ class Writer(threading.Thread):
     def __init__(self, node, prefix, random, key_count=200):
         super().__init__(daemon=True)
         self.node = node
+        # A copy: a test may start the node on another port to look at it undisturbed.
+        self.address = node.address
         self.random = random
         self.keys = [b"%s-%d" % (prefix, n) for n in range(key_count)]
         self.values = {key: [None] for key in self.keys}  # By operation; 0: never written.
@@ -38,7 +40,7 @@ class Writer(threading.Thread):
                 try:
                     self._write_until_cut()
                 except OSError:
-                    wait_until(lambda: self._over.is_set() or self.node.answers(), 60,
+                    wait_until(lambda: self._over.is_set() or self._answers(), 60,
                                f"{self.node.name} to come back for its writer")
         except Exception as error:  # pylint: disable=broad-except
             self.error = error
@@ -49,9 +51,13 @@ class Writer(threading.Thread):
         if self.error:
             raise self.error
 
+    def _answers(self):
+        with Client(self.address) as client:
+            return client.call("ping") == "PONG"
+
     def _write_until_cut(self):
         under_way = deque()
-        with Client(self.node.address) as client:
+        with Client(self.address) as client:
             self.connections += 1
             while not self._over.is_set():
                 while len(under_way) < WINDOW:

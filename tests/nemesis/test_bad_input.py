@@ -1,0 +1,424 @@
+"""What clients may send to a node, and what a node does to clients that never read.
+
+Each class has two nodes. While it does its worst to the first one, a client that behaves works
+on and has its latency measured; at the end the node must live, answer, and hold exactly what was
+stored on purpose.
+"""
+
+import http.client
+import resource
+import socket
+import struct
+import threading
+import time
+import unittest
+import urllib.parse
+
+from client import Client, ServerError, connect, exchange, line, quote, read_to_end
+from harness import PATIENCE, SharedClusterTest, Stopwatch, main, report, seeded, wait_until
+
+HANDSHAKE_SECONDS = 1
+PEER_PREFACE = b"\0dhrt\1"
+CONTROL, BULK = b"\0", b"\1"
+MEGABYTE = 1 << 20
+VALUE_BYTES_MAX = 16 * MEGABYTE
+ALL_BYTES = bytes(range(256))
+ERROR = b"-ERR "
+
+
+class Witness(threading.Thread):
+    """A client that behaves, beside those that do not."""
+
+    def __init__(self, node):
+        super().__init__(daemon=True)
+        self.node = node
+        self.latencies = []
+        self.error = None
+        self._over = threading.Event()
+
+    def run(self):
+        try:
+            with Client(self.node.address) as client:
+                while not self._over.is_set():
+                    began = time.monotonic()
+                    number = b"%d" % len(self.latencies)
+                    client.call("set", "witness", b"key", number)
+                    if client.call("get", "witness", b"key") != number:
+                        raise AssertionError(f"write {number} was not read back")
+                    self.latencies.append(time.monotonic() - began)
+        except Exception as error:  # pylint: disable=broad-except
+            self.error = error
+
+    def finish(self):
+        self._over.set()
+        self.join()
+        if self.error:
+            raise self.error
+        sample = sorted(self.latencies)
+        return sample[len(sample) // 2], sample[len(sample) * 99 // 100], sample[-1]
+
+
+class BadInputTest(SharedClusterTest):
+    """The frame of every class below: what is stored on purpose, and the look at the end."""
+
+    cluster_flags = ["--handshake-timeout", f"{HANDSHAKE_SECONDS}s", "--max-clients", "11000"]
+    p99_seconds_max = 1.0
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.victim, cls.other = cls.cluster
+        cls.stored = {}
+
+    def setUp(self):
+        self.pid = self.victim.pid
+        self.witness = Witness(self.victim)
+        self.witness.start()
+
+    def tearDown(self):
+        middle, p99, worst = self.witness.finish()
+        report(f"a client that behaves: {len(self.witness.latencies)} writes and reads, p50 "
+               f"{middle * 1e3:.2f} ms, p99 {p99 * 1e3:.2f} ms, worst {worst * 1e3:.1f} ms")
+        self.assertLess(p99, self.p99_seconds_max * PATIENCE)
+        self.assertTrue(self.victim.alive())
+        self.assertEqual(self.victim.pid, self.pid)
+        self.assertEqual(self.victim.call("ping"), "PONG")
+        self.cluster.wait_same(seconds=10, expected=self.stored)
+        self.assertEqual(self.victim.collections() - {"default"}, {"witness"})
+
+    def store(self, key, value):
+        self.victim.call("set", key, value)
+        self.stored[key] = value
+
+    def ask(self, request, **options):
+        return exchange(self.victim.address, request, **options)
+
+    def refuses(self, request, *words):
+        """The answer to a text line must be one error with these words, and then service."""
+        answer = self.ask(request + b"ping\n")
+        self.assertTrue(answer.startswith(ERROR), (request[:80], answer[:200]))
+        self.assertTrue(answer.endswith(b"+PONG\r\n"), (request[:80], answer[-200:]))
+        for word in words:
+            self.assertIn(word, answer)
+
+    def status(self, request, **options):
+        """The status of the first answer to an HTTP request."""
+        answer = self.ask(request, **options)
+        self.assertTrue(answer.startswith(b"HTTP/1."), (request[:80], answer[:200]))
+        return int(answer[9:12])
+
+
+class TextLines(BadInputTest):
+    def test_bad_lines_get_an_error_and_the_connection_goes_on(self):
+        for request, *words in (
+                (b"nonsense\n", b"unknown command 'nonsense'", b"help"),
+                (b"set\n",), (b"set onlykey\n",), (b"set a b c d e\n",), (b"get\n",),
+                (b"get a b c\n",), (b"del\n",), (b"drop\n",), (b"scan\n",),
+                (b'set "a b\n', b"unbalanced quotes"),
+                (b'set a "b\n', b"unbalanced quotes"),
+                (b'set a "b"c\n', b"closing quote"),
+                (b'set a "\\q"\n', b"escape"), (b'set a "\\x4"\n', b"escape"),
+                (b"set a b --ttl soon\n", b"--ttl"), (b"set a b --ttl -1s\n", b"--ttl"),
+                (b"set a b --tll 1s\n", b"--tll"), (b"get a --read everything\n", b"--read"),
+                (b"scan default --limit -1\n", b"--limit"),
+                (b"set _system a b\n", b"collection"), (b"get no/such a\n", b"collection"),
+                (b"set " + b"c" * 65 + b" a b\n", b"collection"), (b'get ""\n', b"empty"),
+                (b"\xff\xfe\xfd\n",), (b"\0\0\0\n",), (b"GET /x HTTP/1\n",),
+                (b"create made --memory --disk\n",),
+                (b"set " + b"x " * 2000 + b"\n",)):
+            with self.subTest(request=request[:60]):
+                self.refuses(request, *words)
+
+    def test_keys_and_values_over_the_limit_name_limit_and_flag(self):
+        self.refuses(line("set", b"k" * 512, b"v"), b"512", b"511")
+        self.refuses(line("get", b"k" * 512), b"512", b"511")
+        self.refuses(line("set", b"big", b"v" * (VALUE_BYTES_MAX + 1)), b"16777217",
+                     b"--max-value-bytes")
+        # Longer than any line may be: an error, and the end, for nobody knows where it ends.
+        answer = self.ask(b"set big " + b"v" * (VALUE_BYTES_MAX + 2 * 65536))
+        self.assertTrue(answer.startswith(ERROR), answer[:200])
+        self.assertIn(b"--max-value-bytes", answer)
+        self.store(b"k" * 511, b"the longest key")
+
+    def test_a_value_of_16_mib_is_stored_and_read_on_another_node(self):
+        value = bytes(range(33, 127)) * (VALUE_BYTES_MAX // 94 + 1)
+        value = value[:VALUE_BYTES_MAX].replace(b'"', b"_").replace(b"\\", b"_")
+        self.victim.call("set", "witness", b"large", value)
+        wait_until(lambda: self.other.call("get", "witness", b"large") == value, 20,
+                   "16 MiB on the other node")
+        self.victim.call("del", "witness", b"large")
+
+    def test_blank_and_unfinished_lines_do_nothing(self):
+        self.assertEqual(self.ask(b"\n\r\n  \n\nping\r\n\n"), b"+PONG\r\n")
+        for request in (b"set half 1", b"set half", b'set "half', b'set half "1"', b"\r\n\r"):
+            self.assertEqual(self.ask(request), b"", request)
+            connect(self.victim.address).close()
+
+    def test_one_byte_at_a_time(self):
+        for request, answer in ((b'set "slow" "one \\x01 two"\n', b"+OK\r\n"),
+                                (b"\r\nget slow\r\n", b"$9\r\none \x01 two\r\n")):
+            with Client(self.victim.address) as client:
+                for byte in request:
+                    client.socket.sendall(bytes([byte]))
+                self.assertEqual(client.replies.read(len(answer)), answer)
+        self.stored[b"slow"] = b"one \x01 two"
+
+    def test_an_array_of_redis_is_answered_in_words(self):
+        answer = self.ask(b"*1\r\n$4\r\nPING\r\n")
+        self.assertTrue(answer.startswith(ERROR), answer)
+
+
+class EveryByte(BadInputTest):
+    """Keys and values of any bytes are the same through every dialect and on every node."""
+
+    def http(self, node, method, path, body=None):
+        connection = http.client.HTTPConnection(*node.address, timeout=20)
+        self.addCleanup(connection.close)
+        connection.request(method, path, body, {"Accept": "application/octet-stream"})
+        response = connection.getresponse()
+        return response.status, response.read()
+
+    @staticmethod
+    def path(key):
+        return "/default/" + urllib.parse.quote_from_bytes(key, safe="")
+
+    def test_written_as_text_and_read_over_http(self):
+        keys = [bytes([byte]) for byte in range(256)] + [ALL_BYTES, ALL_BYTES[::-1]]
+        for key in keys:
+            self.store(key, ALL_BYTES + key)
+        self.cluster.wait_same(seconds=5, expected=self.stored)
+        for key in keys:
+            self.assertEqual(self.http(self.other, "GET", self.path(key)), (200, ALL_BYTES + key))
+
+    def test_written_over_http_and_read_as_text(self):
+        for byte in range(256):
+            key = b"http-%c-%c" % (byte, 255 - byte)
+            status, _ = self.http(self.victim, "PUT", self.path(key), key + ALL_BYTES)
+            self.assertIn(status, (200, 201, 204))
+            self.stored[key] = key + ALL_BYTES
+        with self.other.client() as client:
+            for key in [key for key in self.stored if key.startswith(b"http-")]:
+                wait_until(lambda k=key: client.call("get", k) == self.stored[k], 5, f"{key}")
+
+    def test_every_byte_bare_in_a_line_is_kept_or_refused(self):
+        """Without quotes, too, all bytes but the blank and line ends are data."""
+        for byte in range(256):
+            if byte in b"\n\r \"":
+                continue
+            key = b"bare%c" % byte
+            self.assertEqual(self.ask(b"set " + key + b" " + key + b"\n"), b"+OK\r\n", key)
+            self.stored[key] = key
+
+
+class Http(BadInputTest):
+    host = b"Host: localhost\r\n"
+
+    def test_malformed_requests_get_their_status(self):
+        host = self.host
+        for status, request in (
+                (400, b"GET / HTTP/1.1\r\n\r\n"),
+                (400, b"GET / HTTP/1.1\r\nno colon\r\n" + host + b"\r\n"),
+                (400, b"GET / HTTP/1.1\r\n" + host + host + b"\r\n"),
+                (400, b"PUT /k HTTP/1.1\r\n" + host + b"Content-Length: -1\r\n\r\n"),
+                (400, b"PUT /k HTTP/1.1\r\n" + host + b"Content-Length: 1\r\n"
+                      b"Content-Length: 2\r\n\r\nab"),
+                (400, b"PUT /k HTTP/1.1\r\n" + host + b"Content-Length: 3\r\n"
+                      b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+                (400, b"PUT /k HTTP/1.1\r\n" + host + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"),
+                (400, b"PUT /k HTTP/1.1\r\n" + host + b"Transfer-Encoding: chunked\r\n\r\n"
+                      b"3\r\nabcdef\r\n0\r\n\r\n"),
+                (400, b"GET /%zz HTTP/1.1\r\n" + host + b"\r\n"),
+                (505, b"GET / HTTP/3.0\r\n" + host + b"\r\n"),
+                (505, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+                (414, b"GET /" + b"a" * 70_000),
+                (431, b"GET / HTTP/1.1\r\n" + host + b"X: " + b"a" * 70_000 + b"\r\n\r\n"),
+                (431, b"GET / HTTP/1.1\r\n" + host + b"X: y\r\n" * 20_000 + b"\r\n"),
+                (400, b"PUT /default/" + b"k" * 512 + b" HTTP/1.1\r\n" + host +
+                      b"Content-Length: 1\r\n\r\nv"),
+                (413, b"PUT /big HTTP/1.1\r\n" + host + b"Content-Length: 16777217\r\n\r\n")):
+            with self.subTest(request=request[:70]):
+                self.assertEqual(self.status(request), status)
+
+    def test_a_value_of_exactly_the_limit_is_taken(self):
+        head = b"PUT /witness/large HTTP/1.1\r\n" + self.host + b"Connection: close\r\n"
+        body = b"\0" * VALUE_BYTES_MAX
+        self.assertIn(self.status(head + b"Content-Length: %d\r\n\r\n" % len(body) + body),
+                      (200, 201, 204))
+        wait_until(lambda: self.other.call("get", "witness", b"large") == body, 20,
+                   "16 MiB on the other node")
+        chunked = b"".join(b"%x\r\n%s\r\n" % (MEGABYTE, b"x" * MEGABYTE) for _ in range(17))
+        self.assertEqual(self.status(head + b"Transfer-Encoding: chunked\r\n\r\n" + chunked +
+                                     b"0\r\n\r\n"), 413)
+        self.assertEqual(self.victim.call("get", "witness", b"large"), body)
+        self.victim.call("del", "witness", b"large")
+
+    def test_requests_that_end_half_way_store_nothing(self):
+        whole = (b"PUT /half HTTP/1.1\r\n" + self.host + b"Content-Length: 4\r\n\r\nhal",
+                 b"PUT /half HTTP/1.1\r\n" + self.host + b"Transfer-Encoding: chunked\r\n\r\n"
+                 b"4\r\nhalf\r\n",
+                 b"POST /half/done HTTP/1.1\r\n" + self.host)
+        for request in whole:
+            for half_close in (True, False):
+                for length in (len(request), len(request) // 2):
+                    with connect(self.victim.address) as connection:
+                        connection.sendall(request[:length])
+                        if half_close:
+                            connection.shutdown(socket.SHUT_WR)
+                            read_to_end(connection)
+
+    def test_one_byte_at_a_time_and_pipelined(self):
+        body = b"slowly"
+        request = (b"PUT /slow HTTP/1.1\r\n" + self.host + b"Content-Length: 6\r\n\r\n" + body +
+                   b"GET /slow HTTP/1.1\r\n" + self.host +
+                   b"Accept: application/octet-stream\r\nConnection: close\r\n\r\n")
+        with connect(self.victim.address) as connection:
+            for byte in request:
+                connection.sendall(bytes([byte]))
+            answer = read_to_end(connection)
+        self.assertEqual(answer.count(b"HTTP/1.1 2"), 2, answer)
+        self.assertTrue(answer.endswith(b"\r\n\r\n" + body), answer)
+        self.stored[b"slow"] = body
+
+    def test_tls_is_refused_with_an_alert(self):
+        hello = b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x03"
+        self.assertEqual(self.ask(hello)[:1], b"\x15")
+
+
+class Peers(BadInputTest):
+    def test_garbage_behind_a_preface_ends_the_connection(self):
+        random = seeded(self.id())
+        for link in (CONTROL, BULK):
+            for size in (1, 20, 4096, 100_000):
+                answer = self.ask(PEER_PREFACE + link + random.randbytes(size), seconds=10)
+                self.assertNotIn(ERROR, answer)
+            # A frame of 4 GiB is announced: refused at once, not waited for.
+            with connect(self.victim.address, 10 * PATIENCE) as connection:
+                connection.sendall(PEER_PREFACE + link + b"\xff" * 64)
+                read_to_end(connection)
+        for number in range(2, 256, 50):
+            self.ask(b"\0dhrt" + bytes([number, 0]) + random.randbytes(100), seconds=10)
+        self.assertEqual(set(self.victim.states().values()), {"healthy"})
+
+    def test_a_peer_that_says_nothing_is_cut_off_in_time(self):
+        for request in (PEER_PREFACE + CONTROL, PEER_PREFACE + BULK, PEER_PREFACE, b"\0dh", b"GE"):
+            watch = Stopwatch()
+            with connect(self.victim.address, 10 * PATIENCE) as connection:
+                connection.sendall(request)
+                read_to_end(connection)
+            self.assertLess(watch.seconds(), (HANDSHAKE_SECONDS + 2) * PATIENCE, request)
+            self.assertGreater(watch.seconds(), HANDSHAKE_SECONDS * 0.5, request)
+
+
+class Garbage(BadInputTest):
+    connection_count = 1000
+
+    def test_a_thousand_connections_send_random_bytes(self):
+        random = seeded(self.id())
+        begins = [b"", b"*", b"GET /", b"PUT /k HTTP/1.1\r\nHost: a\r\n", b"\x16\x03", PEER_PREFACE,
+                  PEER_PREFACE + CONTROL, b'set "', b"\0", b"\r\n"]
+        refused = 0
+        for number in range(self.connection_count):
+            size = random.choice((1, 10, 100, 1000, 10_000))
+            request = random.choice(begins) + random.randbytes(size)
+            if random.random() < 0.3:
+                # Lines, so that each one is read as a command.
+                request = request.replace(b"\0", b"\n")
+            if random.random() < 0.2:
+                with connect(self.victim.address) as connection:
+                    connection.sendall(request)
+                    # A reset instead of an end.
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                                          struct.pack("ii", 1, 0))
+                continue
+            answer = self.ask(request, seconds=10 * PATIENCE)
+            refused += answer.startswith((ERROR, b"HTTP/1.1 4", b"HTTP/1.1 5"))
+        report(f"{self.connection_count} connections of garbage, {refused} were told an error")
+
+
+class ManyConnections(BadInputTest):
+    connection_count = 10_000
+    bytes_per_connection_max = 16_384
+
+    @classmethod
+    def setUpClass(cls):
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = cls.connection_count + 1000
+        if hard != resource.RLIM_INFINITY and hard < wanted:
+            raise AssertionError(f"{wanted} open files are needed, the system allows {hard}; "
+                                 "raise `ulimit -Hn`")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        super().setUpClass()
+
+    def test_ten_thousand_idle_connections_disturb_nobody(self):
+        before = self.victim.resident_bytes()
+        idle = []
+        try:
+            for number in range(self.connection_count):
+                # Several addresses, so that the ports of one do not run out.
+                source = (f"127.0.0.{2 + number // 2500}", 0)
+                idle.append(connect(self.victim.address, source=source))
+            wait_until(lambda: self.victim.stats()["connections"] > self.connection_count, 30,
+                       "all connections to be accepted")
+            each = (self.victim.resident_bytes() - before) / self.connection_count
+            report(f"{self.connection_count} idle connections take {each:.0f} bytes each")
+            self.assertLess(each, self.bytes_per_connection_max * (1 if PATIENCE == 1 else 4))
+            # Each of them may still speak.
+            for connection in idle[::500]:
+                connection.sendall(b"ping\n")
+                self.assertEqual(connection.recv(100), b"+PONG\r\n")
+        finally:
+            for connection in idle:
+                connection.close()
+        wait_until(lambda: self.victim.stats()["connections"] < 100, 30, "the node to notice")
+
+
+class NeverReading(BadInputTest):
+    request_count = 300
+    memory_growth_max = 100 * MEGABYTE
+
+    def test_a_client_that_asks_for_much_and_reads_nothing_is_held_back(self):
+        value = b"v" * MEGABYTE
+        self.victim.call("set", "witness", b"large", value)
+        before = self.victim.resident_bytes()
+        with Client(self.victim.address) as greedy:
+            greedy.socket.sendall(line("get", "witness", b"large") * self.request_count)
+            written = len(self.witness.latencies)
+            wait_until(lambda: self.witness.error or len(self.witness.latencies) > written + 300,
+                       60, "300 rounds of a client that behaves")
+            growth = self.victim.resident_bytes() - before
+            report(f"{self.request_count} MiB asked for and not read: the node grew by "
+                   f"{growth / MEGABYTE:.1f} MiB")
+            self.assertLess(growth, self.memory_growth_max * (1 if PATIENCE == 1 else 4))
+            # Held back or cut off; what does come must be whole.
+            whole = 0
+            try:
+                for _ in range(self.request_count):
+                    self.assertEqual(greedy.receive(), value)
+                    whole += 1
+            except ConnectionError:
+                self.assertGreater(self.victim.stats()["slow_clients_disconnected"], 0)
+            report(f"then it read {whole} whole values")
+        self.victim.call("del", "witness", b"large")
+
+    def test_a_client_that_sends_much_and_reads_nothing_is_held_back(self):
+        before = self.victim.resident_bytes()
+        with connect(self.victim.address, 2) as flood:
+            sent = 0
+            try:
+                while sent < 200 * MEGABYTE:
+                    sent += flood.send(b"help\n" * 20_000)
+            except TimeoutError:
+                pass  # It is not listened to any more.
+            except (ConnectionResetError, BrokenPipeError):
+                self.assertGreater(self.victim.stats()["slow_clients_disconnected"], 0)
+            growth = self.victim.resident_bytes() - before
+            report(f"after {sent} bytes of requests nothing more was taken; the node grew by "
+                   f"{growth / MEGABYTE:.1f} MiB")
+            self.assertLess(sent, 200 * MEGABYTE)
+            self.assertLess(growth, self.memory_growth_max * (1 if PATIENCE == 1 else 4))
+
+
+del BadInputTest  # Its subclasses are the tests.
+
+if __name__ == "__main__":
+    main()
