@@ -6,6 +6,7 @@ stored on purpose.
 """
 
 import http.client
+import json
 import resource
 import socket
 import struct
@@ -14,7 +15,7 @@ import time
 import unittest
 import urllib.parse
 
-from client import Client, ServerError, connect, exchange, line, quote, read_to_end
+from client import Client, connect, exchange, line, read_to_end
 from harness import PATIENCE, SharedClusterTest, Stopwatch, main, report, seeded, wait_until
 
 HANDSHAKE_SECONDS = 1
@@ -251,6 +252,20 @@ class Http(BadInputTest):
                                      b"0\r\n\r\n"), 413)
         self.assertEqual(self.victim.call("get", "witness", b"large"), body)
         self.victim.call("del", "witness", b"large")
+
+    def test_the_largest_reply_reaches_a_client_that_reads(self):
+        """In JSON a zero byte takes six, so this reply is larger than the output buffer."""
+        body = b"\0" * VALUE_BYTES_MAX
+        connection = http.client.HTTPConnection(*self.victim.address, timeout=60)
+        self.addCleanup(connection.close)
+        for method, content, status in (("PUT", body, 201), ("GET", None, 200)):
+            connection.request(method, "/witness/large", content)
+            response = connection.getresponse()
+            self.assertEqual(response.status, status)
+            value = json.loads(response.read())
+            self.assertEqual(value["Value"].encode(), body)
+        self.victim.call("del", "witness", b"large")
+        self.assertEqual(self.victim.stats()["slow_clients_disconnected"], 0)
 
     def test_requests_that_end_half_way_store_nothing(self):
         whole = (b"PUT /half HTTP/1.1\r\n" + self.host + b"Content-Length: 4\r\n\r\nhal",
