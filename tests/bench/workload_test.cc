@@ -1,0 +1,108 @@
+#include "tests/bench/workload.h"
+
+#include <set>
+#include <string>
+
+#include <doctest/doctest.h>
+
+using dhrt::bench::Command;
+using dhrt::bench::KeyOrder;
+using dhrt::bench::validate;
+using dhrt::bench::Workload;
+using dhrt::bench::WorkloadOptions;
+
+namespace {
+
+WorkloadOptions small() {
+  WorkloadOptions options;
+  options.keyspace = 10;
+  options.key_bytes = 3;
+  options.value_bytes = 15;
+  options.stamp = 42;
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("workload: lines are what both servers read") {
+  const Workload workload(small());
+  std::string lines;
+  workload.append_line({.key = 7, .reads = false}, lines);
+  workload.append_line({.key = 8, .reads = true}, lines);
+  CHECK(lines == "SET 007 007-00000042xxx\r\nGET 008\r\n");
+}
+
+TEST_CASE("workload: a reader takes the value of its own key and stamp only") {
+  const Workload workload(small());
+  CHECK(workload.is_value_of(7, "007-00000042xxx"));
+  CHECK_FALSE(workload.is_value_of(8, "007-00000042xxx"));
+  CHECK_FALSE(workload.is_value_of(7, "007-00000041xxx"));
+  CHECK_FALSE(workload.is_value_of(7, "007-00000042xx"));
+  CHECK_FALSE(workload.is_value_of(7, ""));
+
+  WorkloadOptions any = small();
+  any.stamp = 0;
+  CHECK(Workload(any).is_value_of(7, "007-00000041xxx"));
+}
+
+TEST_CASE("workload: a value too small for its key is cut") {
+  WorkloadOptions options = small();
+  options.value_bytes = 2;
+  const Workload workload(options);
+  std::string line;
+  workload.append_line({.key = 7, .reads = false}, line);
+  CHECK(line == "SET 007 00\r\n");
+  CHECK(workload.is_value_of(7, "00"));
+}
+
+TEST_CASE("workload: the same seed asks for the same keys, in order or not") {
+  WorkloadOptions options = small();
+  options.command = Command::mixed;
+  Workload first(options);
+  Workload second(options);
+  std::set<std::uint32_t> keys;
+  std::size_t reads = 0;
+  for (int i = 0; i < 1000; ++i) {
+    const auto request = first.next();
+    const auto same = second.next();
+    CHECK(request.key == same.key);
+    CHECK(request.reads == same.reads);
+    keys.insert(request.key);
+    reads += request.reads ? 1 : 0;
+  }
+  CHECK(keys.size() == 10);
+  CHECK(reads > 400);
+  CHECK(reads < 600);
+
+  options.order = KeyOrder::sequential;
+  Workload sequential(options);
+  for (std::uint32_t i = 0; i < 20; ++i)
+    CHECK(sequential.next().key == i % 10);
+}
+
+TEST_CASE("workload: settings that cannot work are refused") {
+  struct Case {
+    const char* why;
+    std::uint64_t keyspace;
+    std::size_t key_bytes;
+    std::size_t value_bytes;
+    bool valid;
+  };
+  for (const Case& c : {
+           Case{"the default", 100000, 16, 100, true},
+           Case{"just enough digits", 1000, 3, 1, true},
+           Case{"a digit is missing", 1001, 3, 1, false},
+           Case{"no key", 0, 3, 1, false},
+           Case{"an empty key", 1, 0, 1, false},
+           Case{"a key beyond the limit", 1, 512, 1, false},
+           Case{"an empty value", 1, 1, 0, false},
+           Case{"more keys than are numbered", 5000000000, 16, 1, false},
+       }) {
+    CAPTURE(c.why);
+    WorkloadOptions options;
+    options.keyspace = c.keyspace;
+    options.key_bytes = c.key_bytes;
+    options.value_bytes = c.value_bytes;
+    CHECK(validate(options).has_value() == c.valid);
+  }
+}
