@@ -210,9 +210,10 @@ Result<std::size_t> Client::read_replies(Connection& connection, Bytes input,
   while (connection.answered < connection.batch.size()) {
     const ReplyView reply = read_reply(input.substr(consumed));
     if (reply.kind == ReplyKind::need_more) break;
-    if (reply.kind == ReplyKind::malformed)
+    if (reply.kind == ReplyKind::malformed) {
       return fail(ErrorCode::io, "these bytes of the server are no reply: '" +
                                      std::string(input.substr(consumed, 40)) + "'");
+    }
     judge(connection.batch[connection.answered++], reply);
     consumed += reply.consumed;
     ++count;
@@ -235,10 +236,11 @@ void Client::judge(const Request& request, const ReplyView& reply) {
       return note(measurement_.wrong, "SET was answered by nil");
     case ReplyKind::bulk:
       if (!request.reads) return note(measurement_.wrong, "SET was answered by a value");
-      if (!workload_.is_value_of(request.key, reply.text))
+      if (!workload_.is_value_of(request.key, reply.text)) {
         note(measurement_.wrong, "key " + std::to_string(request.key) +
                                      " has an unexpected value: '" +
                                      std::string(reply.text.substr(0, 60)) + "'");
+      }
       return;
     case ReplyKind::simple:
       if (request.reads) return note(measurement_.wrong, "GET was answered by a simple string");
@@ -275,9 +277,10 @@ Status Client::loop() {
                                    static_cast<int>(timeout.count()));
     if (ready < 0 && errno == EINTR) continue;
     if (ready < 0) return system_error("epoll_wait");
-    if (ready == 0)
+    if (ready == 0) {
       return fail(ErrorCode::timeout, "the server answered nothing for " +
                                           std::to_string(timeout.count() / 1000) + " s");
+    }
     for (const epoll_event& event : std::span(events).first(static_cast<std::size_t>(ready)))
       if (auto status = on_event(event); !status) return status;
   }

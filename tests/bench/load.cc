@@ -14,11 +14,16 @@
 
 namespace {
 
-using namespace dhrt::bench;  // A program, not a header.
 using dhrt::ErrorCode;
 using dhrt::fail;
 using dhrt::Result;
 using dhrt::Status;
+using dhrt::bench::ClientOptions;
+using dhrt::bench::Command;
+using dhrt::bench::KeyOrder;
+using dhrt::bench::Measurement;
+using dhrt::bench::Workload;
+using dhrt::bench::WorkloadOptions;
 
 constexpr const char* usage =
     "usage: dhrt-load [--host H] [--port N] (--operations N | --duration TIME) [flags]\n"
@@ -82,14 +87,9 @@ Status read_time(std::string_view flag, std::string_view text, std::chrono::nano
 }
 
 Status read_command(std::string_view text, Command& command) {
-  if (text == "set")
-    command = Command::set;
-  else if (text == "get")
-    command = Command::get;
-  else if (text == "mixed")
-    command = Command::mixed;
-  else
+  if (text != "set" && text != "get" && text != "mixed")
     return fail(ErrorCode::invalid_argument, "--command is set, get or mixed");
+  command = text == "set" ? Command::set : text == "get" ? Command::get : Command::mixed;
   return {};
 }
 

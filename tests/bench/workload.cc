@@ -21,20 +21,24 @@ std::string value_tail(const WorkloadOptions& options) {
 }  // namespace
 
 Status validate(const WorkloadOptions& options) {
-  if (options.keyspace == 0 || options.keyspace > std::numeric_limits<std::uint32_t>::max())
+  if (options.keyspace == 0 || options.keyspace > std::numeric_limits<std::uint32_t>::max()) {
     return fail(ErrorCode::invalid_argument, "--keyspace is " + std::to_string(options.keyspace) +
                                                  "; give a number from 1 to 4294967295");
-  if (options.key_bytes == 0 || options.key_bytes > 511)
+  }
+  if (options.key_bytes == 0 || options.key_bytes > 511) {
     return fail(ErrorCode::invalid_argument, "--key-bytes is " + std::to_string(options.key_bytes) +
                                                  "; give a number from 1 to 511");
-  if (std::to_string(options.keyspace - 1).size() > options.key_bytes)
+  }
+  if (std::to_string(options.keyspace - 1).size() > options.key_bytes) {
     return fail(ErrorCode::invalid_argument,
                 "--keyspace " + std::to_string(options.keyspace) + " has longer numbers than " +
                     std::to_string(options.key_bytes) + " bytes; raise --key-bytes");
-  if (options.value_bytes == 0 || options.value_bytes > 16 * 1024 * 1024)
+  }
+  if (options.value_bytes == 0 || options.value_bytes > 16 * 1024 * 1024) {
     return fail(ErrorCode::invalid_argument, "--value-bytes is " +
                                                  std::to_string(options.value_bytes) +
                                                  "; give a number from 1 to 16777216");
+  }
   return {};
 }
 
