@@ -20,6 +20,8 @@ void FailureDetector::link_lost(NodeId peer) {
 }
 
 void FailureDetector::forgive_own_stall(const Step& step) {
+  // A node that starts calls those it knows; without the links it would accuse them all.
+  if (!ticked_) next_probe_ = step.now + options_.first_probe_delay;
   const Duration gap = ticked_ ? step.now - *ticked_ : Duration{0};
   ticked_ = step.now;
   if (gap <= options_.probe_interval) return;

@@ -14,6 +14,8 @@ using std::chrono_literals::operator""s;
 struct ClusterOptions {
   // One member is probed per interval (SWIM's protocol period).
   Duration probe_interval = 500ms;
+  // A node that has just started makes its links first; twice dial_patience.
+  Duration first_probe_delay = 2s;
   // How long a direct probe may take before others are asked to try; below the interval.
   Duration probe_timeout = 200ms;
   // Members who try when we cannot reach one ourselves.

@@ -35,7 +35,8 @@ tl::unexpected<Error> listen_error(const Address& address, int status) {
   if (status == UV_EADDRINUSE)
     return fail(ErrorCode::busy, "port " + std::to_string(address.port) + " is in use on " +
                                      address.host + "; choose another one with --bind HOST:PORT");
-  return fail(ErrorCode::io, "cannot listen on " + to_text(address) + ": " + uv_strerror(status));
+  return fail(ErrorCode::io, "cannot listen on " + to_text(address) + ": " + uv_strerror(status) +
+                                 "; choose another one with --bind HOST:PORT");
 }
 
 }  // namespace

@@ -174,8 +174,10 @@ void Session::produce(Position durable) {
 
 void Session::send_out() {
   if (out_.empty()) return;
+  // Measured before what comes now: one reply may be larger than the limit, if it is read.
+  const bool reads = connection_->unsent() <= options_.output_buffer_max;
   connection_->write(std::exchange(out_, {}));
-  if (connection_->unsent() <= options_.output_buffer_max) return;
+  if (reads) return;
   host_.slow_client(id());
   end();
 }

@@ -40,6 +40,7 @@ inline CoreOptions core_options(NodeId id, ClusterId cluster = our_cluster) {
   options.self = member(id);
   options.identity.start_nonce = 1000 + id;
   options.random_seed = id;
+  options.cluster.first_probe_delay = 0ms;  // Links are there from the first moment.
   if (!cluster.none()) found_cluster(options, cluster);
   return options;
 }

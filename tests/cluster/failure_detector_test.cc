@@ -80,6 +80,17 @@ TEST_CASE("failure detector: a silent member is a suspect after a probe, dead af
   CHECK(node.state_of(2) == MemberState::dead);
 }
 
+TEST_CASE("failure detector: a node that starts calls those it knows before it accuses them") {
+  CoreOptions options = core_options(1);
+  options.cluster.first_probe_delay = 2s;
+  options.known = {healthy(member(2, 10))};
+  Scripted node(std::move(options));
+  node.tick_for(2500ms);
+  CHECK(node.state_of(2) == MemberState::healthy);
+  node.tick_for(200ms);
+  CHECK(node.state_of(2) == MemberState::unhealthy);
+}
+
 TEST_CASE("failure detector: an answer keeps a member alive") {
   Probing node(1);
   node.run_for(60s);

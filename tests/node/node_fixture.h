@@ -20,6 +20,7 @@
 #include "node/exit_code.h"
 #include "node/log.h"
 #include "node/node.h"
+#include "storage/base/system_clock.h"
 
 namespace dhrt {
 
@@ -233,12 +234,11 @@ class TestClient {
 // Asks until `reply` begins as expected or patience ends; the reply then.
 inline std::string ask_until(TestClient& client, const std::string& line,
                              const std::string& expected) {
-  const auto end = std::chrono::steady_clock::now() +
-                   std::chrono::milliseconds(TestClient::patience_milliseconds);
+  const auto end = monotonic_now() + std::chrono::milliseconds(TestClient::patience_milliseconds);
   std::string reply;
   do {
     reply = client.line(line);
-  } while (reply.substr(0, expected.size()) != expected && std::chrono::steady_clock::now() < end);
+  } while (reply.substr(0, expected.size()) != expected && monotonic_now() < end);
   return reply;
 }
 
