@@ -15,8 +15,8 @@ import time
 import unittest
 import urllib.parse
 
-from client import Client, connect, exchange, line, read_to_end
-from harness import PATIENCE, SharedClusterTest, Stopwatch, main, report, seeded, wait_until
+from client import Client, ServerError, connect, exchange, line, read_to_end
+from harness import PATIENCE, Cluster, SharedClusterTest, Stopwatch, main, report, seeded, wait_until
 
 HANDSHAKE_SECONDS = 1
 PEER_PREFACE = b"\0dhrt\1"
@@ -212,6 +212,8 @@ class EveryByte(BadInputTest):
 
 
 class Http(BadInputTest):
+    # A value of 16 MiB becomes JSON in one turn of the loop, which the others wait for.
+    p99_seconds_max = 2.0
     host = b"Host: localhost\r\n"
 
     def test_malformed_requests_get_their_status(self):
@@ -431,6 +433,47 @@ class NeverReading(BadInputTest):
                    f"{growth / MEGABYTE:.1f} MiB")
             self.assertLess(sent, 200 * MEGABYTE)
             self.assertLess(growth, self.memory_growth_max * (1 if PATIENCE == 1 else 4))
+
+
+class Limits(unittest.TestCase):
+    """Limits that a flag moves are kept where it put them."""
+
+    def test_connections_over_the_limit_are_told_so(self):
+        with Cluster(1, ["--max-clients", "20"]) as cluster:
+            node = cluster[0]
+            wait_until(lambda: node.stats()["connections"] == 1, 5, "earlier clients to be gone")
+            clients = [node.client() for _ in range(20)]
+            self.assertEqual([client.call("ping") for client in clients], ["PONG"] * 20)
+            refused = exchange(node.address, b"ping\n")
+            self.assertTrue(refused.startswith(b"-"), refused)
+            self.assertIn(b"--max-clients", refused)
+            refused = exchange(node.address, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            self.assertTrue(refused.startswith(b"HTTP/1.1 503"), refused)
+            clients.pop().close()
+            wait_until(node.answers, 5, "a place to be free again")
+            for client in clients:
+                self.assertEqual(client.call("ping"), "PONG")
+                client.close()
+
+    def test_a_smaller_value_limit_holds_in_every_dialect(self):
+        with Cluster(1, ["--max-value-bytes", "1kb"]) as cluster:
+            node = cluster[0]
+            self.assertEqual(node.call("set", b"key", b"v" * 1024), "OK")
+            with self.assertRaisesRegex(ServerError, "1025.*--max-value-bytes"):
+                node.call("set", b"key", b"w" * 1025)
+            answer = exchange(node.address, b"PUT /key HTTP/1.1\r\nHost: localhost\r\n"
+                                            b"Content-Length: 1025\r\n\r\n" + b"w" * 1025)
+            self.assertTrue(answer.startswith(b"HTTP/1.1 413"), answer)
+            self.assertIn(b"--max-value-bytes", answer)
+            self.assertEqual(node.call("get", b"key"), b"v" * 1024)
+
+    def test_idle_clients_are_ended_where_a_timeout_is_set(self):
+        with Cluster(1, ["--timeout", "1s"]) as cluster:
+            watch = Stopwatch()
+            with cluster[0].client(seconds=10) as client:
+                self.assertEqual(client.call("ping"), "PONG")
+                self.assertEqual(read_to_end(client.socket), b"")
+            self.assertGreater(watch.seconds(), 0.9)
 
 
 del BadInputTest  # Its subclasses are the tests.

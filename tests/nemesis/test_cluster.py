@@ -309,11 +309,28 @@ class CatchingUp(SharedClusterTest):
         self.cluster.wait_same(seconds=10, expected=self.expected)
         watch = Stopwatch()
         late = self.cluster.add()
+        self.check_reads_before_it_is_synced(late, deleted)
         self.cluster.wait_healthy(60)
         self.cluster.wait_same(seconds=30, expected=self.expected)
         report(f"a new node has {len(self.expected)} keys after {watch.seconds():.2f} s")
         self.assertEqual(late.stats()["tombstones"], self.cluster[0].stats()["tombstones"])
         self.assertEqual(self.cluster.remove(late), 0)
+
+    def check_reads_before_it_is_synced(self, late, deleted):
+        """It asks the others for what it does not have yet, and knows what is gone."""
+        wait_until(lambda: late.call("has", b"key-000000") == 1, 10, "the new node to take reads")
+        with late.client() as client:
+            for key in [b"key-%06d" % n for n in range(60_003, 98_000, 500)]:
+                self.assertEqual(client.call("get", key), self.expected[key])
+            for key in deleted[::10]:
+                self.assertIsNone(client.call("get", key))
+            client.call("set", b"key-060001", b"written before it was synced")
+            self.assertEqual(client.call("del", b"key-060007"), 1)
+        self.expected[b"key-060001"] = b"written before it was synced"
+        del self.expected[b"key-060007"]
+        stats = late.stats()
+        report(f"the new node was {stats['state']} and asked the others "
+               f"{stats['fanout_reads_total']} times")
 
 
 if __name__ == "__main__":
