@@ -4,6 +4,7 @@ A word of a command is `str` (sent as it is) or `bytes` (data: quoted, so that a
 it). Replies are RESP2: +x is str, :n int, $ bytes or None, * list; -x raises ServerError.
 """
 
+import errno
 import socket
 
 CONNECT_SECONDS_MAX = 10
@@ -70,7 +71,7 @@ def exchange(address, request, seconds=REPLY_SECONDS_MAX, half_close=True):
         except (BrokenPipeError, ConnectionResetError):
             pass  # Refused before all was sent; the answer may still be there.
         except OSError as error:
-            if error.errno != 107:  # ENOTCONN: closed already.
+            if error.errno != errno.ENOTCONN:  # Closed already.
                 raise
         return read_to_end(connection)
 
@@ -96,7 +97,7 @@ class Client:
     def receive(self):
         head = self.replies.readline()
         if not head.endswith(b"\r\n"):
-            raise ConnectionError("the node closed the connection" + (f" in {head!r}" if head else ""))
+            raise ConnectionError(f"the node closed the connection; its last bytes: {head!r}")
         kind, rest = head[:1], head[1:-2]
         if kind == b"+":
             return rest.decode()

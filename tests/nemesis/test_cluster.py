@@ -1,4 +1,4 @@
-"""A cluster of real processes: what it promises while nodes die, leave, stop and come back."""
+"""A cluster of real processes: what it promises while nodes die, leave, are paused and come back."""
 
 import signal
 import unittest
