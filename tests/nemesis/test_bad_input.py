@@ -450,8 +450,10 @@ class Limits(unittest.TestCase):
     def test_connections_over_the_limit_are_told_so(self):
         with Cluster(1, ["--max-clients", "20"]) as cluster:
             node = cluster[0]
-            wait_until(lambda: node.stats()["connections"] == 1, 5, "earlier clients to be gone")
-            clients = [node.client() for _ in range(20)]
+            clients = [self.enterContext(node.client())]
+            wait_until(lambda: json.loads(clients[0].call("stats"))["connections"] == 1, 5,
+                       "earlier clients to be gone")
+            clients += [self.enterContext(node.client()) for _ in range(19)]
             self.assertEqual([client.call("ping") for client in clients], ["PONG"] * 20)
             refused = exchange(node.address, b"ping\n")
             self.assertTrue(refused.startswith(b"-"), refused)
@@ -462,7 +464,6 @@ class Limits(unittest.TestCase):
             wait_until(node.answers, 5, "a place to be free again")
             for client in clients:
                 self.assertEqual(client.call("ping"), "PONG")
-                client.close()
 
     def test_a_smaller_value_limit_holds_in_every_dialect(self):
         with Cluster(1, ["--max-value-bytes", "1kb"]) as cluster:
