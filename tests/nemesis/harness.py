@@ -1,7 +1,10 @@
 """Real dhrt processes on loopback: started, killed, paused and restarted by tests.
 
-The binary comes from the environment variable DHRT_BINARY. DHRT_PATIENCE (default 1) multiplies
-every deadline, for builds that run slowly under a sanitizer.
+By hand:  DHRT_BINARY=build/dev/dhrt python3 -B tests/nemesis/test_cluster.py Leaving
+
+The binary comes from the environment variable DHRT_BINARY. DHRT_SEED repeats the random choices
+of a run that printed it (the timing of processes stays what it is). DHRT_PATIENCE (default 1)
+multiplies every deadline, for builds that run slowly under a sanitizer.
 
 A test never pauses for a fixed time: it waits for what should happen, with wait_until().
 """
