@@ -34,6 +34,9 @@ LOG_LINES_SHOWN = 25
 # is down finds its port free again.
 PORTS = range(10000, 30000)
 PR_SET_PDEATHSIG = 1
+# How the reports of sanitizers begin, which a killed node would not tell by its exit code.
+SANITIZER_WORDS = ("Sanitizer: ", "runtime error: ")
+LOG_LINES_OF_REPORT_SHOWN = 80
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -227,8 +230,13 @@ class Node:
         raise AssertionError(f"{self.name} has no resident set")
 
     def log_tail(self):
+        count = LOG_LINES_OF_REPORT_SHOWN if self.log_has(SANITIZER_WORDS) else LOG_LINES_SHOWN
         lines = self.log_path.read_text(errors="replace").splitlines()
-        return "\n".join([f"--- {self.name} ({self.log_path})", *lines[-LOG_LINES_SHOWN:]])
+        return "\n".join([f"--- {self.name} ({self.log_path})", *lines[-count:]])
+
+    def log_has(self, words):
+        log = self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+        return any(word in log for word in words)
 
     def clean_up(self):
         if self.alive():
@@ -256,9 +264,12 @@ class Cluster:
         return self
 
     def __exit__(self, exception_type, *_):
-        if exception_type is not None:
+        found = [node.name for node in self.nodes if node.log_has(SANITIZER_WORDS)]
+        if exception_type is not None or found:
             self.show_logs()
         self.close()
+        if found:
+            raise AssertionError(f"a sanitizer found something in {found}")
 
     def close(self):
         for node in self.nodes:
