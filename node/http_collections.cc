@@ -50,7 +50,7 @@ class RecordsStream final : public ReplyStream {
     for (const KeyedRecord& entry : slice->records) {
       if (!first_) piece += ',';
       first_ = false;
-      piece += record_json(entry.key, entry.record);
+      piece += record_json(entry.key, entry.record, ValueShown::yes);
     }
     if (!slice->next) return false;
     request_.from = std::move(*slice->next);

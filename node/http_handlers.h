@@ -69,7 +69,9 @@ void delete_collection(const Exchange& exchange, const std::string& name);
 void not_found(const Exchange& exchange);
 }  // namespace routes
 
+// A client that just sent a value as a body (PUT) is not sent it back.
+enum class ValueShown { yes, no };
 // "Key":…,"Value":… and what belongs to it, as an object.
-std::string record_json(Bytes key, const Record& record);
+std::string record_json(Bytes key, const Record& record, ValueShown value);
 
 }  // namespace dhrt

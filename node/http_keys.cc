@@ -71,12 +71,13 @@ void respond_record(const Exchange& exchange, Bytes key, const Record& record) {
                                 .value_or("application/octet-stream");
     response.body = record.value;
   } else {
-    response.body = record_json(key, record);
+    response.body = record_json(key, record, ValueShown::yes);
   }
   exchange->respond(response);
 }
 
-void store(const Exchange& exchange, HttpTarget target, std::string value, std::string attributes) {
+void store(const Exchange& exchange, HttpTarget target, std::string value, std::string attributes,
+           ValueShown shown) {
   const auto ttl = ttl_of(exchange->request());
   if (!ttl) return exchange->respond(error_response(ttl.error()));
   if (auto status = check_target(target); !status)
@@ -89,18 +90,18 @@ void store(const Exchange& exchange, HttpTarget target, std::string value, std::
   if (!written) return exchange->respond(error_response(written.error()));
   exchange->respond({.status = 201,
                      .headers = {etag_of(written->record)},
-                     .body = record_json(target.key, written->record)},
+                     .body = record_json(target.key, written->record, shown)},
                     written->position);
 }
 
 }  // namespace
 
-std::string record_json(Bytes key, const Record& record) {
+std::string record_json(Bytes key, const Record& record, ValueShown value) {
   const WallMilliseconds updated = hlc_milliseconds(record.version.hlc);
   json::Writer writer;
   writer.begin_object();
   write_bytes(writer, "Key", "KeyEncoding", key);
-  write_bytes(writer, "Value", "Encoding", record.value);
+  if (value == ValueShown::yes) write_bytes(writer, "Value", "Encoding", record.value);
   writer.key("Version").string(to_text(record.version));
   writer.key("Created").number((record.created != 0 ? record.created : updated) *
                                nanoseconds_per_millisecond);
@@ -159,12 +160,13 @@ void put_key(const Exchange& exchange, HttpTarget target) {
   std::string attributes;
   if (!content_type.empty() && content_type.size() <= 255)
     attributes = with_attribute({}, attribute_content_type, content_type);
-  store(exchange, std::move(target), std::move(request.body), std::move(attributes));
+  store(exchange, std::move(target), std::move(request.body), std::move(attributes),
+        ValueShown::no);
 }
 
 void post_key(const Exchange& exchange, HttpTarget target, std::string value) {
   if (target.key.empty()) target.key = random_uuid();
-  store(exchange, std::move(target), std::move(value), {});
+  store(exchange, std::move(target), std::move(value), {}, ValueShown::yes);
 }
 
 void delete_key(const Exchange& exchange, HttpTarget target) {

@@ -60,7 +60,10 @@ TEST_CASE("http: any bytes go in and come out") {
   std::string bytes;
   for (int i = 0; i < 1024; ++i)
     bytes += static_cast<char>(i);
-  CHECK(client.http("PUT", "/b", "Content-Type: image/x-test\r\n", bytes).substr(0, 3) == "201");
+  const std::string put = client.http("PUT", "/b", "Content-Type: image/x-test\r\n", bytes);
+  CHECK(put.substr(0, 3) == "201");
+  CHECK(put.find("\"Version\":") != std::string::npos);
+  CHECK(put.find("\"Value\":") == std::string::npos);  // The client has it.
   CHECK(client.http("GET", "/b", "Accept: application/octet-stream\r\n") == "200 " + bytes);
   CHECK(client.last_head().find("Content-Type: image/x-test") != std::string::npos);
   const std::string json = client.http("GET", "/b");
