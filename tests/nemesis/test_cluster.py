@@ -66,7 +66,7 @@ class Collections(SharedClusterTest):
         first, second, third = self.cluster
         first.call("create", "made")
         for node in self.cluster:
-            wait_until(lambda n=node: "made" in n.collections(), 5, f"'made' on {node.name}")
+            wait_until(lambda n=node: "made" in n.collections(), 30, f"'made' on {node.name}")
         write(second, numbered(b"k", 50), "made")
         self.cluster.wait_same("made", 5, numbered(b"k", 50))
         third.call("flush", "made")
@@ -74,7 +74,7 @@ class Collections(SharedClusterTest):
         self.assertIn("made", first.collections())
         second.call("drop", "made")
         for node in self.cluster:
-            wait_until(lambda n=node: "made" not in n.collections(), 5, f"no 'made' on {node.name}")
+            wait_until(lambda n=node: "made" not in n.collections(), 30, f"no 'made' on {node.name}")
 
     def test_a_collection_dropped_while_a_node_was_down_does_not_come_back(self):
         first, second, third = self.cluster
@@ -90,7 +90,7 @@ class Collections(SharedClusterTest):
         self.cluster.wait_healthy()
         self.cluster.wait_same("flushed", 10, numbered(b"new", 10))
         for node in self.cluster:
-            wait_until(lambda n=node: "dropped" not in n.collections(), 5,
+            wait_until(lambda n=node: "dropped" not in n.collections(), 30,
                        f"no 'dropped' on {node.name}")
         # Made again under the same name, it has nothing of before.
         write(third, numbered(b"again", 3), "dropped")
@@ -151,16 +151,16 @@ class Leaving(SharedClusterTest):
             self.assertEqual(third.stop(number), 0, name)
             left = watch.seconds()
             for node in (first, second):
-                wait_until(lambda n=node: third.name not in n.states(), 2,
+                wait_until(lambda n=node: third.name not in n.states(), 30,
                            f"{node.name} to forget node3 after {name}")
             self.assertLess(left, 5, name)
             # What it had acknowledged is with the others before it is gone.
-            self.cluster.wait_same(seconds=2, expected=expected)
+            self.cluster.wait_same(seconds=30, expected=expected)
             expected[name.encode()] = b"written while node3 was away"
             first.call("set", name.encode(), expected[name.encode()])
             third.restart()
             self.cluster.wait_healthy()
-            self.cluster.wait_same(seconds=10, expected=expected)
+            self.cluster.wait_same(seconds=30, expected=expected)
             report(f"{name}: left in {left:.2f} s, back and synced {watch.seconds():.2f} s after")
 
 
@@ -230,7 +230,7 @@ class AllDown(unittest.TestCase):
                 for node in order:
                     node.launch()
                 cluster.wait_healthy()
-                cluster.wait_same(seconds=10, expected=expected)
+                cluster.wait_same(seconds=30, expected=expected)
                 self.assertEqual({node.stats()["cluster_id"] for node in cluster}, ids)
                 report(f"all three killed, started as {[node.name for node in order]}: one "
                        f"cluster after {watch.seconds():.2f} s")
@@ -243,13 +243,13 @@ class InMemory(unittest.TestCase):
             cluster[1].call("del", b"memory-000007")
             expected = numbered(b"memory", 2000)
             del expected[b"memory-000007"]
-            cluster.wait_same(seconds=5, expected=expected)
+            cluster.wait_same(seconds=30, expected=expected)
             for node in (cluster[2], cluster[0]):
                 node.kill9()
                 watch = Stopwatch()
                 node.restart()
                 cluster.wait_healthy()
-                cluster.wait_same(seconds=10, expected=expected)
+                cluster.wait_same(seconds=30, expected=expected)
                 report(f"{node.name} has its 1999 keys back after {watch.seconds():.2f} s")
             self.assertEqual(cluster[0].stats()["mode"], "memory")
 
@@ -285,7 +285,7 @@ class CatchingUp(SharedClusterTest):
         self.expected.update(changed)
         for key in deleted:
             del self.expected[key]
-        self.cluster.wait_same(seconds=10, expected=self.expected)
+        self.cluster.wait_same(seconds=30, expected=self.expected)
         before = self.cluster.sent_bytes()
         watch = Stopwatch()
         third.restart()
@@ -306,7 +306,7 @@ class CatchingUp(SharedClusterTest):
             client.write_all([("del", key) for key in deleted])
         for key in deleted:
             del self.expected[key]
-        self.cluster.wait_same(seconds=10, expected=self.expected)
+        self.cluster.wait_same(seconds=30, expected=self.expected)
         watch = Stopwatch()
         late = self.cluster.add()
         self.check_reads_before_it_is_synced(late, deleted)
@@ -318,7 +318,7 @@ class CatchingUp(SharedClusterTest):
 
     def check_reads_before_it_is_synced(self, late, deleted):
         """It asks the others for what it does not have yet, and knows what is gone."""
-        wait_until(lambda: late.call("has", b"key-000000") == 1, 10, "the new node to take reads")
+        wait_until(lambda: late.call("has", b"key-000000") == 1, 30, "the new node to take reads")
         with late.client() as client:
             for key in [b"key-%06d" % n for n in range(60_003, 98_000, 500)]:
                 self.assertEqual(client.call("get", key), self.expected[key])
