@@ -49,7 +49,6 @@ struct NodeOptions {
   std::uint64_t cpu_num = 1;
 
   Duration read_timeout{};
-  Duration write_timeout{};
   Duration join_timeout{};
   Duration handshake_timeout{};
   Duration leave_timeout{};
@@ -63,7 +62,6 @@ struct NodeOptions {
   std::uint64_t max_collections = 0;
 
   LogThreshold log_level = LogThreshold::info;
-  bool log_requests = false;
   std::string config;  // Path; empty: no file.
   bool print_config = false;
 

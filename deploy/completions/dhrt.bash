@@ -3,9 +3,9 @@
 
 _dhrt_flags_of() {
   local node="--bind --advertise --name --allow-public --join --join-timeout --leave-timeout
-    --probe-interval --suspicion-multiplier --data-dir --memory --read-timeout --write-timeout
+    --probe-interval --suspicion-multiplier --data-dir --memory --read-timeout
     --handshake-timeout --timeout --max-value-bytes --max-clients --max-collections
-    --output-buffer-max --cpu-num --log-level --log-requests --config --print-config --help"
+    --output-buffer-max --cpu-num --log-level --config --print-config --help"
   local client="--host --timeout --json --help"
   case "$1" in
     start | join) echo "$node" ;;
