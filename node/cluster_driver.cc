@@ -120,6 +120,11 @@ void ClusterDriver::send(const Send& send) {
     log_error("a message could not be written", {{"reason", payload.error().message}});
     return;
   }
+  if (payload->size() > frame_bytes_max(value_bytes_ceiling)) {
+    log_error("a message was not sent, it is too large",
+              {{"bytes", std::to_string(payload->size())}});
+    return;
+  }
   const MessageType type = type_of(*send.message);
   for (const ConnectionId id : send.connections) {
     const auto link = links_.find(id);
@@ -162,14 +167,11 @@ void ClusterDriver::add_link(std::unique_ptr<TcpConnection> connection, LinkClas
                              const std::string& dialled_address, Bytes rest) {
   const ConnectionId id = ++numbers_;
   const bool dialled = !dialled_address.empty();
-  auto link =
-      std::make_unique<PeerLink>(std::move(connection),
-                                 PeerLink::Options{.id = id,
-                                                   .link_class = link_class,
-                                                   .dialled = dialled,
-                                                   .value_bytes_max = options_.value_bytes_max,
-                                                   .now = monotonic_now()},
-                                 *this, figures_);
+  auto link = std::make_unique<PeerLink>(
+      std::move(connection),
+      PeerLink::Options{
+          .id = id, .link_class = link_class, .dialled = dialled, .now = monotonic_now()},
+      *this, figures_);
   PeerLink& added = *link;
   links_[id] = std::move(link);
   added.start();  // The preface goes out before anything that the core says.
@@ -192,6 +194,7 @@ void ClusterDriver::close(ConnectionId connection) {
 
 void ClusterDriver::link_received(PeerLink& link, Message message) {
   input(MessageIn{link.id(), std::move(message)});
+  if (core_.greeted(link.id())) link.greeted();
 }
 
 void ClusterDriver::link_ended(PeerLink& link, const std::string& reason) {

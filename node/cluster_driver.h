@@ -26,7 +26,6 @@ class ClusterDriver final : public PeerLink::Owner {
  public:
   struct Options {
     Duration handshake_timeout{};
-    std::size_t value_bytes_max = 0;
   };
   // What concerns others than peers and store.
   struct Hooks {

@@ -165,8 +165,7 @@ void Node::make_core() {
 
   cluster_.emplace(
       loop_, *core_, *store_driver_, figures_,
-      ClusterDriver::Options{.handshake_timeout = options_.handshake_timeout,
-                             .value_bytes_max = options_.max_value_bytes},
+      ClusterDriver::Options{.handshake_timeout = options_.handshake_timeout},
       ClusterDriver::Hooks{
           .fanout_reply = [this](FanoutReply reply) { database_->fanout_reply(std::move(reply)); },
           .persist =

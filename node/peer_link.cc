@@ -12,7 +12,7 @@ PeerLink::PeerLink(std::unique_ptr<TcpConnection> connection, const Options& opt
       owner_(owner),
       figures_(figures),
       connection_(std::move(connection)),
-      reader_(frame_bytes_max(options.value_bytes_max)) {}
+      reader_(greeting_bytes_max) {}
 
 void PeerLink::start() {
   connection_->set_handler(this);

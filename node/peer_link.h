@@ -32,7 +32,6 @@ class PeerLink final : private TcpConnection::Handler {
     ConnectionId id = 0;
     LinkClass link_class = LinkClass::control;
     bool dialled = false;
-    std::size_t value_bytes_max = 0;
     Time now;
   };
   // What waits to be sent to one peer before its live writes are dropped.
@@ -45,6 +44,9 @@ class PeerLink final : private TcpConnection::Handler {
   void start();
   // Bytes that came from the peer before the link took over its connection.
   void take(Bytes bytes) { received(bytes); }
+  // The peer is a member: its frames may be as large as any node of any --max-value-bytes makes
+  // them. Before, greeting_bytes_max holds.
+  void greeted() { reader_.set_payload_bytes_max(frame_bytes_max(value_bytes_ceiling)); }
   void send(MessageType type, std::uint32_t cluster_tag, Bytes payload);
   // Sends what is queued, hears nothing more.
   void finish();

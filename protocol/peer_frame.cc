@@ -82,8 +82,7 @@ Result<std::optional<Frame>> FrameReader::read(Bytes input) {
   if (length > payload_bytes_max_)
     return fail(ErrorCode::corrupt, "peer frame of " + std::to_string(length) +
                                         " bytes is over the limit of " +
-                                        std::to_string(payload_bytes_max_) +
-                                        "; give all nodes the same --max-value-bytes");
+                                        std::to_string(payload_bytes_max_) + "; no node sends one");
   frame.payload = reader.raw(length);
   const Bytes mac = reader.raw(frame_mac_bytes);
   if (!reader.ok()) return std::optional<Frame>();

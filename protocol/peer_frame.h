@@ -34,6 +34,10 @@ constexpr std::size_t frame_bytes_max(std::size_t value_bytes_max) {
   return (std::size_t{16} << 20) + (std::size_t{64} << 10) + value_bytes_max;
 }
 
+// Of a caller that has not greeted yet: a greeting is a few hundred bytes, and a stranger must not
+// make a node hold more.
+inline constexpr std::size_t greeting_bytes_max = std::size_t{64} << 10;
+
 struct FrameHead {
   std::uint8_t protocol = protocol_version_max;
   std::uint8_t type = 0;  // A MessageType, known or not.
@@ -61,6 +65,8 @@ class FrameReader {
       std::size_t payload_bytes_max = frame_bytes_max(ProtocolLimits{}.value_bytes_max))
       : payload_bytes_max_(payload_bytes_max) {}
 
+  // Holds from the next frame on.
+  void set_payload_bytes_max(std::size_t bytes) { payload_bytes_max_ = bytes; }
   void feed(Bytes bytes);
   // Absent: more bytes are needed. After an error every call gives it again.
   Result<std::optional<Frame>> next();

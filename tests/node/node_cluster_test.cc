@@ -50,6 +50,24 @@ TEST_CASE("cluster: a read that misses here is answered by another node") {
   }
 }
 
+TEST_CASE("cluster: a node takes from its peers values that it would refuse its clients") {
+  const TemporaryDirectory directory;
+  RunningNode first(node_options(directory.path() + "/a", {"--max-value-bytes", "32mb"}));
+  REQUIRE(first.error() == "");
+  TestClient one(first.port());
+  // More than a slice of records at the other node's own limit would be.
+  const std::string large(std::size_t{20} << 20, 'x');
+  REQUIRE(one.line("set pulled " + large) == "+OK\r\n");
+  RunningNode second(
+      join_options(directory.path() + "/b", first.address(), {"--max-value-bytes", "1kb"}));
+  REQUIRE(second.error() == "");
+  TestClient two(second.port());
+  CHECK(ask_until(two, "has pulled --read one", ":1") == ":1\r\n");
+  REQUIRE(one.line("set told " + large) == "+OK\r\n");
+  CHECK(ask_until(two, "has told --read one", ":1") == ":1\r\n");
+  CHECK(two.line("set own " + std::string(2000, 'x')).substr(0, 5) == "-ERR ");
+}
+
 TEST_CASE("cluster: a node that belongs to none says whom it waits for, and gives up in time") {
   const TemporaryDirectory directory;
   // A port that nobody listens on: it was ours a moment ago.

@@ -60,6 +60,24 @@ TEST_CASE("hardship: who begins and does not go on is dropped, who is silent is 
   CHECK(silent.line("ping") == "+PONG\r\n");
 }
 
+TEST_CASE("hardship: a caller that has not greeted cannot announce a large frame") {
+  const TemporaryDirectory directory;
+  const RunningNode node(node_options(directory.path()));
+  REQUIRE(node.error() == "");
+  // A head alone: its payload would have to be waited for until the greeting is overdue.
+  const auto head = [](std::size_t payload_bytes) {
+    std::string bytes;
+    append_frame(bytes, {.type = 1}, std::string(payload_bytes, 'x'));
+    return bytes.substr(0, frame_head_bytes);
+  };
+  TestClient large(node.port());
+  large.send(std::string("\0dhrt\1\0", 7) + head(greeting_bytes_max + 1));
+  CHECK(large.closed());
+  TestClient small(node.port());
+  small.send(std::string("\0dhrt\1\0", 7) + head(greeting_bytes_max));
+  CHECK_FALSE(small.anything_within(100));
+}
+
 TEST_CASE("hardship: an idle client is dropped only if it is asked for") {
   const TemporaryDirectory directory;
   const RunningNode node(node_options(directory.path(), {"--timeout", "200ms"}));
