@@ -1,5 +1,7 @@
-// UTF-8 (RFC 3629) and base64 (RFC 4648): how bytes that are not text get into JSON.
+// Strings in quotes (RFC 8259, section 7), UTF-8 (RFC 3629) and base64 (RFC 4648): how bytes get
+// into JSON. Values are megabytes, so these go by runs and groups, not by characters.
 #include <array>
+#include <cstring>
 
 #include "protocol/json.h"
 
@@ -18,6 +20,42 @@ constexpr std::array<std::uint8_t, 256> digits = [] {
     table[static_cast<unsigned char>(alphabet[i])] = static_cast<std::uint8_t>(i);
   return table;
 }();
+
+// The letter behind the backslash, 'u' for \u00XX; 0: the byte stands for itself.
+constexpr std::array<char, 256> escapes = [] {
+  std::array<char, 256> table{};
+  for (std::size_t byte = 0; byte < 0x20; ++byte)
+    table[byte] = 'u';
+  table['\b'] = 'b';
+  table['\f'] = 'f';
+  table['\n'] = 'n';
+  table['\r'] = 'r';
+  table['\t'] = 't';
+  table['"'] = '"';
+  table['\\'] = '\\';
+  return table;
+}();
+
+void append_escape(std::string& out, unsigned char byte) {
+  constexpr Bytes hex = "0123456789ABCDEF";
+  if (escapes[byte] != 'u') {
+    out.append({'\\', escapes[byte]});
+    return;
+  }
+  const std::array<char, 6> text{'\\', 'u', '0', '0', hex[byte >> 4U], hex[byte & 15U]};
+  out.append(text.data(), text.size());
+}
+
+// How many of the first bytes are ASCII, eight at a time.
+std::size_t ascii_prefix(Bytes bytes) {
+  constexpr std::uint64_t high_bits = 0x8080808080808080;
+  std::size_t length = 0;
+  for (std::uint64_t eight = 0; bytes.size() - length >= sizeof(eight); length += sizeof(eight)) {
+    std::memcpy(&eight, bytes.data() + length, sizeof(eight));
+    if ((eight & high_bits) != 0) break;
+  }
+  return length;
+}
 
 // A lead byte says how many bytes follow, and which second bytes would be overlong, a
 // surrogate, or beyond U+10FFFF (RFC 3629, section 4).
@@ -41,8 +79,29 @@ std::optional<Lead> lead_of(unsigned char byte) {
 
 }  // namespace
 
+std::string quoted(Bytes utf8) {
+  std::string out;
+  out.reserve(utf8.size() + utf8.size() / 8 + 2);
+  out += '"';
+  std::size_t run = 0;  // Where the bytes begin that stand for themselves.
+  for (std::size_t i = 0; i < utf8.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(utf8[i]);
+    if (escapes[byte] == 0) continue;
+    out += utf8.substr(run, i - run);
+    append_escape(out, byte);
+    run = i + 1;
+  }
+  out += utf8.substr(run);
+  out += '"';
+  return out;
+}
+
 bool is_utf8(Bytes bytes) {
   while (!bytes.empty()) {
+    if (const std::size_t ascii = ascii_prefix(bytes); ascii > 0) {
+      bytes.remove_prefix(ascii);
+      continue;
+    }
     const auto lead = lead_of(static_cast<unsigned char>(bytes.front()));
     if (!lead || bytes.size() <= lead->following) return false;
     for (std::size_t i = 1; i <= lead->following; ++i) {
@@ -56,15 +115,16 @@ bool is_utf8(Bytes bytes) {
 }
 
 std::string base64(Bytes bytes) {
-  std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
+  std::string out((bytes.size() + 2) / 3 * 4, '=');
+  char* next = out.data();
   while (!bytes.empty()) {
     const std::size_t taken = bytes.size() < 3 ? bytes.size() : 3;
     std::uint32_t group = 0;
     for (std::size_t i = 0; i < 3; ++i)
       group = group << 8 | (i < taken ? static_cast<unsigned char>(bytes[i]) : 0U);
-    for (std::size_t i = 0; i < 4; ++i)
-      out += i <= taken ? alphabet[group >> (18 - 6 * i) & 63] : '=';
+    for (std::size_t i = 0; i <= taken; ++i)
+      next[i] = alphabet[group >> (18 - 6 * i) & 63];
+    next += 4;
     bytes.remove_prefix(taken);
   }
   return out;

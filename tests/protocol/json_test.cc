@@ -30,6 +30,27 @@ TEST_CASE("json: a zero byte in a string is escaped") {
   CHECK(Document::parse("\"a\\u0000b\"")->root().string() == "a\0b"s);
 }
 
+TEST_CASE("json: every byte below 128 is read back from the string it was written in") {
+  std::string text = "run ";
+  for (char byte = 0; byte >= 0 && byte < 127; ++byte)
+    text += byte;
+  text += "\x7f\xc3\xa9 run";
+  CHECK(Document::parse(json::quoted(text))->root().string() == text);
+  CHECK(json::quoted("\"\\/\b\f\n\r\t\x1f") == "\"\\\"\\\\/\\b\\f\\n\\r\\t\\u001F\"");
+}
+
+TEST_CASE("json: a byte that is no UTF-8 is found at any place in a run of ASCII") {
+  for (std::size_t place = 0; place < 40; ++place) {
+    CAPTURE(place);
+    std::string text(40, 'a');
+    CHECK(json::is_utf8(text));
+    text[place] = '\xff';
+    CHECK_FALSE(json::is_utf8(text));
+    text.replace(place, 1, "\xc3\xa9");
+    CHECK(json::is_utf8(text));
+  }
+}
+
 TEST_CASE("json: values are found and have one type") {
   const auto document = Document::parse(
       R"( {"key":"k","n":-3,"d":1.5,"big":18446744073709551615,"yes":true,"no":null,"list":[1,"2"]} )");
