@@ -66,6 +66,7 @@ struct Applied {
 struct LocalRead {
   Token token = 0;
   std::optional<Record> record;
+  bool ok = true;  // False: the store could not say; that no record came means nothing.
 };
 struct Walked {
   Token token = 0;

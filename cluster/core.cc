@@ -244,8 +244,9 @@ void Core::on(const LocalRead& read, const Step& step) {
   const PeerRead peer_read = found->second;
   reads_.erase(found);
   if (links_.peer_of(peer_read.connection))
-    step.send(peer_read.connection,
-              ReadReply{peer_read.request, state() == MemberState::healthy, read.record});
+    step.send(
+        peer_read.connection,
+        ReadReply{peer_read.request, read.ok && state() == MemberState::healthy, read.record});
 }
 
 void Core::on(const FanoutRead& read, const Step& step) {

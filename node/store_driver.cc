@@ -72,8 +72,9 @@ void StoreDriver::merge(const MergeContext& action, std::vector<Input>& inputs) 
 void StoreDriver::read(const ReadLocal& action, std::vector<Input>& inputs) {
   LocalRead answer{.token = action.token};
   if (Collection* collection = store_.find(action.collection)) {
-    if (auto found = collection->find(action.key); found && *found && !(*found)->damaged)
-      answer.record = std::move(**found);
+    auto found = collection->find(action.key);
+    answer.ok = found && !(*found && (*found)->damaged);
+    if (answer.ok) answer.record = std::move(*found);
   }
   inputs.emplace_back(std::move(answer));
 }

@@ -299,6 +299,18 @@ TEST_CASE("core: a peer's read is answered by what is held here") {
   CHECK(node.sent<ReadReply>(two).front().synced);
 }
 
+TEST_CASE("core: what the store could not read is not answered as absent") {
+  Scripted node(1);
+  const ConnectionId two = node.link(2);
+  node.receive(two, Read{.request = 7, .collection = "users", .key = "k"});
+  const auto reads = node.actions<ReadLocal>();
+  REQUIRE(reads.size() == 1);
+  node.input(LocalRead{.token = reads.front().token, .record = {}, .ok = false});
+  REQUIRE(node.sent<ReadReply>(two).size() == 1);
+  CHECK_FALSE(node.sent<ReadReply>(two).front().record);
+  CHECK_FALSE(node.sent<ReadReply>(two).front().synced);
+}
+
 TEST_CASE("core: what changes is told to all and kept for the next start") {
   Scripted node(1);
   const ConnectionId two = node.link(2);
