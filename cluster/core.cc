@@ -68,9 +68,28 @@ void Core::publish_changes(const Step& step) {
   if (belonging_changed) broadcast(Welcome{links_.belonging(), {}}, step);
   if (changed.empty()) return;
   Members news;
-  for (const NodeId node : changed)
+  for (const NodeId node : changed) {
     news.members.push_back(*membership_.find(node));
+    log_state(news.members.back(), step);
+  }
   broadcast(std::move(news), step);
+}
+
+// Whoever noticed it, every node's log tells the same story of the others.
+void Core::log_state(const Member& member, const Step& step) {
+  if (member.id == membership_.self_id()) return;
+  const MemberState state = state_of(member);
+  const auto [place, is_new] = logged_states_.try_emplace(member.id, state);
+  // A newcomer's table names all that ever left.
+  if (is_new ? state == MemberState::left : place->second == state) return;
+  place->second = state;
+  const std::string node = "node " + member.name + " (" + member.address + ") ";
+  if (state == MemberState::healthy) step.log(LogLevel::info, node + "is healthy");
+  if (state == MemberState::unhealthy)
+    step.log(LogLevel::warning, node + "does not answer: unhealthy");
+  if (state == MemberState::dead)
+    step.log(LogLevel::warning, node + "has not answered for too long: dead");
+  if (state == MemberState::left) step.log(LogLevel::info, node + "has left");
 }
 
 void Core::on(const Tick&, const Step& step) {

@@ -81,6 +81,7 @@ class Core {
                    const Step& step);
   void note_tips(NodeId peer, const WriteAck& ack);
   void publish_changes(const Step& step);
+  void log_state(const Member& member, const Step& step);
   void exchange_tables(const Step& step);
   void continue_leaving(const Step& step);
   bool someone_has_our_writes() const;
@@ -104,6 +105,7 @@ class Core {
   std::map<NodeId, std::map<TipKey, std::uint64_t>> told_;   // Tips we acknowledged to a peer.
   std::map<NodeId, std::map<TipKey, std::uint64_t>> heard_;  // Tips a peer acknowledged to us.
   std::map<CollectionRef, std::map<Origin, std::uint64_t>> own_tips_;  // What we wrote, durable.
+  std::map<NodeId, MemberState> logged_states_;                        // Of the others.
   std::optional<Time> leaving_until_;
   bool left_ = false;
 };

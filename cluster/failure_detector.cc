@@ -34,7 +34,7 @@ void FailureDetector::tick(std::uint64_t root, const Step& step) {
   forgive_own_stall(step);
   if (probe_ && !probe_->answered && !probe_->indirect && step.now >= probe_->direct_until)
     probe_indirectly(step);
-  if (probe_ && (probe_->answered || step.now >= probe_->until)) end_probe(step);
+  if (probe_ && (probe_->answered || step.now >= probe_->until)) end_probe();
   if (!probe_ && (step.now >= next_probe_ || urgent_now())) begin_probe(root, step);
   judge_suspects(step);
   std::erase_if(relays_, [&](const auto& entry) { return step.now >= entry.second.until; });
@@ -73,6 +73,7 @@ void FailureDetector::begin_probe(std::uint64_t root, const Step& step) {
   if (!target) return;
   probe_ = Probe{.target = *target,
                  .sequence = ++sequence_,
+                 .incarnation = membership_.find(*target)->incarnation,
                  .direct_until = step.now + options_.probe_timeout,
                  .until = step.now + options_.probe_interval};
   if (const auto link = links_.link(*target, LinkClass::control)) {
@@ -97,14 +98,14 @@ void FailureDetector::probe_indirectly(const Step& step) {
   }
 }
 
-void FailureDetector::end_probe(const Step& step) {
+void FailureDetector::end_probe() {
   const Probe probe = *probe_;
   probe_.reset();
   if (probe.answered) return;
   const Member* member = membership_.find(probe.target);
   if (member == nullptr || member->liveness != Liveness::alive) return;
-  step.log(LogLevel::warning,
-           "node " + member->name + " (" + member->address + ") does not answer: unhealthy");
+  // It has come back or spoken up meanwhile: the silence was that of its earlier self.
+  if (member->incarnation != probe.incarnation) return;
   membership_.suspect(probe.target);
 }
 
@@ -122,8 +123,6 @@ void FailureDetector::judge_suspects(const Step& step) {
     Suspicion& suspicion = place->second;
     if (suspicion.incarnation != member.incarnation) suspicion = {step.now, member.incarnation};
     if (step.now - suspicion.since < patience) continue;
-    step.log(LogLevel::warning, "node " + member.name + " (" + member.address +
-                                    ") has not answered for too long: dead");
     accused_.insert(node);
     membership_.declare_dead(node);
   }

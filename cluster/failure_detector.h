@@ -47,6 +47,7 @@ class FailureDetector {
   struct Probe {
     NodeId target = 0;
     std::uint64_t sequence = 0;
+    std::uint64_t incarnation = 0;  // The target's, when we asked.
     Time direct_until;
     Time until;
     bool indirect = false;
@@ -63,7 +64,7 @@ class FailureDetector {
   bool urgent_now() const { return !urgent_.empty() && !was_urgent_; }
   void begin_probe(std::uint64_t root, const Step& step);
   void probe_indirectly(const Step& step);
-  void end_probe(const Step& step);
+  void end_probe();
   void judge_suspects(const Step& step);
   std::optional<NodeId> next_target(const Step& step);
 

@@ -119,6 +119,9 @@ void Membership::set_own_address(const std::string& address) {
 void Membership::restore(const std::vector<Member>& members) {
   for (const Member& member : members) {
     if (member.id != self_ && member.id != 0) members_.try_emplace(member.id, member);
+    // That it was attested once is what lets a node vouch for itself when it starts alone.
+    Attestation& synced = members_.at(self_).synced;
+    if (member.id == self_) synced = std::max(synced, without_contradictions(member).synced);
   }
 }
 

@@ -405,7 +405,6 @@ void Synchronizer::attest(NodeId node, const Step& step) {
   const Member& member = *membership_.find(node);
   const Resynced resynced{node, state_now(member), membership_.self_id()};
   membership_.attest(node, resynced.attestation);
-  step.log(LogLevel::info, "node " + member.name + " (" + member.address + ") is healthy");
   for (const NodeId peer : links_.linked())
     step.send(*links_.link(peer, LinkClass::control), resynced);
 }

@@ -326,6 +326,63 @@ TEST_CASE("core: what changes is told to all and kept for the next start") {
   CHECK(node.sent<Members>().empty());
 }
 
+TEST_CASE("core: who was attested once may vouch for itself when it starts alone") {
+  CoreOptions options = core_options(1, {});
+  options.identity.belonging = {our_cluster, true};
+  options.self.epoch = 2;
+  Member other = healthy(member(2));
+  SUBCASE("at once if all others have left") {
+    other.liveness = Liveness::left;
+    options.known = {healthy(member(1)), other};
+    Scripted node(std::move(options));
+    CHECK(node.core().state() == MemberState::syncing);
+    node.tick_for(tick_interval);
+    CHECK(node.core().state() == MemberState::healthy);
+  }
+  SUBCASE("after a while if they may come") {
+    options.known = {healthy(member(1)), other};
+    Scripted node(std::move(options));
+    node.tick_for(1s);
+    CHECK(node.core().state() == MemberState::syncing);
+    node.tick_for(10s);
+    CHECK(node.core().state() == MemberState::healthy);
+  }
+  SUBCASE("never if it had nothing yet") {
+    other.liveness = Liveness::left;
+    options.known = {member(1), other};
+    Scripted node(std::move(options));
+    node.tick_for(10s);
+    CHECK(node.core().state() == MemberState::joining);
+  }
+}
+
+TEST_CASE("core: every node logs what the others become, whoever noticed it, and once") {
+  Scripted node(1);
+  const ConnectionId two = node.link(2);
+  Member three = member(3);
+  const auto says = [&](const Member& told) {
+    node.clear();
+    node.receive(two, Members{false, {told}});
+    std::string lines;
+    for (const Log& log : node.actions<Log>())
+      lines += log.text + ";";
+    return lines;
+  };
+  Member gone = member(4);
+  gone.liveness = Liveness::left;
+  CHECK(says(gone).empty());  // Before our time.
+  CHECK(says(three).empty());
+  CHECK(says(healthy(three)) == "node n3 (h3:1) is healthy;");
+  CHECK(says(healthy(three)).empty());
+  three = healthy(three);
+  three.liveness = Liveness::suspect;
+  CHECK(says(three) == "node n3 (h3:1) does not answer: unhealthy;");
+  CHECK(says(healthy(member(3, 11))) == "node n3 (h3:1) is healthy;");
+  three.incarnation = 11;
+  three.liveness = Liveness::left;
+  CHECK(says(three) == "node n3 (h3:1) has left;");
+}
+
 TEST_CASE("core: whole tables are exchanged now and then, and on request") {
   Scripted node(1);
   const ConnectionId two = node.link(2);

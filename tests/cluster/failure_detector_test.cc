@@ -80,6 +80,17 @@ TEST_CASE("failure detector: a silent member is a suspect after a probe, dead af
   CHECK(node.state_of(2) == MemberState::dead);
 }
 
+TEST_CASE("failure detector: who comes back while we wait for its answer is not accused") {
+  Probing node(1);
+  node.silence(2);
+  node.run_for(500ms);
+  node.receive(node.to(2), Members{false, {healthy(member(2, 11))}});
+  node.run_for(100ms);
+  CHECK(node.state_of(2) == MemberState::healthy);
+  node.run_for(500ms);  // The next silence counts.
+  CHECK(node.state_of(2) == MemberState::unhealthy);
+}
+
 TEST_CASE("failure detector: a node that starts calls those it knows before it accuses them") {
   CoreOptions options = core_options(1);
   options.cluster.first_probe_delay = 2s;

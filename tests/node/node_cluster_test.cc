@@ -12,6 +12,13 @@ NodeOptions join_options(const std::string& data_dir, const std::string& seed,
   return options;
 }
 
+void wait_until_ready(std::uint16_t port) {
+  TestClient client(port);
+  const Time deadline = monotonic_now() + std::chrono::seconds(20);
+  while (!client.http("GET", "/_/health/ready").starts_with("200"))
+    REQUIRE(monotonic_now() < deadline);
+}
+
 }  // namespace
 
 TEST_CASE("cluster: a joined node has what the other has, and what it is told later") {
@@ -31,6 +38,24 @@ TEST_CASE("cluster: a joined node has what the other has, and what it is told la
   CHECK(second.stop() == exit_code::done);
   CHECK(one.line("set alone 1") == "+OK\r\n");
   CHECK(first.stop() == exit_code::done);
+}
+
+TEST_CASE("cluster: the last one to stop is ready again when it starts alone") {
+  const TemporaryDirectory directory;
+  RunningNode first(node_options(directory.path() + "/a"));
+  REQUIRE(first.error() == "");
+  {
+    RunningNode second(join_options(directory.path() + "/b", first.address()));
+    REQUIRE(second.error() == "");
+    TestClient two(second.port());
+    CHECK(ask_until(two, "set x 1", "+OK") == "+OK\r\n");
+    wait_until_ready(second.port());
+    CHECK(first.stop() == exit_code::done);
+    CHECK(second.stop() == exit_code::done);
+  }
+  RunningNode again(node_options(directory.path() + "/b"));
+  REQUIRE(again.error() == "");
+  wait_until_ready(again.port());
 }
 
 TEST_CASE("cluster: a read that misses here is answered by another node") {

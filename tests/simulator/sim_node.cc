@@ -62,9 +62,6 @@ void SimNode::start() {
   // Slices of a record or two, so that a pull takes many turns.
   options.cluster.pull_slice_bytes = static_cast<std::uint32_t>(world_.random.between(1, 400));
   options.cluster.mutate_merge_early = world_.options.mutant == Mutant::merge_early;
-  for (const Member& member : kept_.members) {
-    if (member.id == id) options.self.synced = member.synced;
-  }
   if (index_ == 0 && kept_.belonging.id.none()) found_cluster(options, {7, 7});
   core_ = std::make_unique<Core>(std::move(options));
 
