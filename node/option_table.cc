@@ -51,8 +51,8 @@ constexpr std::array table{
                "Wait this long for other nodes when a key is not here.", "Timeouts",
                DurationOption{&O::read_timeout, false}},
     OptionInfo{"handshake-timeout", "TIME", "10s", "3s",
-               "End a connection that does not say in time what it speaks.", "Timeouts",
-               DurationOption{&O::handshake_timeout, false}},
+               "End a client that does not say what it speaks, or reads nothing, in time.",
+               "Timeouts", DurationOption{&O::handshake_timeout, false}},
     OptionInfo{"timeout", "TIME", "0", "5m", "End a client that is silent for so long; 0: never.",
                "Timeouts", DurationOption{&O::timeout, true}},
 
@@ -63,7 +63,7 @@ constexpr std::array table{
     OptionInfo{"max-collections", "N", "10000", "100", "Refuse more collections.", "Limits",
                CountOption{&O::max_collections, 1, 1000000}},
     OptionInfo{"output-buffer-max", "SIZE", "64mb", "256mb",
-               "End a client that leaves so many bytes of replies unread.", "Limits",
+               "End a client that leaves so much unread for --handshake-timeout.", "Limits",
                SizeOption{&O::output_buffer_max, mib, mib* mib}},
 
     OptionInfo{"cpu-num", "N|auto", "1", "auto", "Event loops; this version runs one.", "Process",

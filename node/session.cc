@@ -174,10 +174,18 @@ void Session::produce(Position durable) {
 
 void Session::send_out() {
   if (out_.empty()) return;
-  // Measured before what comes now: one reply may be larger than the limit, if it is read.
-  const bool reads = connection_->unsent() <= options_.output_buffer_max;
   connection_->write(std::exchange(out_, {}));
-  if (reads) return;
+}
+
+// More than the limit is allowed for as long as the client reads: one reply may be larger.
+void Session::check_output(Time now) {
+  const std::size_t unsent = connection_->unsent();
+  if (unsent <= options_.output_buffer_max || unsent != unsent_seen_) {
+    unsent_seen_ = unsent;
+    unsent_since_ = now;
+    return;
+  }
+  if (now - unsent_since_ <= options_.handshake_timeout) return;
   host_.slow_client(id());
   end();
 }
@@ -212,6 +220,8 @@ void Session::close_if_done() {
 }
 
 void Session::check_time(Time now) {
+  if (over_) return;
+  check_output(now);
   if (over_) return;
   if (closing_) {
     if (now - closing_since_ > (lingering_ ? linger_timeout : drain_timeout)) end();

@@ -118,6 +118,7 @@ class Session final : private TcpConnection::Handler {
   std::size_t unread() const { return replies_.bytes() + out_.size() + connection_->unsent(); }
   void produce(Position durable);
   void send_out();
+  void check_output(Time now);
   void close_if_done();
   void slot_is_filled(ReplyQueue::Slot slot);
   void end();
@@ -134,6 +135,8 @@ class Session final : private TcpConnection::Handler {
   std::optional<Time> begun_;  // When the first byte came.
   Time last_active_;
   Time closing_since_{};
+  std::size_t unsent_seen_ = 0;  // At the last look, and since when it is that much.
+  Time unsent_since_;
   bool paused_ = false;       // The client does not read.
   bool waiting_ = false;      // Requests are not taken for now.
   bool running_ = false;      // Guards against a reply that comes within a request.

@@ -125,7 +125,7 @@ void LmdbCommitter::run() {
 }
 
 void LmdbCommitter::commit(const LmdbGroup& group) {
-  if (hooks_.before_sync) hooks_.before_sync();
+  if (hooks_.before_sync && !group.works.empty()) hooks_.before_sync();
   Status status;
   for (const LmdbWork& work : group.works) {
     status = write(work);
