@@ -134,9 +134,10 @@ int run_cli(const std::vector<std::string>& words, Console& console, const NodeR
 int run_cli(int argc, char** argv, const NodeRunner& run_node) {
   // Files of a gigabyte go through these streams; nobody mixes them with stdio.
   std::ios::sync_with_stdio(false);
-  std::cin.tie(nullptr);
+  InterruptibleInput input(STDIN_FILENO);
+  std::istream in(&input);
   const Environment environment = process_environment();
-  Console console{.in = std::cin,
+  Console console{.in = in,
                   .out = std::cout,
                   .error = std::cerr,
                   .in_is_terminal = isatty(STDIN_FILENO) == 1,

@@ -1,7 +1,9 @@
 #include "node/cli_interrupt.h"
 
+#include <cerrno>
 #include <csignal>
 #include <initializer_list>
+#include <unistd.h>
 
 namespace dhrt {
 
@@ -26,6 +28,17 @@ int interrupt_signal() {
 
 void forget_interrupt() {
   noted = 0;
+}
+
+InterruptibleInput::int_type InterruptibleInput::underflow() {
+  ssize_t count = -1;
+  while (count < 0 && !interrupted()) {
+    count = ::read(descriptor_, buffer_.data(), buffer_.size());
+    if (count < 0 && errno != EINTR) break;
+  }
+  if (count <= 0) return traits_type::eof();
+  setg(buffer_.data(), buffer_.data(), buffer_.data() + count);
+  return traits_type::to_int_type(*gptr());
 }
 
 }  // namespace dhrt

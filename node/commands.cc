@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 #include <utility>
 
 #include "node/command_table.h"
@@ -41,6 +42,24 @@ std::string shown(Bytes text) {
 
 Reply unknown_command(Bytes name) {
   return Reply::error("ERR unknown command '" + shown(name) + "'; `help` lists the commands");
+}
+
+constexpr Bytes upper_case_wanted =
+    "ERR this looks like HTTP, whose methods are upper-case, e.g. GET /key HTTP/1.1";
+
+// `get /x HTTP/1.1`. No command of ours is meant: a collection's name does not begin with '/', and
+// those that take words of any kind (`set /x HTTP/1.1`) are no methods.
+bool is_http_in_lower_case(const std::vector<text::Token>& tokens) {
+  constexpr std::array methods{Bytes("delete"),  Bytes("get"),  Bytes("head"),
+                               Bytes("options"), Bytes("post"), Bytes("put")};
+  if (tokens.size() != 3 || !tokens[1].text.starts_with('/') ||
+      !tokens[2].text.starts_with("HTTP/"))
+    return false;
+  std::string method = tokens[0].text;
+  std::ranges::transform(method, method.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  return std::ranges::find(methods, Bytes(method)) != methods.end();
 }
 
 Reply wrong_arity(const CommandInfo& info) {
@@ -85,6 +104,7 @@ void run_command(CommandServer& server, Session& session, std::vector<text::Toke
     session.reply(to_bytes(reply), 0);
   };
   const CommandInfo* info = find_command(tokens.front().text);
+  if (is_http_in_lower_case(tokens)) return refuse(Reply::error(std::string(upper_case_wanted)));
   if (info == nullptr) return refuse(unknown_command(tokens.front().text));
   auto arguments = split_arguments(std::move(tokens), {info->flags, flags_without_value});
   if (!arguments) return refuse(to_reply(arguments.error()));

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <initializer_list>
+#include <optional>
 #include <utility>
 
 #include "node/command_input.h"
@@ -118,8 +120,26 @@ void serve_root(const Exchange& exchange) {
     refuse_method(exchange, "GET, HEAD, OPTIONS");
 }
 
+// Whoever sets a condition counts on it: doing the rest of the request would overwrite what the
+// condition was to protect.
+std::optional<std::string> unkept_wish(const http::Request& request) {
+  const bool reads = request.method == "GET" || request.method == "HEAD";
+  const auto level = [&](Bytes name, std::initializer_list<Bytes> given) {
+    const Bytes wanted = request.header(name);
+    return wanted.empty() || std::ranges::find(given, wanted) != given.end();
+  };
+  if (!reads && !request.header("if-match").empty()) return "If-Match";
+  if (!reads && !request.header("if-none-match").empty()) return "If-None-Match";
+  if (!level("x-dhrt-ack", {"one"})) return "X-Dhrt-Ack other than one";
+  if (!level("x-dhrt-read", {"one", "fanout"})) return "X-Dhrt-Read other than one and fanout";
+  return std::nullopt;
+}
+
 void route(const Exchange& exchange) {
   const http::Request& request = exchange->request();
+  if (const auto wish = unkept_wish(request))
+    return exchange->respond(
+        error_response(501, *wish + " is not given by this version; leave it out"));
   if (request.target == "*") return serve_root(exchange);
   auto path = http::path_segments(request.path);
   if (!path) return exchange->respond(error_response(400, "the path has a malformed %-escape"));

@@ -158,7 +158,7 @@ std::string NodeReport::overview() const {
   writer.key("Version").string(DHRT_VERSION);
   writer.key("Name").string(shown(parts_.core.self().name));
   writer.key("Address").string(parts_.address);
-  writer.key("DataDir").string(shown(parts_.data_dir));
+  writer.key("DataDir").string(parts_.memory ? "" : shown(parts_.data_dir));
   writer.key("Mode").string(parts_.memory ? "memory" : "disk");
   writer.end_object();
   writer.key("Size").number(sums.bytes);

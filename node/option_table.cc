@@ -44,8 +44,9 @@ constexpr std::array table{
 
     OptionInfo{"data-dir", "PATH", "./data", "/var/lib/dhrt", "Keep the data in this folder.",
                "Storage", TextOption{&O::data_dir, false}},
-    OptionInfo{"memory", "", "false", "true", "Keep everything in memory and nothing on disk.",
-               "Storage", SwitchOption{&O::memory}},
+    OptionInfo{"memory", "", "false", "true",
+               "Keep the data in memory; only who the node is stays on disk.", "Storage",
+               SwitchOption{&O::memory}},
 
     OptionInfo{"read-timeout", "TIME", "2s", "500ms",
                "Wait this long for other nodes when a key is not here.", "Timeouts",

@@ -11,6 +11,7 @@ TEST_CASE("http: the routes answer as promised") {
   struct Case {
     const char* why;
     std::string method, target, answer;  // Status and the beginning of the body.
+    std::string headers = {};
   };
   for (const Case& c : {
            Case{"the node", "GET", "/", "200 {\"Config\":{"},
@@ -41,12 +42,20 @@ TEST_CASE("http: the routes answer as promised") {
            Case{"options of all", "OPTIONS", "*", "204"},
            Case{"bad escape", "GET", "/%zz", "400 "},
            Case{"bad ttl", "POST", "/k/v?ttl=soon", "400 "},
+           Case{"a level that is given", "GET", "/p", "200 ", "X-Dhrt-Read: one\r\n"},
+           Case{"one that is not", "GET", "/p", "501 ", "X-Dhrt-Read: linear\r\n"},
+           Case{"not for writes either", "POST", "/p/2", "501 ", "X-Dhrt-Ack: quorum\r\n"},
+           Case{"a condition", "DELETE", "/p", R"(501 {"error":"If-Match is not given)",
+                "If-Match: \"1-2\"\r\n"},
+           Case{"a condition", "POST", "/p/2", R"(501 {"error":"If-None-Match is not given)",
+                "If-None-Match: *\r\n"},
+           Case{"nothing was overwritten", "GET", "/p", R"(200 {"Key":"p","Value":"a+b",)"},
            Case{"too long a key", "GET", "/" + std::string(512, 'k'), "400 "},
            Case{"alive", "GET", "/_/health/live", R"(200 {"status":"live"})"},
            Case{"ready", "GET", "/_/health/ready", R"(200 {"status":"ready"})"},
        }) {
     CAPTURE(c.why);
-    CHECK(client.http(c.method, c.target).substr(0, c.answer.size()) == c.answer);
+    CHECK(client.http(c.method, c.target, c.headers).substr(0, c.answer.size()) == c.answer);
   }
   client.http("PATCH", "/k");
   CHECK(client.last_head().find("Allow: GET, HEAD, PUT, DELETE, OPTIONS") != std::string::npos);

@@ -93,6 +93,7 @@ TEST_CASE("text: what is wrong is told, and the connection stays usable") {
            Case{"not placed", "create c --replicas 2", "not yet placed"},
            Case{"default stays", "drop default", "cannot be dropped"},
            Case{"no such collection", "flush nothere", "no collection"},
+           Case{"HTTP in lower case", "get /x HTTP/1.1", "methods are upper-case"},
            Case{"watch", "watch c", "not given by this version"},
            Case{"auth", "auth secret", "no token is configured on this node"},
        }) {
@@ -101,6 +102,7 @@ TEST_CASE("text: what is wrong is told, and the connection stays usable") {
     CHECK(reply.substr(0, 5) == "-ERR ");
     CHECK_MESSAGE(reply.find(c.says) != std::string::npos, reply);
   }
+  CHECK(client.line("set /x HTTP/1.1") == "+OK\r\n");  // No method, hence a value.
   CHECK(client.line("get taken") == "$1\r\n");
   CHECK(client.receive_until("\r\n") == "1\r\n");
 }
