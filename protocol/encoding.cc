@@ -1,9 +1,10 @@
 // Strings in quotes (RFC 8259, section 7), UTF-8 (RFC 3629) and base64 (RFC 4648): how bytes get
-// into JSON. Values are megabytes, so these go by runs and groups, not by characters.
+// into JSON. Values are megabytes, so the size is counted first and bytes are written into place.
 #include <array>
 #include <cstring>
 
 #include "protocol/json.h"
+#include "protocol/json_string.h"
 
 namespace dhrt::json {
 
@@ -36,14 +37,17 @@ constexpr std::array<char, 256> escapes = [] {
   return table;
 }();
 
-void append_escape(std::string& out, unsigned char byte) {
+// Gives where the next byte goes.
+char* write_escape(char* to, unsigned char byte) {
   constexpr Bytes hex = "0123456789ABCDEF";
-  if (escapes[byte] != 'u') {
-    out.append({'\\', escapes[byte]});
-    return;
-  }
-  const std::array<char, 6> text{'\\', 'u', '0', '0', hex[byte >> 4U], hex[byte & 15U]};
-  out.append(text.data(), text.size());
+  *to++ = '\\';
+  *to++ = escapes[byte];
+  if (escapes[byte] != 'u') return to;
+  *to++ = '0';
+  *to++ = '0';
+  *to++ = hex[byte >> 4U];
+  *to++ = hex[byte & 15U];
+  return to;
 }
 
 // How many of the first bytes are ASCII, eight at a time.
@@ -79,20 +83,30 @@ std::optional<Lead> lead_of(unsigned char byte) {
 
 }  // namespace
 
-std::string quoted(Bytes utf8) {
-  std::string out;
-  out.reserve(utf8.size() + utf8.size() / 8 + 2);
-  out += '"';
-  std::size_t run = 0;  // Where the bytes begin that stand for themselves.
-  for (std::size_t i = 0; i < utf8.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(utf8[i]);
-    if (escapes[byte] == 0) continue;
-    out += utf8.substr(run, i - run);
-    append_escape(out, byte);
-    run = i + 1;
+std::size_t quoted_bytes(Bytes utf8) {
+  std::size_t count = 2;
+  for (const char c : utf8) {
+    const char escape = escapes[static_cast<unsigned char>(c)];
+    count += escape == 0 ? 1 : escape == 'u' ? 6 : 2;
   }
-  out += utf8.substr(run);
-  out += '"';
+  return count;
+}
+
+void write_quoted(char* to, Bytes utf8) {
+  *to++ = '"';
+  for (const char c : utf8) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (escapes[byte] == 0)
+      *to++ = c;
+    else
+      to = write_escape(to, byte);
+  }
+  *to = '"';
+}
+
+std::string quoted(Bytes utf8) {
+  std::string out(quoted_bytes(utf8), '\0');
+  write_quoted(out.data(), utf8);
   return out;
 }
 
