@@ -1,4 +1,3 @@
-#include <optional>
 #include <utility>
 
 #include "node/command_input.h"
@@ -23,38 +22,42 @@ class RecordsStream final : public ReplyStream {
     request_.limits = {.records_max = records_per_piece, .bytes_max = bytes_per_piece};
   }
 
-  bool produce(std::string& out, Position) override {
+  Next produce(std::string& out, Position&) override {
     const http::Request& request = exchange_->request();
     std::string piece;
-    if (!begun_) {
-      http::append_chunked_head(out, {}, request);
-      if (exchange_->is_head()) return false;
-      piece += '[';
+    const bool begins = !begun_;
+    if (begins) piece += '[';
+    const Next next = exchange_->is_head() ? Next::end : append_slice(piece);
+    if (next == Next::broken && begins) {
+      http::append_response(out, error_response(500, "the collection cannot be read"), request);
+      return Next::end;
     }
-    const bool more = append_slice(piece);
+    if (next == Next::broken) return next;
+    if (begins) http::append_chunked_head(out, {}, request);
     begun_ = true;
-    if (!more) piece += ']';
+    if (exchange_->is_head()) return next;
+    if (next == Next::end) piece += ']';
     if (!piece.empty()) http::append_chunk(out, piece, request);
-    if (!more) http::append_last_chunk(out, request);
-    return more;
+    if (next == Next::end) http::append_last_chunk(out, request);
+    return next;
   }
 
  private:
-  // A collection that was dropped meanwhile, or a disk that fails, ends the list early.
-  bool append_slice(std::string& piece) {
+  // A collection that was dropped meanwhile has no more records.
+  Next append_slice(std::string& piece) {
     Collection* collection = exchange_->database().find(collection_);
-    if (collection == nullptr) return false;
+    if (collection == nullptr) return Next::end;
     request_.now = wall_now();
     auto slice = collection->scan(request_);
-    if (!slice) return false;
+    if (!slice) return Next::broken;
     for (const KeyedRecord& entry : slice->records) {
       if (!first_) piece += ',';
       first_ = false;
       piece += record_json(entry.key, entry.record, ValueShown::yes);
     }
-    if (!slice->next) return false;
+    if (!slice->next) return Next::end;
     request_.from = std::move(*slice->next);
-    return true;
+    return Next::piece;
   }
 
   Exchange exchange_;
@@ -73,8 +76,7 @@ class DeleteStream final : public ReplyStream {
     request_.limits.records_max = records_per_piece;
   }
 
-  bool produce(std::string& out, Position durable) override {
-    if (deleted_at_) return finish(out, durable);
+  Next produce(std::string& out, Position& promises) override {
     Collection* collection = exchange_->database().find(collection_);
     if (collection == nullptr) return give(out, error_response(404, "the collection is gone"));
     request_.now = wall_now();
@@ -90,27 +92,23 @@ class DeleteStream final : public ReplyStream {
                                       "too many keys to name in one reply; nothing was "
                                       "deleted; send the line `flush " +
                                           collection_ + "` instead"));
-    if (!slice->next) return delete_now(out);
+    if (!slice->next) return delete_now(out, promises);
     request_.from = std::move(*slice->next);
-    return true;
+    return Next::piece;
   }
 
  private:
-  bool delete_now(std::string& out) {
+  Next delete_now(std::string& out, Position& promises) {
     Database& database = exchange_->database();
     const auto done = collection_ == default_collection ? database.flush(collection_)
                                                         : database.drop(collection_);
     if (!done) return give(out, error_response(done.error()));
-    deleted_at_ = *done;
-    return true;
-  }
-  bool finish(std::string& out, Position durable) {
-    if (durable < *deleted_at_) return true;
+    promises = *done;
     return give(out, {.status = 202, .body = keys_ + "]"});
   }
-  bool give(std::string& out, const http::Response& response) {
+  Next give(std::string& out, const http::Response& response) {
     http::append_response(out, response, exchange_->request());
-    return false;
+    return Next::end;
   }
 
   Exchange exchange_;
@@ -118,7 +116,6 @@ class DeleteStream final : public ReplyStream {
   ScanRequest request_;
   std::string keys_;
   std::size_t count_ = 0;
-  std::optional<Position> deleted_at_;
 };
 
 // False: answered already, there is nothing to list or delete.

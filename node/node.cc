@@ -218,9 +218,12 @@ void Node::finish_if_sent() {
 void Node::stop(int exit_code) {
   exit_code_ = exit_code;
   persist_identity();
-  if (const Status drained = store_->drain(); !drained)
+  if (const Status drained = store_->drain(); !drained) {
     log_error("not everything could be saved", {{"reason", drained.error().message}});
-  if (exit_code == exit_code::done) log_info("left; nothing is waiting to be saved");
+    exit_code_ = exit_code::server_error;
+  } else if (exit_code == exit_code::done) {
+    log_info("left; nothing is waiting to be saved");
+  }
   loop_.stop();
 }
 

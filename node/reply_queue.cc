@@ -48,10 +48,10 @@ ReplyStream* ReplyQueue::stream() {
   return entries_.empty() ? nullptr : entries_.front().stream.get();
 }
 
-void ReplyQueue::end_stream() {
+void ReplyQueue::end_stream(std::string last, Position position) {
   --streams_;
-  entries_.pop_front();
-  ++front_;
+  bytes_ += last.size();
+  entries_.front() = {std::move(last), position, true, nullptr};
 }
 
 }  // namespace dhrt

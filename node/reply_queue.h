@@ -23,9 +23,12 @@ class ReplyStream {
   ReplyStream(const ReplyStream&) = delete;
   ReplyStream& operator=(const ReplyStream&) = delete;
   virtual ~ReplyStream() = default;
-  // Appends the next piece, or nothing yet. False: that was the last. What promises a write is
-  // only said once the store is durable up to it.
-  virtual bool produce(std::string& out, Position durable) = 0;
+  // What is more to come: another piece, nothing, or nothing although the list is not complete.
+  // A broken stream ends the connection, so that nobody takes what came for the whole.
+  enum class Next { piece, end, broken };
+  // Appends the next piece, or nothing yet. The last piece may promise what was written up to
+  // `promises`; it is then held until the store is durable up to there.
+  virtual Next produce(std::string& out, Position& promises) = 0;
 };
 
 class ReplyQueue {
@@ -43,7 +46,8 @@ class ReplyQueue {
   void release(Position durable, std::string& out);
   // The stream at the front, if it is its turn.
   ReplyStream* stream();
-  void end_stream();
+  // The stream is over; its last piece waits for the store as other replies do.
+  void end_stream(std::string last, Position position);
 
   // The front is complete, and after release() it is the store that holds it up.
   bool waits_for_store() const { return !entries_.empty() && entries_.front().done; }

@@ -28,7 +28,7 @@ class KeysStream final : public ReplyStream {
     request_.limits.records_max = keys_per_slice;
   }
 
-  bool produce(std::string& out, Position) override {
+  Next produce(std::string& out, Position&) override {
     Collection* collection = server_.database.find(collection_);
     if (collection == nullptr) return finish(out);
     request_.now = wall_now();
@@ -46,19 +46,19 @@ class KeysStream final : public ReplyStream {
                     collection_ + "`, or give a prefix"});
     if (!slice->next) return finish(out);
     request_.from = std::move(*slice->next);
-    return true;
+    return Next::piece;
   }
 
  private:
-  bool finish(std::string& out) const {
+  Next finish(std::string& out) const {
     out += "*" + std::to_string(count_) + "\r\n";
     out += items_;
-    return false;
+    return Next::end;
   }
-  bool give_error(std::string& out, const Error& error) const {
+  Next give_error(std::string& out, const Error& error) const {
     ++server_.figures.errors_total;
     resp::append_reply(out, to_reply(error));
-    return false;
+    return Next::end;
   }
 
   CommandServer& server_;

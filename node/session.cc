@@ -156,7 +156,9 @@ void Session::slot_is_filled(ReplyQueue::Slot slot) {
 void Session::turn_end(Position durable) {
   if (over_) return;
   replies_.release(durable, out_);
-  produce(durable);
+  produce();
+  if (over_) return;
+  replies_.release(durable, out_);
   send_out();
   if (over_) return;
   if (waiting_ && !closing_ && !must_wait()) host_.has_more_to_do(id());
@@ -165,16 +167,26 @@ void Session::turn_end(Position durable) {
 }
 
 // One piece per turn; the loop serves the others in between.
-void Session::produce(Position durable) {
+void Session::produce() {
   ReplyStream* stream = replies_.stream();
-  if (stream == nullptr || unread() > unread_bytes_max) return;
-  if (!stream->produce(out_, durable)) replies_.end_stream();
+  // Only what the client leaves unread holds a stream up: for that drained() will come.
+  if (stream == nullptr || connection_->unsent() > unread_bytes_max) return;
+  std::string piece;
+  Position promises = 0;
+  const ReplyStream::Next next = stream->produce(piece, promises);
+  if (next == ReplyStream::Next::broken) return end();
+  if (next == ReplyStream::Next::end)
+    replies_.end_stream(std::move(piece), promises);
+  else
+    out_ += piece;
   host_.has_more_to_do(id());
 }
 
 void Session::send_out() {
   if (out_.empty()) return;
   connection_->write(std::exchange(out_, {}));
+  // A client that takes all at once is never waited for; it has its time, too.
+  if (connection_->unsent() == 0) closing_since_ = monotonic_now();
 }
 
 // More than the limit is allowed for as long as the client reads: one reply may be larger.

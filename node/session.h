@@ -116,7 +116,7 @@ class Session final : private TcpConnection::Handler {
   bool decide();
   Bytes unused_input() const { return Bytes(input_).substr(used_); }
   std::size_t unread() const { return replies_.bytes() + out_.size() + connection_->unsent(); }
-  void produce(Position durable);
+  void produce();
   void send_out();
   void check_output(Time now);
   void close_if_done();
