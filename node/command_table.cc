@@ -42,8 +42,8 @@ constexpr std::array commands{
     CommandInfo{"set", "set [collection] <key> <value> [--ttl D] [--if-absent|--if-version V]",
                 "Store a value.", 3, 4, true, "ttl if-version if-absent ack", "Keys"},
     CommandInfo{"stats", "stats", "Show figures of the node.", 1, 1, false, "", "Node"},
-    CommandInfo{"watch", "watch <collection> [prefix]", "Follow changes as they happen.", 2, 3,
-                false, "", "Keys"},
+    CommandInfo{"watch", "watch <collection> [prefix]",
+                "Follow changes; not given by this version.", 2, 3, false, "", "Keys"},
 };
 static_assert(std::ranges::is_sorted(commands, {}, &CommandInfo::name));  // find bisects.
 

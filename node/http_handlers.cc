@@ -148,9 +148,11 @@ void route(const Exchange& exchange) {
   if (segments.size() == 3 && segments[0] == "_" && segments[1] == "health")
     return serve_health(exchange, segments[2]);
   if (std::ranges::binary_search(reserved_words, Bytes(segments[0])))
-    return exchange->respond(error_response(
-        404, "'" + segments[0] +
-                 "' is a reserved word; a key of that name is reached as /default/" + segments[0]));
+    return exchange->respond(
+        error_response(404, "'" + segments[0] +
+                                "' is reserved, and this version serves nothing there; a key of "
+                                "that name is /default/" +
+                                segments[0]));
   if (segments.size() == 1) return serve_word(exchange, std::move(segments[0]));
   if (segments.size() == 2 && segments[1].empty())
     return serve_collection(exchange, std::move(segments[0]));

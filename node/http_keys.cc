@@ -196,6 +196,11 @@ void delete_word(const Exchange& exchange, const std::string& word) {
   database.read(default_collection, word, Database::ReadFrom::cluster,
                 [exchange, word](const Result<Database::Found>& found) {
                   if (!found) return exchange->respond(error_response(found.error()));
+                  // A node that may hold the key was silent: the word may mean either.
+                  if (!found->record && found->partial)
+                    return exchange->respond(error_response(
+                        503, "not every node says whether there is a key '" + word +
+                                 "'; delete /default/" + word + " or /" + word + "/"));
                   if (!found->record) return delete_collection(exchange, word);
                   exchange->respond(error_response(409, "both a key and a collection are called '" +
                                                             word + "'; delete /default/" + word +

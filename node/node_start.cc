@@ -222,11 +222,11 @@ void Node::show_banner() const {
                   : "  cluster        " + std::string(was_member_ ? "known, looking for its members"
                                                                   : "waiting for " + waits_for());
   text += "\n  try            dhrt --host " + to_text(here) + " set hello world\n";
-  if (!is_loopback(bound().host))
-    text +=
-        "  WARNING        no token is configured: whoever reaches this port can read and "
-        "write everything" +
-        std::string(options_.allow_public ? ".\n" : " (loopback and private addresses only).\n");
+  const Bytes who = options_.allow_public       ? "from anywhere"
+                    : is_loopback(bound().host) ? "from this machine"
+                                                : "from loopback and private addresses";
+  text += "  WARNING        no token is configured: whoever reaches this port " + std::string(who) +
+          " can read and write everything\n";
   std::fputs(text.c_str(), stderr);
   if (!was_member_) log_info("waiting for " + waits_for());
 }

@@ -35,7 +35,7 @@ TEST_CASE("http: the routes answer as promised") {
            Case{"the key", "DELETE", "/default/c", R"(202 {"Key":"c"})"},
            Case{"now the collection", "DELETE", "/c", R"(202 ["k"])"},
            Case{"is gone", "GET", "/c", "404 "},
-           Case{"reserved", "GET", "/metrics", R"(404 {"error":"'metrics' is a reserved word)"},
+           Case{"reserved", "GET", "/metrics", R"(404 {"error":"'metrics' is reserved)"},
            Case{"but reachable", "POST", "/default/metrics/1", "201 "},
            Case{"no such method", "PATCH", "/k", "405 "},
            Case{"options", "OPTIONS", "/k", "204"},
