@@ -16,6 +16,8 @@ namespace {
 constexpr std::size_t refused_clients_max = 64;
 // The identity is written at most this often; before the process ends in any case.
 constexpr Duration identity_interval{100};
+// A disk that is full is asked again after this long.
+constexpr Duration identity_retry_interval{5000};
 // Links may send their last bytes for this long after the node has left.
 constexpr Duration flush_timeout{1000};
 
@@ -62,16 +64,18 @@ void Node::tick() {
   if (has_left_) return finish_if_sent();
   cluster_->tick();
   report_progress();
-  if (identity_changed_ && monotonic_now() - identity_written_ >= identity_interval)
-    persist_identity();
+  const Duration interval = identity_failed_ ? identity_retry_interval : identity_interval;
+  if (identity_changed_ && monotonic_now() - identity_written_ >= interval) persist_identity();
 }
 
 void Node::persist_identity() {
   identity_changed_ = false;
+  identity_failed_ = false;
   identity_written_ = monotonic_now();
   if (!data_dir_) return;
   if (const Status status = write_identity(data_dir_->identity_path(), identity_); !status) {
     identity_changed_ = true;
+    identity_failed_ = true;
     log_error("the identity could not be saved", {{"reason", status.error().message}});
   }
 }

@@ -93,6 +93,7 @@ class Node final : public SessionHost {
   std::optional<DataDir> data_dir_;
   NodeIdentity identity_;
   bool identity_changed_ = false;
+  bool identity_failed_ = false;  // The last attempt to save it.
   Time identity_written_{};
   bool founds_ = false;  // Makes a cluster rather than waiting for one.
   Wakeup store_wakeup_;

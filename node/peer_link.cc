@@ -32,7 +32,9 @@ void PeerLink::count(std::uint64_t& all, std::uint64_t& bulk, std::size_t bytes)
 
 void PeerLink::send(MessageType type, std::uint32_t cluster_tag, Bytes payload) {
   if (finished_) return;
-  if (type == MessageType::write && unsent() > unsent_writes_bytes_max) {
+  // Both are asked for again: writes by their dots, slices by whoever pulls, one at a time.
+  const bool droppable = type == MessageType::write || type == MessageType::pull_reply;
+  if (droppable && unsent() > unsent_bytes_max) {
     ++figures_.replication_dropped_total;
     return;
   }

@@ -1,8 +1,8 @@
 // One connection to a peer: its preface, its frames, its queue.
 //
-// A peer that is too slow for live writes loses them (the core's anti-entropy brings them
-// later); nothing else is ever dropped. What a peer sends that is no frame ends the link.
-// Units: bytes.   Threads: loop thread only.
+// A peer that does not read loses live writes and slices of its pulls (the core's anti-entropy
+// brings them later); nothing else is ever dropped. What a peer sends that is no frame ends the
+// link. Units: bytes.   Threads: loop thread only.
 #pragma once
 
 #include <memory>
@@ -34,8 +34,8 @@ class PeerLink final : private TcpConnection::Handler {
     bool dialled = false;
     Time now;
   };
-  // What waits to be sent to one peer before its live writes are dropped.
-  static constexpr std::size_t unsent_writes_bytes_max = std::size_t{16} << 20;
+  // What waits to be sent to one peer before live writes and slices for it are dropped.
+  static constexpr std::size_t unsent_bytes_max = std::size_t{16} << 20;
 
   // `owner` and `figures` outlive the link.
   PeerLink(std::unique_ptr<TcpConnection> connection, const Options& options, Owner& owner,
