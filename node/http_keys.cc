@@ -1,6 +1,7 @@
 #include <array>
 #include <charconv>
 #include <cstdio>
+#include <functional>
 #include <utility>
 
 #include "node/command_input.h"
@@ -94,6 +95,24 @@ void store(const Exchange& exchange, HttpTarget target, std::string value, std::
                     written->position);
 }
 
+bool names_collection(const Exchange& exchange, const std::string& word) {
+  return check_collection(word).has_value() && exchange->database().find(word) != nullptr;
+}
+
+// Asks the cluster for the key that a word may mean besides a collection.
+void ask_for_key(const Exchange& exchange, const std::string& word,
+                 std::function<void(const Database::Found&)> decide) {
+  if (auto status = exchange->database().member(); !status)
+    return exchange->respond(error_response(status.error()));
+  exchange->wait();
+  exchange->database().read(
+      default_collection, word, Database::ReadFrom::cluster,
+      [exchange, decide = std::move(decide)](const Result<Database::Found>& found) {
+        if (!found) return exchange->respond(error_response(found.error()));
+        decide(*found);
+      });
+}
+
 }  // namespace
 
 std::string record_json(Bytes key, const Record& record, ValueShown value) {
@@ -140,18 +159,12 @@ void get_key(const Exchange& exchange, HttpTarget target) {
 // A list of a collection is a stream, which needs its place among the replies before the key is
 // asked for; so the collection decides first where there is no doubt.
 void get_word(const Exchange& exchange, const std::string& word) {
-  Database& database = exchange->database();
-  const bool is_collection = check_collection(word).has_value() && database.find(word) != nullptr;
-  if (!is_collection) return get_key(exchange, {std::string(default_collection), word});
-  if (auto status = database.member(); !status)
-    return exchange->respond(error_response(status.error()));
-  exchange->wait();
-  database.read(default_collection, word, Database::ReadFrom::cluster,
-                [exchange, word](const Result<Database::Found>& found) {
-                  if (!found) return exchange->respond(error_response(found.error()));
-                  if (found->record) return respond_record(exchange, word, *found->record);
-                  get_collection(exchange, word);
-                });
+  if (!names_collection(exchange, word))
+    return get_key(exchange, {std::string(default_collection), word});
+  ask_for_key(exchange, word, [exchange, word](const Database::Found& found) {
+    if (found.record) return respond_record(exchange, word, *found.record);
+    get_collection(exchange, word);
+  });
 }
 
 void put_key(const Exchange& exchange, HttpTarget target) {
@@ -187,25 +200,19 @@ void delete_key(const Exchange& exchange, HttpTarget target) {
 }
 
 void delete_word(const Exchange& exchange, const std::string& word) {
-  Database& database = exchange->database();
-  const bool is_collection = check_collection(word).has_value() && database.find(word) != nullptr;
-  if (!is_collection) return delete_key(exchange, {std::string(default_collection), word});
-  if (auto status = database.member(); !status)
-    return exchange->respond(error_response(status.error()));
-  exchange->wait();
-  database.read(default_collection, word, Database::ReadFrom::cluster,
-                [exchange, word](const Result<Database::Found>& found) {
-                  if (!found) return exchange->respond(error_response(found.error()));
-                  // A node that may hold the key was silent: the word may mean either.
-                  if (!found->record && found->partial)
-                    return exchange->respond(error_response(
-                        503, "not every node says whether there is a key '" + word +
-                                 "'; delete /default/" + word + " or /" + word + "/"));
-                  if (!found->record) return delete_collection(exchange, word);
-                  exchange->respond(error_response(409, "both a key and a collection are called '" +
-                                                            word + "'; delete /default/" + word +
-                                                            " or /" + word + "/"));
-                });
+  if (!names_collection(exchange, word))
+    return delete_key(exchange, {std::string(default_collection), word});
+  ask_for_key(exchange, word, [exchange, word](const Database::Found& found) {
+    const std::string choice = "delete /default/" + word + " or /" + word + "/";
+    if (found.record)
+      return exchange->respond(
+          error_response(409, "both a key and a collection are called '" + word + "'; " + choice));
+    // A node that may hold the key was silent: the word may mean either.
+    if (found.partial)
+      return exchange->respond(error_response(
+          503, "not every node says whether there is a key '" + word + "'; " + choice));
+    delete_collection(exchange, word);
+  });
 }
 
 }  // namespace routes
