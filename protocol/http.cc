@@ -10,9 +10,6 @@ namespace dhrt::http {
 
 namespace {
 
-// Bytes of chunk framing that are let in per byte of body; a chunk of one byte needs five.
-constexpr std::size_t framing_bytes_each = 16;
-
 Bytes trim(Bytes text) {
   const std::size_t first = text.find_first_not_of(" \t");
   if (first == Bytes::npos) return {};
@@ -116,6 +113,8 @@ struct Parser::State {
   int add_body(Bytes bytes);
   ParseError explain(llhttp_errno_t code) const;
   ParseError body_too_large() const;
+  bool framing_too_long(std::size_t taken) const;
+  ParseError framing_error() const;
   void begin_next();
 
   ProtocolLimits limits;
@@ -124,9 +123,12 @@ struct Parser::State {
   HeadScanner scanner;
   std::size_t head_bytes = 0;
   std::size_t body_phase_bytes = 0;  // Body and chunk framing.
-  bool started = false;              // A byte of a request has come.
-  bool method_like = false;          // The first byte is an upper-case letter.
-  bool name_complete = true;         // The next header name begins a new header.
+  std::size_t body_end = 0;          // Of body_phase_bytes, behind the last byte of the body.
+  const char* body_input = nullptr;  // Of the call of take_body() under way.
+  bool body_refused = false;
+  bool started = false;       // A byte of a request has come.
+  bool method_like = false;   // The first byte is an upper-case letter.
+  bool name_complete = true;  // The next header name begins a new header.
   bool head_done = false;
   bool complete = false;
   bool closed = false;  // The last request said that none follows.
@@ -207,11 +209,26 @@ int Parser::State::finish_head() {
   return error ? -1 : 0;
 }
 
+// `taken`: bytes since the head. Counted from the last byte of the body, so that it makes no
+// difference in which pieces the bytes arrive.
+bool Parser::State::framing_too_long(std::size_t taken) const {
+  return taken - body_end > limits.header_bytes_max;
+}
+
+ParseError Parser::State::framing_error() const {
+  return {431, "a chunk extension or the trailers are longer than " +
+                   std::to_string(limits.header_bytes_max) + " bytes"};
+}
+
 int Parser::State::add_body(Bytes bytes) {
-  if (bytes.size() > limits.value_bytes_max - request.body.size()) {
+  const std::size_t begin = body_phase_bytes + static_cast<std::size_t>(bytes.data() - body_input);
+  if (framing_too_long(begin))
+    error = framing_error();
+  else if (bytes.size() > limits.value_bytes_max - request.body.size())
     error = body_too_large();
-    return -1;
-  }
+  body_refused = error.has_value();
+  if (body_refused) return -1;
+  body_end = begin + bytes.size();
   request.body += bytes;
   return 0;
 }
@@ -267,12 +284,11 @@ std::size_t Parser::State::take_head(Bytes input) {
 }
 
 std::size_t Parser::State::take_body(Bytes input) {
+  body_input = input.data();
   const std::size_t taken = execute(input);
   body_phase_bytes += taken;
-  const std::size_t framing_bytes = body_phase_bytes - request.body.size();
-  if (!error && framing_bytes > limits.header_bytes_max + framing_bytes_each * request.body.size())
-    error = ParseError{431, "chunk extensions and trailers are longer than " +
-                                std::to_string(limits.header_bytes_max) + " bytes"};
+  // Goes before what is malformed behind it.
+  if (!body_refused && framing_too_long(body_phase_bytes)) error = framing_error();
   return taken;
 }
 
@@ -282,8 +298,8 @@ void Parser::State::begin_next() {
   machine.data = this;
   request = {};
   scanner = {};
-  head_bytes = body_phase_bytes = 0;
-  started = head_done = complete = wants_continue = false;
+  head_bytes = body_phase_bytes = body_end = 0;
+  started = head_done = complete = wants_continue = body_refused = false;
   name_complete = true;
 }
 
