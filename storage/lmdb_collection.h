@@ -53,9 +53,9 @@ class LmdbCollection final : public StoredCollection {
   Result<std::optional<Record>> find(Bytes key) override;
   Result<ScanSlice> scan(const ScanRequest& request) override;
   Result<WalkSlice> walk(const WalkRequest& request) override;
-  const Context& seen() const override { return seen_; }
-  const Context& durable() const override { return contexts_.seen(); }
-  const Context& flushed() const override { return flushed_; }
+  Context seen() const override { return seen_; }
+  Context durable() const override { return contexts_.seen(); }
+  Context flushed() const override { return flushed_; }
   CollectionCounts counts() const override { return counts_.tally.counts(); }
   std::uint64_t highest_hlc() const override { return counts_.highest_hlc; }
 

@@ -21,6 +21,7 @@
 
 #include "storage/base/result.h"
 #include "storage/context.h"
+#include "storage/entry.h"
 #include "storage/record_codec.h"
 #include "storage/tally.h"
 
@@ -40,14 +41,6 @@ inline constexpr Bytes counts = "counts";
 // Corrupt if it is newer than ours, or none; says which file, and what to do.
 Status check_format(Bytes encoded, const std::string& path);
 std::string encode_format();
-
-// A dot as the file names it.
-struct AliasDot {
-  std::uint16_t origin = 0;
-  std::uint64_t sequence = 0;
-
-  bool operator==(const AliasDot&) const = default;
-};
 
 std::string log_key(AliasDot dot);
 std::optional<AliasDot> parse_log_key(Bytes key);

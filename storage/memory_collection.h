@@ -83,9 +83,9 @@ class MemoryCollection final : public StoredCollection {
   Result<std::optional<Record>> find(Bytes key) override;
   Result<ScanSlice> scan(const ScanRequest& request) override { return state_.scan(request); }
   Result<WalkSlice> walk(const WalkRequest& request) override;
-  const Context& seen() const override { return state_.seen(); }
-  const Context& durable() const override { return contexts_.seen(); }
-  const Context& flushed() const override { return state_.flushed(); }
+  Context seen() const override { return state_.seen(); }
+  Context durable() const override { return contexts_.seen(); }
+  Context flushed() const override { return state_.flushed(); }
   CollectionCounts counts() const override { return state_.counts(); }
   std::uint64_t highest_hlc() const override { return state_.highest_hlc(); }
 

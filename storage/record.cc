@@ -31,6 +31,38 @@ Record tombstone_of(const Record& record) {
           .value = {}};
 }
 
+RecordView view_of(const Record& record) {
+  return {.version = record.version,
+          .dot = record.dot,
+          .deleted = record.deleted,
+          .damaged = record.damaged,
+          .deadline = record.deadline,
+          .created = record.created,
+          .attributes = record.attributes,
+          .value = record.value};
+}
+
+Record copy_of(const RecordView& view) {
+  return {.version = view.version,
+          .dot = view.dot,
+          .deleted = view.deleted,
+          .damaged = view.damaged,
+          .deadline = view.deadline,
+          .created = view.created,
+          .previous = std::nullopt,
+          .attributes = std::string(view.attributes),
+          .value = std::string(view.value)};
+}
+
+std::strong_ordering compare(const RecordView& left, const RecordView& right) {
+  return std::tie(left.version, left.deleted, left.dot) <=>
+         std::tie(right.version, right.deleted, right.dot);
+}
+
+RecordView tombstone_of(const RecordView& record) {
+  return {.version = record.version, .dot = record.dot, .deleted = true, .unseen = record.unseen};
+}
+
 bool valid_collection_name(Bytes name) {
   if (name.empty() || name.size() > collection_name_bytes_max) return false;
   if (name.front() == '.' || name.front() == '-' || name.front() == '_') return false;

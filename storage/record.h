@@ -91,6 +91,32 @@ inline bool visible(const Record& record, WallMilliseconds now) {
 // The same write without its value, as deletes by flush and by deadline leave it behind.
 Record tombstone_of(const Record& record);
 
+// A record where it lies: its bytes are in a table, in a file's map or in a caller's buffer, and
+// are valid only as long as whoever shows them says.
+struct RecordView {
+  Version version;
+  Dot dot;
+  bool deleted = false;
+  bool damaged = false;
+  bool unseen = false;  // It was pulled: its dot may not be in the seen context.
+  WallMilliseconds deadline = 0;
+  WallMilliseconds created = 0;
+  Bytes attributes;
+  Bytes value;
+};
+
+// Borrows from `record`.
+RecordView view_of(const Record& record);
+Record copy_of(const RecordView& view);
+std::strong_ordering compare(const RecordView& left, const RecordView& right);
+inline bool newer(const RecordView& left, const RecordView& right) {
+  return compare(left, right) > 0;
+}
+inline bool visible(const RecordView& record, WallMilliseconds now) {
+  return !record.deleted && (record.deadline == 0 || now < record.deadline);
+}
+RecordView tombstone_of(const RecordView& record);
+
 struct KeyedRecord {
   std::string key;
   Record record;

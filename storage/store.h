@@ -7,10 +7,12 @@
 //
 // Durability is in order: if a batch is durable, so is every batch of the same collection
 // before it; durable() covers all collections.
-// Threads: one thread owns a store and calls everything here; a store may have threads of its
-// own behind it and calls `wake` from them.
+// Threads: one thread owns a Store and calls everything of it; a store may have threads of its
+// own behind it and calls `wake` from them. An engine (storage/engine.h) gives every event loop a
+// Store of its own over the same collections: then a Collection may be read on all of these
+// threads, and is valid until the end of the turn in which it was found.
 // Errors: io and full are the disk's; corrupt names the file. A store whose disk failed keeps
-// answering reads and refuses append() with the first error.
+// answering reads and refuses append() with the first error. busy: too much waits for the disk.
 #pragma once
 
 #include <cstddef>
@@ -21,8 +23,10 @@
 #include <string>
 #include <vector>
 
+#include "storage/base/function_ref.h"
 #include "storage/base/result.h"
 #include "storage/context.h"
+#include "storage/hashed_key.h"
 #include "storage/record.h"
 
 namespace dhrt {
@@ -87,15 +91,22 @@ class Collection {
   // The record of a key as the last append left it, tombstones included; a record whose dot
   // is flushed comes as its tombstone, one past its deadline comes as it is (see visible()).
   virtual Result<std::optional<Record>> find(Bytes key) = 0;
+  // The same without a copy: calls `show` once, with null if nothing is held. What it is shown is
+  // valid within the call, which holds a lock: it must be short and may not call the store.
+  virtual Status read(const HashedKey& key, FunctionRef<void(const RecordView*)> show);
+  // Says that a key is about to be read or written, so that memory may fetch it meanwhile.
+  virtual void prefetch(const HashedKey& key) const;
   // Sees everything that was appended.
   virtual Result<ScanSlice> scan(const ScanRequest& request) = 0;
   // Records whose dot is not excluded, by dot. Shows at least everything durable, from one
   // moment; what is not durable yet may be missing.
   virtual Result<WalkSlice> walk(const WalkRequest& request) = 0;
 
-  virtual const Context& seen() const = 0;     // Everything appended.
-  virtual const Context& durable() const = 0;  // What survives a power cut now.
-  virtual const Context& flushed() const = 0;
+  virtual Context seen() const = 0;     // Everything appended.
+  virtual Context durable() const = 0;  // What survives a power cut now.
+  virtual Context flushed() const = 0;
+  // The last sequence of an origin that was appended; 0 = none.
+  virtual std::uint64_t last_sequence(const Origin& origin) const;
   virtual CollectionCounts counts() const = 0;
   // The highest hlc of any record ever put here, for a clock that starts again.
   virtual std::uint64_t highest_hlc() const = 0;
@@ -123,6 +134,16 @@ class Store {
 
   // Makes a batch visible. Its position is higher than that of every batch before it.
   virtual Result<Position> append(Collection& collection, Batch batch) = 0;
+
+  // Replaces the record of one key in one step: `decide` sees what is held (null: nothing) and
+  // fills in what is to take its place; false leaves it as it is, and the position is 0. It may be
+  // called more than once, must be short, and may not call the store. What it fills in may borrow
+  // from what it is shown. `seen`: the dot joins the seen context, as for every write but a pulled
+  // one.
+  using Decide = FunctionRef<bool(const RecordView* held, RecordView& put)>;
+  enum class Joins { seen, nothing };
+  virtual Result<Position> update(Collection& collection, const HashedKey& key, Joins joins,
+                                  Decide decide);
 
   // End of a loop turn: everything appended so far may go to the disk now, as one group.
   virtual void commit() = 0;

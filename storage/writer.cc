@@ -26,8 +26,7 @@ Status check_preconditions(const WriteRequest& request, const std::optional<Reco
 }  // namespace
 
 Dot RecordWriter::next_dot(const Collection& collection) {
-  const IntervalSet* own = collection.seen().find(origin_);
-  return {origin_, (own == nullptr ? 0 : own->last()) + 1};
+  return {origin_, collection.last_sequence(origin_) + 1};
 }
 
 Result<Written> RecordWriter::write(Collection& collection, WriteRequest request,

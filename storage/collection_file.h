@@ -1,0 +1,98 @@
+// A collection's LMDB file as the engine uses it: a checkpoint writes, any loop reads.
+//
+// Intuition: everything that knows the four tables of the file (storage/lmdb_format.h) stands
+// here; who calls it thinks in records. A write takes encoded records in key order and makes
+// data, log index, expiry and meta agree, in one transaction of bounded size.
+//
+// Threads: get, scan, walk and next_expired on any event loop, with the loop's number; write on
+// one thread at a time. No read transaction lives longer than a call.
+// Errors: io, full (no space: nothing changed), corrupt; all with the file and the cure.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "storage/base/function_ref.h"
+#include "storage/lmdb_env.h"
+#include "storage/lmdb_format.h"
+#include "storage/log_format.h"
+
+namespace dhrt {
+
+// Up to where the logs are contained in a file: everything of runs before `run`, and of this run
+// each loop's log up to its position.
+struct LogCut {
+  std::uint32_t run = 0;
+  std::vector<Position> positions;  // By loop.
+
+  bool covers(LogId log, Position position) const {
+    if (log.run != run) return log.run < run;
+    return log.loop < positions.size() && position <= positions[log.loop];
+  }
+};
+
+// One record on its way to the file: as storage/record_codec.h encodes it.
+struct FilePut {
+  Bytes key;
+  Bytes encoded;
+};
+
+struct FileMeta {
+  LogCut cut;
+  Context seen;
+  Context flushed;
+  Context swept;
+  OriginTable origins;
+  std::uint64_t highest_hlc = 0;
+  std::uint64_t live = 0;
+  std::uint64_t tombstones = 0;
+  std::uint64_t bytes = 0;  // Keys and values of live records.
+};
+
+class CollectionFile {
+ public:
+  static Result<std::unique_ptr<CollectionFile>> create(const LmdbEnv::Options& options,
+                                                        const CollectionRef& ref);
+  // Null if the file is what is left of an interrupted create().
+  static Result<std::unique_ptr<CollectionFile>> open(const LmdbEnv::Options& options);
+
+  const CollectionRef& ref() const { return ref_; }
+  const std::string& path() const { return env_->path(); }
+  Result<FileMeta> meta(unsigned loop);
+
+  // `puts` are in key order, a key once. What a key held before is told to `replaced` (absent:
+  // nothing), so that counts can be put right. `meta`: null leaves it as it is.
+  using Replaced = FunctionRef<void(std::size_t put, const std::optional<RecordHead>& old)>;
+  Status write(const std::vector<FilePut>& puts, const FileMeta* meta, Replaced replaced);
+  // Takes records out for good (tombstones that nobody needs).
+  Status remove(const std::vector<std::string>& keys);
+
+  // Shows the encoded record of a key within a read transaction; null: none.
+  Status get(unsigned loop, Bytes key, FunctionRef<void(const Bytes* encoded)> show);
+  // In key order from `from` on (`behind`: strictly behind it), until `show` says false.
+  Status scan(unsigned loop, Bytes from, bool behind,
+              FunctionRef<bool(Bytes key, Bytes encoded)> show);
+  // In order of (alias, sequence) from `from` on, one origin; a log entry whose record has another
+  // dot is passed over.
+  Status walk(unsigned loop, AliasDot from,
+              FunctionRef<bool(AliasDot dot, Bytes key, Bytes encoded)> show);
+  // Entries of the expiry table up to `deadline`, from the cursor on; the cursor moves along.
+  Status next_expired(unsigned loop, WallMilliseconds deadline, std::string& cursor,
+                      FunctionRef<bool(Bytes key)> show);
+
+  // A consistent copy of the live file, compacted by LMDB. Any thread; slow.
+  Status copy_to(const std::string& path);
+  std::uint64_t bytes_used() const;  // Of the file.
+
+ private:
+  CollectionFile(std::shared_ptr<LmdbEnv> env, CollectionRef ref)
+      : env_(std::move(env)), ref_(std::move(ref)) {}
+
+  std::shared_ptr<LmdbEnv> env_;
+  CollectionRef ref_;
+};
+
+}  // namespace dhrt

@@ -1,0 +1,51 @@
+// The entries of a collection in the order of their dots: what a walk goes through, and what a
+// checkpoint has to do.
+//
+// Intuition: sequences of an origin come one after the other, so an array of pointers per origin
+// finds a dot without searching. It is cut into chunks, which go when their last entry goes and
+// become small sorted lists when most of theirs went.
+//
+// Bounds: 8 bytes per entry where sequences are dense; 16 in a chunk that is mostly empty.
+// Threads: any; one lock per origin. An entry is taken out of the index before it is freed, so
+// the entries that a call shows are alive within it. Stripe locks are taken before, never inside.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "storage/base/function_ref.h"
+#include "storage/entry.h"
+
+namespace dhrt {
+
+class DotIndex {
+ public:
+  DotIndex();
+  DotIndex(const DotIndex&) = delete;
+  DotIndex& operator=(const DotIndex&) = delete;
+  ~DotIndex();
+
+  // Adds an entry under its dot. Another entry under the same dot (a peer may be wrong) is
+  // forgotten by the index, not by the table.
+  void add(Entry& entry);
+  // Takes the entry out if it is this one that the dot leads to.
+  void remove(const Entry& entry);
+  // The first entry of the origin at or behind `sequence`, shown within its lock; false: none.
+  bool seek(OriginAlias origin, std::uint64_t sequence, FunctionRef<void(Entry&)> show) const;
+  // All entries of an origin from `sequence` on, in order, until `visit` says false.
+  void visit(OriginAlias origin, std::uint64_t sequence,
+             FunctionRef<bool(Entry&)> visit_entry) const;
+
+  std::size_t size() const;     // Entries. Any thread; a moment old.
+  std::size_t bytes() const;    // Of the index itself.
+  std::size_t origins() const;  // Aliases 0 .. origins()-1 may have entries.
+
+ private:
+  struct OfOrigin;
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace dhrt

@@ -1,0 +1,72 @@
+// A record in memory: one block with everything in it, in a slab of its stripe.
+//
+// Intuition: an entry is written once and never changed after others can see it; a new version
+// of a key is a new entry. Only the bits of `state` change: they say what the entry is to the
+// checkpoint and to the cache, not what the record says.
+//
+// Layout: the fields below, then the optional ones that `has` names, then key and value.
+// Bounds: key and value as in record.h. Threads: `state` under the stripe's lock.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "storage/hashed_key.h"
+#include "storage/record.h"
+
+namespace dhrt {
+
+// Two-byte name of an origin within a collection (storage/record_codec.h, OriginTable).
+using OriginAlias = std::uint16_t;
+
+// A dot as a file or a table names it.
+struct AliasDot {
+  OriginAlias origin = 0;
+  std::uint64_t sequence = 0;
+
+  bool operator==(const AliasDot&) const = default;
+};
+
+class Entry {
+ public:
+  // Bits of `state`.
+  static constexpr std::uint8_t dirty = 1;    // Not in the collection's file yet.
+  static constexpr std::uint8_t unseen = 2;   // Pulled: its dot may not be in the seen context.
+  static constexpr std::uint8_t touched = 4;  // The cache policy's own bits: 4, 8.
+  static constexpr std::uint8_t touched_more = 8;
+
+  // Bytes that an entry for this record takes.
+  static std::size_t size_of(Bytes key, const RecordView& record);
+  // Builds one in `memory`, which has size_of() bytes. `alias` names the record's origin.
+  static Entry* make(void* memory, Bytes key, const RecordView& record, OriginAlias alias,
+                     std::uint8_t state);
+
+  std::size_t size() const;
+  Bytes key() const;
+  Bytes value() const;
+  Bytes attributes() const;
+  AliasDot dot() const;
+  std::uint64_t hlc() const { return hlc_; }
+  bool deleted() const;
+  WallMilliseconds deadline() const;
+  // `origin` is what the alias stands for.
+  RecordView view(const Origin& origin) const;
+
+  bool is(std::uint8_t bits) const { return (state_ & bits) != 0; }
+  void set(std::uint8_t bits) { state_ = static_cast<std::uint8_t>(state_ | bits); }
+  void clear(std::uint8_t bits) { state_ = static_cast<std::uint8_t>(state_ & ~bits); }
+  // Seconds, wrapping: when it was last asked for. For cache policies.
+  std::uint8_t used() const { return used_; }
+  void use(std::uint8_t second) { used_ = second; }
+
+ private:
+  std::uint64_t hlc_;
+  std::uint64_t sequence_and_alias_;  // 48 and 16 bits.
+  std::uint32_t value_bytes_;
+  std::uint16_t key_bytes_and_has_;  // 9 bits, then what follows: see entry.cc.
+  std::uint8_t state_;
+  std::uint8_t used_;
+};
+static_assert(sizeof(Entry) == 24);
+
+}  // namespace dhrt

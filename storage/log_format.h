@@ -1,0 +1,113 @@
+// The write-ahead log as bytes. No files here.
+//
+// segment := header (64 bytes), frame*
+// header  := magic u64, format u32, loop u16, zero u16, run u32, zero u32, segment u64,
+//            first position u64, node u64, reserved, checksum u64
+// frame   := magic u32, body bytes u32, run u32, loop u16, zero u16, segment u64, position u64,
+//            synced_upto u64, checksum u64 (xxh3_64 over the frame with this field zero), body
+// body    := section*
+// section := collection name bytes u8, name, generation u32, items u32, bytes u32, item*
+// item    := kind u8: 1 record, 2 contexts, 3 erase
+// record  := flags u8, hlc u64, varint sequence, [node u64, epoch u32, loop u16: a foreign origin],
+//            [version node u64], [deadline u64], [created u64], [varint bytes, attributes],
+//            varint bytes, key, varint bytes, value
+// contexts:= varint bytes, seen context, varint bytes, flushed context (storage/context.h)
+// erase   := nothing: the collection of the section, up to its generation, is gone
+//
+// A frame is all there or not at all. A record without a foreign origin is of the log's own
+// (node, run, loop). Segments are used again: run, segment and position in every frame tell it
+// apart from what was there before.
+//
+// Units: bytes; little endian. Errors: corrupt. Every decoder is total.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "storage/base/function_ref.h"
+#include "storage/base/result.h"
+#include "storage/context.h"
+#include "storage/record.h"
+#include "storage/store.h"
+
+namespace dhrt {
+
+inline constexpr std::uint32_t log_format_version = 1;
+inline constexpr std::size_t log_header_bytes = 64;
+inline constexpr std::size_t log_frame_head_bytes = 48;
+
+// Which log: one per event loop and start.
+struct LogId {
+  std::uint32_t run = 0;  // Counts starts: the epoch of the node.
+  std::uint16_t loop = 0;
+
+  auto operator<=>(const LogId&) const = default;
+};
+
+struct SegmentHeader {
+  LogId log;
+  NodeId node = 0;
+  std::uint64_t segment = 0;
+  Position first_position = 0;
+};
+std::string encode_segment_header(const SegmentHeader& header);
+Result<SegmentHeader> decode_segment_header(Bytes bytes);
+
+struct FrameHead {
+  LogId log;
+  std::uint64_t segment = 0;
+  Position position = 0;
+  Position synced_upto = 0;
+  std::uint32_t body_bytes = 0;
+  std::uint64_t checksum = 0;
+};
+// Absent: no frame starts here.
+std::optional<FrameHead> decode_frame_head(Bytes bytes);
+bool frame_is_intact(Bytes frame);
+
+// Collects what a turn writes, section by section, into one frame. Reused from turn to turn.
+class FrameBuilder {
+ public:
+  explicit FrameBuilder(Origin own) : own_(own) { clear(); }
+
+  // `joins_seen`: the dot joins the seen context when the record is replayed.
+  void add_record(const CollectionRef& collection, Bytes key, const RecordView& record,
+                  bool joins_seen);
+  void add_contexts(const CollectionRef& collection, const Context& seen, const Context& flushed);
+  void add_erase(const CollectionRef& collection);
+  bool empty() const { return bytes_.size() == log_frame_head_bytes; }
+  std::size_t bytes() const { return bytes_.size(); }
+  // Fills in the head; the frame is valid until the next change.
+  Bytes finish(LogId log, std::uint64_t segment, Position position, Position synced_upto);
+  void clear();
+
+ private:
+  void begin_item(const CollectionRef& collection);
+
+  Origin own_;
+  std::string bytes_;
+  std::size_t section_ = 0;  // Where the current section begins; 0 = none.
+  CollectionRef current_;
+};
+
+// What a frame says, item by item; views into the frame.
+class LogVisitor {
+ public:
+  LogVisitor() = default;
+  LogVisitor(const LogVisitor&) = delete;
+  LogVisitor& operator=(const LogVisitor&) = delete;
+  virtual ~LogVisitor() = default;
+  // `collection` is valid within the call.
+  virtual void record(const CollectionRef& collection, Bytes key, const RecordView& record,
+                      bool joins_seen) = 0;
+  virtual void contexts(const CollectionRef& collection, const Context& seen,
+                        const Context& flushed) = 0;
+  virtual void erased(const CollectionRef& collection) = 0;
+};
+// `own`: the origin of the log. Corrupt if the body does not decode; some items may have been
+// visited then.
+Status visit_frame(Bytes body, const Origin& own, LogVisitor& visitor);
+
+}  // namespace dhrt

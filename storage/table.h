@@ -1,0 +1,86 @@
+// The hash table of a collection, and the stripes that all tables of an engine share.
+//
+// Intuition: a key's hash names one of 64 stripes. A stripe is a lock with the memory that it
+// guards: each collection has a small open-addressing table per stripe, and all records of a
+// stripe, of whatever collection, come from the stripe's slab. Who holds the lock may read and
+// change all of it; two event loops meet only when they want the same stripe at the same moment.
+//
+// Bounds: a slot is 8 bytes; tables grow by doubling, one stripe at a time, so that a pause is
+// that of 1/64 of a collection. Threads: as said; nothing spins.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+
+#include "storage/base/function_ref.h"
+#include "storage/entry.h"
+#include "storage/slab.h"
+
+namespace dhrt {
+
+inline constexpr std::size_t stripe_count = 64;
+inline std::size_t stripe_of(std::uint64_t hash) {
+  return hash & (stripe_count - 1);
+}
+
+struct alignas(64) Stripe {
+  std::mutex lock;
+  Slab slab;
+  // Raised whenever a record leaves memory: a reader that missed, and then found an older copy in
+  // a file, may keep that copy only if nothing left meanwhile.
+  std::uint64_t departures = 0;
+};
+
+class Stripes {
+ public:
+  Stripe& operator[](std::size_t index) { return stripes_[index]; }
+  Stripe& of(const HashedKey& key) { return stripes_[stripe_of(key.hash)]; }
+  // Bytes that the slabs have from the system. Any thread.
+  std::size_t bytes() const;
+
+ private:
+  std::array<Stripe, stripe_count> stripes_;
+};
+
+// Every call but prefetch() and size(): with the stripe of the key locked by the caller.
+class Table {
+ public:
+  explicit Table(Stripes& stripes) : stripes_(stripes) {}
+  Table(const Table&) = delete;
+  Table& operator=(const Table&) = delete;
+  // Gives every entry back. Locks the stripes itself.
+  ~Table();
+
+  Entry* find(const HashedKey& key) const;
+  // Puts a new entry in the place of the key, which may hold one already; that one is returned,
+  // and is the caller's to free() when nothing leads to it any more.
+  struct Put {
+    Entry* entry;
+    Entry* replaced;  // Null: there was none.
+  };
+  Put put(const HashedKey& key, const RecordView& record, OriginAlias alias, std::uint8_t state);
+  // Takes the entry out of the table; the caller frees it. Counts a departure.
+  void take_out(const HashedKey& key, Entry* entry);
+  void free(std::size_t stripe, Entry* entry);
+
+  // Fetches the slot that the key would be in. No lock needed.
+  void prefetch(const HashedKey& key) const;
+
+  // Visits entries of one stripe slot by slot, from slot `from`; the result is the slot to go on
+  // with, 0 at the end. `visit` says whether to go on, and may take out the entry it is shown.
+  std::size_t visit(std::size_t stripe, std::size_t from, FunctionRef<bool(Entry&)> visit_entry);
+
+  // Entries, and bytes of entries and slots. Any thread; a moment old.
+  std::size_t size() const;
+  std::size_t bytes() const;
+
+ private:
+  struct Part;
+  Stripes& stripes_;
+  std::array<std::unique_ptr<Part>, stripe_count> parts_;
+};
+
+}  // namespace dhrt
