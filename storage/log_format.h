@@ -78,6 +78,9 @@ struct FrameHead {
 std::optional<FrameHead> decode_frame_head(Bytes bytes);
 // `frame`: head and body, exactly.
 bool frame_is_intact(Bytes frame);
+// Where the first intact frame of this log and segment is, at or behind `from`. Absent: nowhere.
+std::optional<std::size_t> find_frame(Bytes bytes, std::size_t from, LogId log,
+                                      std::uint64_t segment);
 
 // At most so many bytes are added to a frame by one record; for LogWriter::reserve().
 inline constexpr std::size_t log_item_overhead_max = 192;

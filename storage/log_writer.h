@@ -30,10 +30,11 @@ struct LogOptions {
   Durability durability = Durability::sync;
   std::size_t segment_bytes = std::size_t{64} << 20;
   // Kept free for deletes: a write that is none is refused when less is left and the disk is full.
+  // At most an eighth of a segment.
   std::size_t reserve_bytes = std::size_t{4} << 20;
   Duration inline_sync_max{1};        // Average sync above this: syncs move to a thread.
   std::function<void()> wake;         // Any thread: synced() moved, or the log failed.
-  std::function<void()> before_sync;  // Test only.
+  std::function<void()> before_sync;  // Test only: on the thread that syncs, never the loop's.
 };
 
 class LogWriter {
@@ -45,11 +46,13 @@ class LogWriter {
   virtual ~LogWriter() = default;
 
   // Makes sure that a frame of `bytes` more than what is in it fits. full: see above. Cheap when
-  // there is room. `is_delete`: may use the reserve.
+  // there is room. `is_delete`: may use the reserve. See log_record_bytes_max().
+  // busy: one frame cannot take it; commit first.
   virtual Status reserve(std::size_t bytes, bool is_delete) = 0;
   virtual FrameBuilder& frame() = 0;
   // End of a turn: writes the frame, if it is not empty, under `position`, and syncs it as the
-  // durability says (sync: inline or on the thread; interval, none: not here).
+  // durability says (sync: inline or on the thread; interval, none: not here). Positions grow; an
+  // empty frame is not written, but its position counts once everything before it is synced.
   virtual void commit(Position position) = 0;
   // Everything up to here is written, so that the end of the process loses nothing. Any thread.
   virtual Position written() const = 0;
@@ -67,9 +70,9 @@ class LogWriter {
     std::uint64_t bytes = 0;
     std::uint64_t syncs = 0;
     std::uint64_t sync_microseconds = 0;  // Sum.
-    std::uint64_t segments = 0;           // In use.
+    std::uint64_t segments = 0;           // Written to and not released.
     std::uint64_t bytes_unreleased = 0;
-    bool sync_thread = false;
+    bool sync_thread = false;  // The last commit left its sync to the thread.
   };
   virtual Figures figures() const = 0;  // Any thread.
 };

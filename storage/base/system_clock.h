@@ -6,6 +6,8 @@
 namespace dhrt {
 
 Time monotonic_now();
+// The same clock, to measure how long something took.
+std::chrono::microseconds monotonic_microseconds();
 WallMilliseconds wall_now();
 
 }  // namespace dhrt

@@ -1,0 +1,191 @@
+#include "storage/log_segments.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "storage/base/system_clock.h"
+
+namespace dhrt {
+
+namespace {
+
+// So much is filled at once and synced, so that other syncs never wait for long.
+constexpr std::size_t chunk_bytes = std::size_t{2} << 20;
+// At least so much of a segment is filled before it is used.
+constexpr std::size_t urgent_bytes = std::size_t{4} << 20;
+constexpr Duration retry_after{100};
+
+Status grow(LogSegment& segment, std::size_t bytes) {
+  if (segment.capacity >= bytes) return {};
+  Status status = segment.file.allocate(bytes);
+  if (status) status = segment.file.sync();
+  if (status)
+    segment.capacity = bytes;
+  else
+    (void)segment.file.truncate(segment.capacity);  // Gives back what there was.
+  return status;
+}
+
+}  // namespace
+
+LogSegments::LogSegments(std::string directory, LogId id, std::size_t segment_bytes)
+    : directory_(std::move(directory)), id_(id), segment_bytes_(segment_bytes) {
+  thread_ = std::thread([this] { run(); });
+}
+
+LogSegments::~LogSegments() {
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;
+    urgent_ = true;
+  }
+  asked_.notify_all();
+  thread_.join();
+  // Best effort: a start passes over what is left.
+  if (ready_) (void)ready_->file.unlink();
+  for (const SharedSegment& spare : spares_)
+    (void)spare->file.unlink();
+}
+
+void LogSegments::prepare() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (ready_ || wanted_) return;
+    wanted_ = true;
+  }
+  asked_.notify_one();
+}
+
+Result<SharedSegment> LogSegments::next(std::size_t bytes) {
+  std::unique_lock lock(mutex_);
+  if (!ready_) {
+    if (failed_lately()) return tl::unexpected(*failure_);
+    wanted_ = true;
+    urgent_ = true;
+    asked_.notify_one();
+    answered_.wait(lock, [this] { return !wanted_; });
+    urgent_ = false;
+    if (!ready_) return tl::unexpected(*failure_);
+  }
+  if (const Status status = enlarge_locked(*ready_, bytes); !status)
+    return tl::unexpected(status.error());
+  return std::exchange(ready_, nullptr);
+}
+
+Status LogSegments::enlarge(LogSegment& segment, std::size_t bytes) {
+  if (segment.capacity >= bytes) return {};
+  const std::lock_guard lock(mutex_);
+  return enlarge_locked(segment, bytes);
+}
+
+Status LogSegments::enlarge_locked(LogSegment& segment, std::size_t bytes) {
+  if (segment.capacity >= bytes) return {};
+  if (failed_lately()) return tl::unexpected(*failure_);
+  Status status = grow(segment, bytes);
+  if (!status) note_failure(status.error());
+  return status;
+}
+
+bool LogSegments::failed_lately() const {
+  return failure_ && monotonic_now() - failed_at_ < retry_after;
+}
+
+void LogSegments::note_failure(const Error& error) {
+  failure_ = error;
+  failed_at_ = monotonic_now();
+}
+
+Status LogSegments::recycle(SharedSegment segment) {
+  const std::string spare = path_of(spare_file_name({id_, segment->number}));
+  const std::lock_guard lock(mutex_);
+  if (spares_.size() >= spares_max || segment->capacity != segment_bytes_)
+    return segment->file.unlink();
+  if (Status status = segment->file.rename(spare); !status) return status;
+  spares_.push_back(std::move(segment));
+  return {};
+}
+
+void LogSegments::run() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    asked_.wait(lock, [this] { return wanted_ || ending_; });
+    if (ending_) return;
+    lock.unlock();
+    auto made = make();
+    lock.lock();
+    wanted_ = false;
+    if (made) {
+      ready_ = std::move(*made);
+      failure_.reset();
+    } else {
+      note_failure(made.error());
+    }
+    answered_.notify_all();
+  }
+}
+
+Result<SharedSegment> LogSegments::make() {
+  SharedSegment spare;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!spares_.empty()) {
+      spare = std::move(spares_.front());
+      spares_.pop_front();
+    }
+  }
+  const std::uint64_t number = last_number_ + 1;
+  auto made = spare ? rename_spare(std::move(spare), number) : make_new(number);
+  if (!made) return made;
+  // A frame in it may count as synced from its first sync on: the name has to be there before.
+  if (const Status status = sync_directory(directory_); !status) {
+    (void)(*made)->file.unlink();
+    return tl::unexpected(status.error());
+  }
+  last_number_ = number;
+  return made;
+}
+
+Result<SharedSegment> LogSegments::rename_spare(SharedSegment spare, std::uint64_t number) {
+  if (const Status status = spare->file.rename(path_of(segment_file_name({id_, number})));
+      !status) {
+    (void)spare->file.unlink();
+    return tl::unexpected(status.error());
+  }
+  spare->number = number;
+  return spare;
+}
+
+Result<SharedSegment> LogSegments::make_new(std::uint64_t number) {
+  auto file = LogFile::create(path_of(segment_file_name({id_, number})));
+  if (!file) return tl::unexpected(file.error());
+  auto segment = std::make_shared<LogSegment>(LogSegment{std::move(*file), number, 0});
+  if (const Status status = fill(*segment); !status) {
+    (void)segment->file.unlink();
+    return tl::unexpected(status.error());
+  }
+  return segment;
+}
+
+Status LogSegments::fill(LogSegment& segment) {
+  if (const Status status = segment.file.allocate(segment_bytes_); !status) return status;
+  const std::string zeros(std::min(chunk_bytes, segment_bytes_), '\0');
+  while (segment.capacity < segment_bytes_) {
+    const std::size_t count = std::min(zeros.size(), segment_bytes_ - segment.capacity);
+    Status status = segment.file.write(segment.capacity, Bytes(zeros).substr(0, count));
+    if (status) status = segment.file.sync();
+    if (!status) return status;
+    segment.capacity += count;
+    if (segment.capacity >= urgent_bytes && segment.capacity < segment_bytes_ && is_urgent()) {
+      status = segment.file.truncate(segment.capacity);
+      return status ? segment.file.sync() : status;
+    }
+  }
+  return {};
+}
+
+bool LogSegments::is_urgent() {
+  const std::lock_guard lock(mutex_);
+  return urgent_;
+}
+
+}  // namespace dhrt

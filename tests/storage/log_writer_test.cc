@@ -1,0 +1,377 @@
+// The log as it is written: what is promised when, on disks that are good, slow, full and broken.
+#include "storage/log_writer.h"
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <fcntl.h>
+#include <mutex>
+#include <thread>
+#include <unistd.h>
+
+#include "storage/log_segments.h"
+#include "tests/storage/log_fixture.h"
+
+using namespace dhrt;
+using namespace dhrt::test;
+
+namespace {
+
+// A disk that waits until it is told to go on.
+class Gate {
+ public:
+  void pass() {
+    std::unique_lock lock(mutex_);
+    ++waiting_;
+    changed_.notify_all();
+    changed_.wait(lock, [this] { return open_ > 0; });
+    --open_;
+  }
+  void open(int times = 1) {
+    const std::lock_guard lock(mutex_);
+    open_ += times;
+    changed_.notify_all();
+  }
+  // Until so many came to it in all.
+  void wait_for(int count) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return waiting_ >= count; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int waiting_ = 0;
+  int open_ = 0;
+};
+
+// Counts calls of `wake`, and waits for them.
+class Wakes {
+ public:
+  std::function<void()> hook() {
+    return [this] {
+      const std::lock_guard lock(mutex_);
+      ++count_;
+      changed_.notify_all();
+    };
+  }
+  template <typename Condition>
+  void wait_until(Condition condition) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, condition);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int count_ = 0;
+};
+
+std::size_t count_ending(const std::string& directory, Bytes ending) {
+  const auto names = file_names(directory);
+  return static_cast<std::size_t>(
+      std::ranges::count_if(names, [&](const auto& name) { return name.ends_with(ending); }));
+}
+
+// Makes every sync of this file fail, by putting a pipe in its place.
+void break_syncs_of(const std::string& path) {
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code code;
+    const auto target = std::filesystem::read_symlink(entry.path(), code);
+    if (!code && target == path) ::dup2(ends[1], std::stoi(entry.path().filename().string()));
+  }
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
+}  // namespace
+
+TEST_CASE("log: what is committed is synced at once, and replayed") {
+  const TemporaryDirectory directory;
+  LogBench bench(log_options(directory.path()));
+  CHECK(bench.log->synced() == 0);
+  bench.add("k1", "a");
+  bench.log->commit(1);
+  CHECK(bench.log->written() == 1);
+  CHECK(bench.log->synced() == 1);
+  bench.position = 1;
+  bench.write_many(2, 10);
+  CHECK(bench.log->synced() == 3);
+  CHECK(bench.log->figures().frames == 3);
+  CHECK(bench.log->figures().syncs == 3);
+  CHECK(!bench.log->figures().sync_thread);
+
+  const LogFound found = must_find_one(directory.path());
+  CHECK(found.id == log_id);
+  CHECK(found.node == log_node);
+  CHECK(found.last == 3);
+  CHECK(found.synced == 2);
+  CHECK(found.begins_after == 0);
+  CHECK(found.bytes_cut == 0);
+  CHECK(replay(found) == positions_and_keys(1, 3));
+  CHECK(replay(found, 2) == positions_and_keys(3, 3));
+  CHECK(replay(found, 3).empty());
+}
+
+TEST_CASE("log: a turn without writes has a position, but no frame") {
+  const TemporaryDirectory directory;
+  LogBench bench(log_options(directory.path()));
+  bench.log->commit(1);
+  CHECK(bench.log->synced() == 1);
+  CHECK(bench.log->figures().syncs == 0);
+  bench.position = 1;
+  bench.write_many(1, 10);
+  bench.log->commit(5);
+  CHECK(bench.log->written() == 5);
+  CHECK(bench.log->synced() == 5);
+  bench.position = 6;
+  bench.write_many(2, 10);
+  CHECK(bench.log->figures().frames == 3);
+  const LogFound found = must_find_one(directory.path());
+  CHECK(replay(found) == std::vector<std::string>{"2:k2", "7:k7", "8:k8"});
+  CHECK(found.synced == 7);
+}
+
+TEST_CASE("log: it goes on in as many segments as it takes, whatever the size of a frame") {
+  const TemporaryDirectory directory;
+  LogBench bench(log_options(directory.path()));
+  bench.write_many(30, 500);
+  bench.write_many(1, 100'000);  // A segment for itself.
+  bench.write_many(30, 500);
+  CHECK(bench.log->synced() == 61);
+  CHECK(bench.log->figures().segments > 8);
+  const LogFound found = must_find_one(directory.path());
+  CHECK(found.bytes_cut == 0);
+  CHECK(found.files.size() == bench.log->figures().segments);
+  CHECK(replay(found) == positions_and_keys(1, 61));
+}
+
+TEST_CASE("log: released segments are used again, and what was in them is not replayed") {
+  const TemporaryDirectory directory;
+  LogBench bench(log_options(directory.path()));
+  for (int round = 0; round < 40; ++round) {
+    bench.write_many(10, 300);
+    const Position kept = bench.position - 3;
+    bench.log->release(kept);
+    CHECK(bench.log->figures().segments <= 3);
+    // Used, the next one, and spares.
+    CHECK(file_names(directory.path()).size() <= 3 + 1 + LogSegments::spares_max);
+    const LogFound found = must_find_one(directory.path());
+    CHECK(found.begins_after <= kept);
+    CHECK(found.bytes_cut == 0);
+    CHECK(replay(found) == positions_and_keys(found.begins_after + 1, bench.position));
+  }
+  CHECK(bench.log->figures().bytes_unreleased < 3 * 4096);
+  CHECK(bench.log->synced() == 400);
+}
+
+TEST_CASE("log: what is not synced is not released, and the current segment never is") {
+  const TemporaryDirectory directory;
+  LogOptions options = log_options(directory.path());
+  options.durability = Durability::none;
+  LogBench bench(options);
+  bench.write_many(20, 500);
+  const auto before = bench.log->figures().segments;
+  bench.log->release(20);
+  CHECK(bench.log->figures().segments == before);
+  REQUIRE(bench.log->sync_now());
+  bench.log->release(20);
+  CHECK(bench.log->figures().segments == 1);
+  CHECK(replay(must_find_one(directory.path())).back() == "20:k20");
+}
+
+TEST_CASE("log: an end of the writer leaves only what was written") {
+  const TemporaryDirectory directory;
+  {
+    LogBench bench(log_options(directory.path()));
+    bench.write_many(20, 300);
+    bench.log->release(12);
+  }
+  CHECK(count_ending(directory.path(), ".spare") == 0);
+  const LogFound found = must_find_one(directory.path());
+  CHECK(found.files.size() == file_names(directory.path()).size());
+  CHECK(found.last == 20);
+}
+
+TEST_CASE("log: a slow disk is waited for by a thread, which takes all there is as one group") {
+  const TemporaryDirectory directory;
+  Gate gate;
+  Wakes wakes;
+  LogOptions options = log_options(directory.path());
+  options.before_sync = [&gate] { gate.pass(); };
+  options.wake = wakes.hook();
+  LogBench bench(options);
+  bench.write_many(1, 10);
+  gate.wait_for(1);
+  bench.write_many(20, 500);  // Over several segments, while the disk is busy.
+  CHECK(bench.log->written() == 21);
+  CHECK(bench.log->synced() == 0);
+  gate.open();
+  wakes.wait_until([&] { return bench.log->synced() >= 1; });
+  gate.wait_for(2);
+  CHECK(bench.log->synced() == 1);
+  gate.open();
+  wakes.wait_until([&] { return bench.log->synced() == 21; });
+  CHECK(bench.log->figures().syncs == 2);
+  CHECK(bench.log->figures().sync_thread);
+  bench.log->commit(22);  // Nothing to wait for.
+  CHECK(bench.log->synced() == 22);
+  // A frame says what was known to be synced when it was written.
+  CHECK(must_find_one(directory.path()).synced == 0);
+  bench.position = 22;
+  gate.open();
+  bench.write_many(1, 10);
+  CHECK(must_find_one(directory.path()).synced == 21);
+  gate.open(10);
+}
+
+TEST_CASE("log: with an interval somebody else syncs, whatever happens meanwhile") {
+  const TemporaryDirectory directory;
+  LogOptions options = log_options(directory.path());
+  options.durability = Durability::interval;
+  LogBench bench(options);
+  std::atomic<bool> done{false};
+  std::thread syncs([&] {
+    while (!done) {
+      const Position written = bench.log->written();
+      CHECK(bench.log->sync_now());
+      CHECK(bench.log->synced() >= written);
+      bench.log->release(bench.log->synced());
+      (void)bench.log->figures();
+    }
+  });
+  bench.write_many(400, 300);
+  done = true;
+  syncs.join();
+  REQUIRE(bench.log->sync_now());
+  CHECK(bench.log->synced() == 400);
+  const LogFound found = must_find_one(directory.path());
+  CHECK(replay(found) == positions_and_keys(found.begins_after + 1, 400));
+}
+
+TEST_CASE("log: on a full disk writes are refused, deletes a little later, and then it recovers") {
+  const TemporaryDirectory directory;
+  LogOptions options = log_options(directory.path());
+  options.segment_bytes = 64 << 10;
+  LogBench bench(options);
+  Position refused_at = 0;
+  Position deletes_until = 0;
+  {
+    bench.write_many(1, 10);
+    // The next one is being made ready from the start: use it up as well, then none can be made.
+    while (bench.log->figures().segments < 2)
+      bench.write_many(1, 1000);
+    const FileSizeLimit limit((64 << 10) - 1);
+    Status status;
+    while ((status = bench.write("k" + std::to_string(bench.position + 1), std::string(1000, 'v'))))
+      REQUIRE(bench.log->figures().segments < 5);
+    CHECK(status.error().code == ErrorCode::full);
+    CHECK(status.error().message.find("disk full") == 0);
+    CHECK(status.error().message.find(directory.path()) != std::string::npos);
+    CHECK(status.error().message.find("free some space") != std::string::npos);
+    refused_at = bench.position;
+    while (bench.write("k" + std::to_string(bench.position + 1), "", true))
+      REQUIRE(bench.log->figures().segments < 5);
+    deletes_until = bench.position;
+    CHECK(bench.log->health());
+  }
+  CHECK(deletes_until > refused_at + 5);
+  // Attempts are rare: the next ones are refused without one.
+  while (!bench.write("k" + std::to_string(bench.position + 1), std::string(1000, 'v')))
+    continue;
+  CHECK(bench.log->health());
+  CHECK(bench.log->synced() == deletes_until + 1);
+  CHECK(replay(must_find_one(directory.path())) == positions_and_keys(1, deletes_until + 1));
+}
+
+TEST_CASE("log: a turn that is too large for one frame is told to commit first") {
+  const TemporaryDirectory directory;
+  LogBench bench(log_options(directory.path()));
+  const Status status = bench.log->reserve(log_frame_bytes_max, false);
+  REQUIRE(!status);
+  CHECK(status.error().code == ErrorCode::busy);
+}
+
+TEST_CASE("log: after a failed write it is dead, and what was synced before is read again") {
+  const TemporaryDirectory directory;
+  Wakes wakes;
+  LogOptions options = log_options(directory.path());
+  options.wake = wakes.hook();
+  LogBench bench(options);
+  bench.write_many(3, 100);
+  {
+    const FileSizeLimit limit(100);
+    bench.write_many(1, 100);
+  }
+  const Status health = bench.log->health();
+  REQUIRE(!health);
+  CHECK(health.error().code == ErrorCode::io);
+  CHECK(health.error().message.find(segment_path(directory.path(), 1)) != std::string::npos);
+  CHECK(health.error().message.find("start the node again") != std::string::npos);
+  CHECK(bench.log->written() == 3);
+  CHECK(bench.log->synced() == 3);
+  const Status refused = bench.log->reserve(10, false);
+  REQUIRE(!refused);
+  CHECK(refused.error().message == health.error().message);
+  bench.add("late", "v");
+  bench.log->commit(5);
+  CHECK(bench.log->frame().empty());
+  CHECK(bench.log->synced() == 3);
+  CHECK(!bench.log->sync_now());
+  CHECK(replay(must_find_one(directory.path())) == positions_and_keys(1, 3));
+}
+
+TEST_CASE("log: after a failed sync nothing counts as synced any more") {
+  const TemporaryDirectory directory;
+  Wakes wakes;
+  LogOptions options = log_options(directory.path());
+  options.wake = wakes.hook();
+  SUBCASE("on the loop") {}
+  SUBCASE("on the thread") {
+    options.inline_sync_max = Duration{0};
+  }
+  LogBench bench(options);
+  bench.write_many(1, 100);
+  wakes.wait_until([&] { return bench.log->synced() == 1; });
+  break_syncs_of(std::filesystem::canonical(segment_path(directory.path(), 1)).string());
+  bench.add("k2", "v");
+  // A pipe cannot be written to at an offset either; a sync alone is asked for by an interval.
+  bench.log->commit(2);
+  wakes.wait_until([&] { return !bench.log->health(); });
+  CHECK(bench.log->health().error().code == ErrorCode::io);
+  CHECK(bench.log->synced() == 1);
+}
+
+TEST_CASE("log: a sync that fails alone kills it, too") {
+  const TemporaryDirectory directory;
+  LogOptions options = log_options(directory.path());
+  options.durability = Durability::interval;
+  const std::string path =
+      std::filesystem::canonical(directory.path()).string() + "/" + segment_file_name({log_id, 1});
+  options.before_sync = [&] { break_syncs_of(path); };
+  LogBench bench(options);
+  bench.write_many(2, 100);
+  const Status status = bench.log->sync_now();
+  REQUIRE(!status);
+  CHECK(status.error().message.find("sync log segment") == 0);
+  CHECK(status.error().code == ErrorCode::io);
+  CHECK(!bench.log->health());
+  CHECK(bench.log->written() == 2);
+  CHECK(bench.log->synced() == 0);
+  CHECK(!bench.log->reserve(1, true));
+}
+
+TEST_CASE("log: a run that was used before, or a directory that is not there, is refused") {
+  const TemporaryDirectory directory;
+  {
+    LogBench bench(log_options(directory.path()));
+    bench.write_many(1, 10);
+  }
+  const auto again = LogWriter::open(log_options(directory.path()));
+  REQUIRE(!again);
+  CHECK(again.error().code == ErrorCode::io);
+  CHECK(again.error().message.find(segment_path(directory.path(), 1)) != std::string::npos);
+  CHECK(!LogWriter::open(log_options(directory.file("missing"))));
+}
