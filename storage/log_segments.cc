@@ -10,7 +10,7 @@ namespace dhrt {
 namespace {
 
 // So much is filled at once and synced, so that other syncs never wait for long.
-constexpr std::size_t chunk_bytes = std::size_t{2} << 20;
+constexpr std::size_t chunk_bytes = std::size_t{512} << 10;
 // At least so much of a segment is filled before it is used.
 constexpr std::size_t urgent_bytes = std::size_t{4} << 20;
 constexpr Duration retry_after{100};
@@ -96,13 +96,17 @@ void LogSegments::note_failure(const Error& error) {
 }
 
 Status LogSegments::recycle(SharedSegment segment) {
+  if (!takes_spare(*segment)) return segment->file.unlink();
   const std::string spare = path_of(spare_file_name({id_, segment->number}));
-  const std::lock_guard lock(mutex_);
-  if (spares_.size() >= spares_max || segment->capacity != segment_bytes_)
-    return segment->file.unlink();
   if (Status status = segment->file.rename(spare); !status) return status;
+  const std::lock_guard lock(mutex_);
   spares_.push_back(std::move(segment));
   return {};
+}
+
+bool LogSegments::takes_spare(const LogSegment& segment) {
+  const std::lock_guard lock(mutex_);
+  return spares_.size() < spares_max && segment.capacity == segment_bytes_;
 }
 
 void LogSegments::run() {

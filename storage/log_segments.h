@@ -49,7 +49,8 @@ class LogSegments {
   Result<SharedSegment> next(std::size_t bytes);
   // Gives a segment that is not written to yet a larger capacity, if it has a smaller one.
   Status enlarge(LogSegment& segment, std::size_t bytes);
-  // Nobody needs what is in it any more. In the order in which they were next.
+  // Nobody needs what is in it any more. In the order in which they were next,
+  // and one caller at a time.
   Status recycle(SharedSegment segment);
 
  private:
@@ -59,6 +60,7 @@ class LogSegments {
   Result<SharedSegment> rename_spare(SharedSegment spare, std::uint64_t number);
   Status fill(LogSegment& segment);
   bool is_urgent();
+  bool takes_spare(const LogSegment& segment);
   // With the mutex held.
   Status enlarge_locked(LogSegment& segment, std::size_t bytes);
   bool failed_lately() const;

@@ -3,14 +3,12 @@
 #pragma once
 
 #include <algorithm>
-#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <iterator>
 #include <memory>
 #include <string>
-#include <sys/resource.h>
 #include <utility>
 #include <vector>
 
@@ -19,30 +17,10 @@
 #include "storage/log_file.h"
 #include "storage/log_reader.h"
 #include "storage/log_writer.h"
+#include "tests/storage/file_size_limit.h"
 #include "tests/storage/temporary_directory.h"
 
 namespace dhrt::test {
-
-// Files of this process can only be written to below `bytes` while one of these lives: a full disk
-// to whoever makes a file larger, a broken one to whoever writes behind it.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
-    getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit limit{bytes, before_.rlim_max};
-    setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  FileSizeLimit(const FileSizeLimit&) = delete;
-  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
-  ~FileSizeLimit() {
-    setrlimit(RLIMIT_FSIZE, &before_);
-    std::signal(SIGXFSZ, handler_);
-  }
-
- private:
-  rlimit before_{};
-  void (*handler_)(int);
-};
 
 inline std::string read_all(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
