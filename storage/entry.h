@@ -4,8 +4,10 @@
 // of a key is a new entry. Only the bits of `state` change: they say what the entry is to the
 // checkpoint and to the cache, not what the record says.
 //
-// Layout: the fields below, then the optional ones that `has` names, then key and value.
-// Bounds: key and value as in record.h. Threads: `state` under the stripe's lock.
+// Layout: the fields below, the key, the optional fields that `has` names (deadline u64, version
+// node u64 when it is not the dot's, created u64, attributes u16 and bytes), the value.
+// Bounds: key and value as in record.h, the key not empty; a sequence is below 2^48.
+// Threads: `state` and `used` under the stripe's lock.
 #pragma once
 
 #include <cstddef>
@@ -30,14 +32,18 @@ struct AliasDot {
 class Entry {
  public:
   // Bits of `state`.
-  static constexpr std::uint8_t dirty = 1;    // Not in the collection's file yet.
-  static constexpr std::uint8_t unseen = 2;   // Pulled: its dot may not be in the seen context.
-  static constexpr std::uint8_t touched = 4;  // The cache policy's own bits: 4, 8.
+  static constexpr std::uint8_t dirty = 1;   // Not in the collection's file yet.
+  static constexpr std::uint8_t unseen = 2;  // Pulled: its dot may not be in the seen context.
+  // The cache policy's own bits. The first two count how often it was asked for, up to 3.
+  static constexpr std::uint8_t touched = 4;
   static constexpr std::uint8_t touched_more = 8;
+  static constexpr std::uint8_t queued = 16;  // The policy knows it.
+  static constexpr std::uint8_t marked = 32;  // Within one call of the policy only.
 
   // Bytes that an entry for this record takes.
   static std::size_t size_of(Bytes key, const RecordView& record);
-  // Builds one in `memory`, which has size_of() bytes. `alias` names the record's origin.
+  // Builds one in `memory`, which has size_of() bytes. `alias` names the record's origin. A record
+  // that is unseen makes an entry that is, whatever `state` says.
   static Entry* make(void* memory, Bytes key, const RecordView& record, OriginAlias alias,
                      std::uint8_t state);
 
@@ -55,9 +61,18 @@ class Entry {
   bool is(std::uint8_t bits) const { return (state_ & bits) != 0; }
   void set(std::uint8_t bits) { state_ = static_cast<std::uint8_t>(state_ | bits); }
   void clear(std::uint8_t bits) { state_ = static_cast<std::uint8_t>(state_ & ~bits); }
-  // Seconds, wrapping: when it was last asked for. For cache policies.
+  // When it was last asked for, by the cache policy's clock, which wraps.
   std::uint8_t used() const { return used_; }
-  void use(std::uint8_t second) { used_ = second; }
+  void use(std::uint8_t clock) { used_ = clock; }
+  // How often it was asked for, as far as two bits go; not to be touched beyond 3.
+  unsigned touches() const { return (state_ / touched) % 4u; }
+  void touch() { state_ = static_cast<std::uint8_t>(state_ + touched); }
+  void untouch() { state_ = static_cast<std::uint8_t>(state_ - touched); }
+  // Takes over what the cache policy knows of the entry whose place it takes.
+  void inherit(const Entry& replaced) {
+    set(replaced.state_ & (touched | touched_more | queued));
+    used_ = replaced.used_;
+  }
 
  private:
   std::uint64_t hlc_;
