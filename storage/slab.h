@@ -28,9 +28,9 @@ class Slab {
   // Everything in it goes, whether it was given back or not, but for blocks above block_max.
   ~Slab();
 
-  static constexpr std::size_t fine_max = 512;           // Steps of 8 up to here.
-  static constexpr std::size_t block_max = 32768;        // Larger ones come from malloc.
-  static constexpr std::size_t chunk_bytes = 64 * 1024;  // At a multiple of it.
+  static constexpr std::size_t fine_max = 512;            // Steps of 8 up to here.
+  static constexpr std::size_t block_max = 32768;         // Larger ones come from malloc.
+  static constexpr std::size_t chunk_bytes = 256 * 1024;  // At a multiple of it.
 
   // What a block for so many bytes takes. `bytes` is at least 1.
   static std::size_t rounded(std::size_t bytes);
@@ -56,7 +56,7 @@ class Slab {
   void retire(Chunk& chunk);
   void count(std::size_t added, std::size_t taken);
 
-  std::array<Chunk*, class_count> open_{};  // By size: chunks with a block to give, in a ring.
+  std::array<Chunk*, class_count> open_{};  // By size: chunks with a block to give.
   std::vector<void*> chunks_;               // All, for the end.
   std::vector<void*> cold_;                 // Empty ones, without memory behind them.
   Chunk* warm_ = nullptr;                   // One empty chunk that kept its memory.

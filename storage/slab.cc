@@ -1,0 +1,218 @@
+#include "storage/slab.h"
+
+#include <bit>
+#include <cstdlib>
+#include <cstring>
+#include <sys/mman.h>
+
+#include "storage/base/check.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define DHRT_ADDRESS_SANITIZER
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define DHRT_ADDRESS_SANITIZER
+#endif
+#endif
+
+#ifdef DHRT_ADDRESS_SANITIZER
+extern "C" void __asan_poison_memory_region(const volatile void* begin, std::size_t bytes);
+extern "C" void __asan_unpoison_memory_region(const volatile void* begin, std::size_t bytes);
+#endif
+
+namespace dhrt {
+
+namespace {
+
+constexpr std::size_t page_bytes = 4096;
+
+// With the address sanitizer, who reads a block that is free is found out.
+void forbid([[maybe_unused]] void* begin, [[maybe_unused]] std::size_t bytes) {
+#ifdef DHRT_ADDRESS_SANITIZER
+  __asan_poison_memory_region(begin, bytes);
+#endif
+}
+
+void permit([[maybe_unused]] void* begin, [[maybe_unused]] std::size_t bytes) {
+#ifdef DHRT_ADDRESS_SANITIZER
+  __asan_unpoison_memory_region(begin, bytes);
+#endif
+}
+
+constexpr std::size_t round_up(std::size_t bytes, std::size_t step) {
+  return (bytes + step - 1) / step * step;
+}
+
+// Above fine_max: the step between sizes is an eighth of the power of two below.
+unsigned step_bits(std::size_t bytes) {
+  return static_cast<unsigned>(std::bit_width(bytes - 1)) - 4;
+}
+
+// Address space at a multiple of its size; memory comes when it is written to.
+void* map_chunk(std::size_t size) {
+  const int protection = PROT_READ | PROT_WRITE;
+  const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  void* at = mmap(nullptr, size, protection, flags, -1, 0);
+  check(at != MAP_FAILED, "the system has memory for records");
+  if (reinterpret_cast<std::uintptr_t>(at) % size == 0) return at;
+  munmap(at, size);
+  char* const wide = static_cast<char*>(mmap(nullptr, 2 * size, protection, flags, -1, 0));
+  check(wide != MAP_FAILED, "the system has memory for records");
+  const std::size_t before = (size - reinterpret_cast<std::uintptr_t>(wide) % size) % size;
+  if (before > 0) munmap(wide, before);
+  munmap(wide + before + size, size - before);
+  return wide + before;
+}
+
+}  // namespace
+
+// At the begin of its memory; the blocks follow.
+struct alignas(64) Slab::Chunk {
+  Chunk* next;  // In the ring of its size, while it has a block to give.
+  Chunk* before;
+  void* given_back;  // Blocks that were freed, each with the address of the next in it.
+  std::uint32_t block_bytes;
+  std::uint32_t used;     // Blocks.
+  std::uint32_t cut;      // Bytes from the begin that blocks were cut from.
+  std::uint32_t touched;  // Bytes from the begin that have memory behind them.
+  std::uint16_t of_class;
+
+  static Chunk* of(const void* block) {
+    return reinterpret_cast<Chunk*>(reinterpret_cast<std::uintptr_t>(block) &
+                                    ~std::uintptr_t{chunk_bytes - 1});
+  }
+  char* begin() { return reinterpret_cast<char*>(this); }
+  bool has_room() const { return given_back != nullptr || cut + block_bytes <= chunk_bytes; }
+};
+
+std::size_t Slab::class_of(std::size_t bytes) {
+  if (bytes <= fine_max) return (bytes - 1) / 8;
+  const unsigned bits = step_bits(bytes);
+  // `bits` is 6 for the first sizes above fine_max; eight classes each.
+  return 64 + (bits - 6) * std::size_t{8} + ((bytes - 1) >> bits) - 8;
+}
+
+std::size_t Slab::rounded(std::size_t bytes) {
+  if (bytes <= fine_max) return round_up(bytes, 8);
+  if (bytes > block_max) return bytes;
+  return round_up(bytes, std::size_t{1} << step_bits(bytes));
+}
+
+Slab::~Slab() {
+  for (void* chunk : chunks_) {
+    permit(chunk, chunk_bytes);
+    munmap(chunk, chunk_bytes);
+  }
+}
+
+void* Slab::allocate(std::size_t bytes) {
+  if (bytes > block_max) {
+    void* const block = std::malloc(bytes);
+    check(block != nullptr, "the system has memory for a record");
+    count(bytes, 0);
+    return block;
+  }
+  const std::size_t of_class = class_of(bytes);
+  Chunk* chunk = open_[of_class];
+  if (chunk == nullptr) chunk = new_chunk(of_class, rounded(bytes));
+  void* const block = cut(*chunk);
+  ++chunk->used;
+  if (!chunk->has_room()) unlink(*chunk);
+  return block;
+}
+
+void Slab::free(void* block, std::size_t bytes) {
+  if (bytes > block_max) {
+    std::free(block);
+    count(0, bytes);
+    return;
+  }
+  Chunk& chunk = *Chunk::of(block);
+  const bool was_full = !chunk.has_room();
+  std::memcpy(block, &chunk.given_back, sizeof(void*));
+  chunk.given_back = block;
+  forbid(block, chunk.block_bytes);
+  if (was_full) link(chunk);
+  if (--chunk.used == 0) retire(chunk);
+}
+
+void Slab::prefetch_free(const void* block) {
+  __builtin_prefetch(Chunk::of(block), 1);
+}
+
+// A block that was freed is likelier to be in the processor's cache than a new one.
+void* Slab::cut(Chunk& chunk) {
+  if (void* const block = chunk.given_back; block != nullptr) {
+    permit(block, chunk.block_bytes);
+    std::memcpy(&chunk.given_back, block, sizeof(void*));
+    return block;
+  }
+  void* const block = chunk.begin() + chunk.cut;
+  chunk.cut += chunk.block_bytes;
+  if (chunk.cut > chunk.touched) {
+    const auto touched = static_cast<std::uint32_t>(round_up(chunk.cut, page_bytes));
+    count(touched - chunk.touched, 0);
+    chunk.touched = touched;
+  }
+  return block;
+}
+
+Slab::Chunk* Slab::new_chunk(std::size_t of_class, std::size_t block_bytes) {
+  std::uint32_t touched = 0;
+  void* memory = warm_;
+  if (warm_ != nullptr) {
+    touched = warm_->touched;
+    warm_ = nullptr;
+  } else if (!cold_.empty()) {
+    memory = cold_.back();
+    cold_.pop_back();
+  } else {
+    memory = map_chunk(chunk_bytes);
+    chunks_.push_back(memory);
+  }
+  if (touched == 0) {
+    touched = page_bytes;
+    count(page_bytes, 0);
+  }
+  auto* const chunk = new (memory) Chunk{};
+  chunk->block_bytes = static_cast<std::uint32_t>(block_bytes);
+  chunk->cut = sizeof(Chunk);
+  chunk->touched = touched;
+  chunk->of_class = static_cast<std::uint16_t>(of_class);
+  link(*chunk);
+  return chunk;
+}
+
+// At the front: the block that was just freed is the next to be given.
+void Slab::link(Chunk& chunk) {
+  Chunk*& front = open_[chunk.of_class];
+  chunk.next = front;
+  chunk.before = nullptr;
+  if (front != nullptr) front->before = &chunk;
+  front = &chunk;
+}
+
+void Slab::unlink(Chunk& chunk) {
+  if (chunk.next != nullptr) chunk.next->before = chunk.before;
+  (chunk.before != nullptr ? chunk.before->next : open_[chunk.of_class]) = chunk.next;
+}
+
+// One empty chunk stays as it is: a size that comes and goes does not call the system each time.
+void Slab::retire(Chunk& chunk) {
+  unlink(chunk);
+  permit(&chunk, chunk_bytes);
+  if (warm_ == nullptr) {
+    warm_ = &chunk;
+    return;
+  }
+  count(0, chunk.touched);
+  madvise(&chunk, chunk_bytes, MADV_DONTNEED);
+  cold_.push_back(&chunk);
+}
+
+// Only who holds the stripe's lock writes.
+void Slab::count(std::size_t added, std::size_t taken) {
+  bytes_.store(bytes_.load(std::memory_order_relaxed) + added - taken, std::memory_order_relaxed);
+}
+
+}  // namespace dhrt
