@@ -48,10 +48,16 @@ class Entry {
                      std::uint8_t state);
 
   std::size_t size() const;
-  Bytes key() const;
+  Bytes key() const {
+    return {reinterpret_cast<const char*>(this + 1),
+            static_cast<std::size_t>(key_bytes_and_has_ & 0x1ffu)};
+  }
   Bytes value() const;
   Bytes attributes() const;
-  AliasDot dot() const;
+  AliasDot dot() const {
+    return {.origin = static_cast<OriginAlias>(sequence_and_alias_ >> 48),
+            .sequence = sequence_and_alias_ & ((std::uint64_t{1} << 48) - 1)};
+  }
   std::uint64_t hlc() const { return hlc_; }
   bool deleted() const;
   WallMilliseconds deadline() const;
@@ -75,6 +81,9 @@ class Entry {
   }
 
  private:
+  const char* behind_key() const;
+  const char* behind_fixed() const;
+
   std::uint64_t hlc_;
   std::uint64_t sequence_and_alias_;  // 48 and 16 bits.
   std::uint32_t value_bytes_;
