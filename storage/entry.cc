@@ -78,7 +78,7 @@ Entry* Entry::make(void* memory, Bytes key, const RecordView& record, OriginAlia
   entry->sequence_and_alias_ = record.dot.sequence | std::uint64_t{alias} << sequence_bits;
   entry->value_bytes_ = static_cast<std::uint32_t>(record.value.size());
   entry->key_bytes_and_has_ = static_cast<std::uint16_t>(key.size() | has);
-  entry->state_ = static_cast<std::uint8_t>(state | (record.unseen ? unseen : 0));
+  entry->set_state(state | (record.unseen ? unsigned{unseen} : 0u));
   entry->used_ = 0;
   char* at = put(static_cast<char*>(memory) + sizeof(Entry), key);
   if ((has & has_deadline) != 0) at = put(at, record.deadline);

@@ -7,9 +7,10 @@
 // Layout: the fields below, the key, the optional fields that `has` names (deadline u64, version
 // node u64 when it is not the dot's, created u64, attributes u16 and bytes), the value.
 // Bounds: key and value as in record.h, the key not empty; a sequence is below 2^48.
-// Threads: `state` and `used` under the stripe's lock.
+// Threads: `state` and `used` are written under the stripe's lock; `state` may be read without.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -64,31 +65,35 @@ class Entry {
   // `origin` is what the alias stands for.
   RecordView view(const Origin& origin) const;
 
-  bool is(std::uint8_t bits) const { return (state_ & bits) != 0; }
-  void set(std::uint8_t bits) { state_ = static_cast<std::uint8_t>(state_ | bits); }
-  void clear(std::uint8_t bits) { state_ = static_cast<std::uint8_t>(state_ & ~bits); }
+  bool is(std::uint8_t bits) const { return (state() & bits) != 0; }
+  void set(std::uint8_t bits) { set_state(state() | bits); }
+  void clear(std::uint8_t bits) { set_state(state() & ~unsigned{bits}); }
   // When it was last asked for, by the cache policy's clock, which wraps.
   std::uint8_t used() const { return used_; }
   void use(std::uint8_t clock) { used_ = clock; }
   // How often it was asked for, as far as two bits go; not to be touched beyond 3.
-  unsigned touches() const { return (state_ / touched) % 4u; }
-  void touch() { state_ = static_cast<std::uint8_t>(state_ + touched); }
-  void untouch() { state_ = static_cast<std::uint8_t>(state_ - touched); }
+  unsigned touches() const { return state() / touched % 4; }
+  void touch() { set_state(state() + touched); }
+  void untouch() { set_state(state() - touched); }
   // Takes over what the cache policy knows of the entry whose place it takes.
   void inherit(const Entry& replaced) {
-    set(replaced.state_ & (touched | touched_more | queued));
+    set_state(state() | (replaced.state() & (touched | touched_more | queued)));
     used_ = replaced.used_;
   }
 
  private:
   const char* behind_key() const;
   const char* behind_fixed() const;
+  unsigned state() const { return state_.load(std::memory_order_relaxed); }
+  void set_state(unsigned state) {
+    state_.store(static_cast<std::uint8_t>(state), std::memory_order_relaxed);
+  }
 
   std::uint64_t hlc_;
   std::uint64_t sequence_and_alias_;  // 48 and 16 bits.
   std::uint32_t value_bytes_;
   std::uint16_t key_bytes_and_has_;  // 9 bits, then what follows: see entry.cc.
-  std::uint8_t state_;
+  std::atomic<std::uint8_t> state_;
   std::uint8_t used_;
 };
 static_assert(sizeof(Entry) == 24);
