@@ -2,10 +2,11 @@
 // checkpoint has to do.
 //
 // Intuition: sequences of an origin come one after the other, so an array of pointers per origin
-// finds a dot without searching. It is cut into chunks, which go when their last entry goes and
-// become small sorted lists when most of theirs went.
+// finds a dot without searching. It is cut into chunks of 512 sequences; a bitmap says which of
+// them have a pointer, so that a chunk shrinks as its entries go, and goes with the last one.
 //
-// Bounds: 8 bytes per entry where sequences are dense; 16 in a chunk that is mostly empty.
+// Bounds: 8 bytes per entry where sequences are dense, at most 12 where some are missing, and 100
+// for each chunk that has any.
 // Threads: any; one lock per origin. An entry is taken out of the index before it is freed, so
 // the entries that a call shows are alive within it. Stripe locks are taken before, never inside.
 #pragma once

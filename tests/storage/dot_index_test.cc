@@ -1,0 +1,154 @@
+#include "storage/dot_index.h"
+
+#include <array>
+#include <map>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "storage/base/random.h"
+
+namespace dhrt::test {
+namespace {
+
+// Entries that only have a dot.
+class Entries {
+ public:
+  Entry& make(OriginAlias origin, std::uint64_t sequence) {
+    const RecordView record{.dot = {.origin = {}, .sequence = sequence}};
+    auto memory = std::make_unique<std::array<std::uint64_t, 4>>();
+    Entry* const entry = Entry::make(memory->data(), "key", record, origin, 0);
+    all_.push_back(std::move(memory));
+    return *entry;
+  }
+
+ private:
+  std::vector<std::unique_ptr<std::array<std::uint64_t, 4>>> all_;
+};
+
+using Model = std::map<std::pair<OriginAlias, std::uint64_t>, Entry*>;
+
+std::vector<Entry*> all_of(const DotIndex& index, OriginAlias origin, std::uint64_t from) {
+  std::vector<Entry*> found;
+  index.visit(origin, from, [&](Entry& entry) {
+    found.push_back(&entry);
+    return true;
+  });
+  return found;
+}
+
+std::vector<Entry*> all_of(const Model& model, OriginAlias origin, std::uint64_t from) {
+  std::vector<Entry*> found;
+  for (auto at = model.lower_bound({origin, from}); at != model.end(); ++at) {
+    if (at->first.first == origin) found.push_back(at->second);
+  }
+  return found;
+}
+
+// Sequences near each other, at the end, or anywhere.
+std::uint64_t any_sequence(Random& random, std::uint64_t& last) {
+  if (random.chance(0.5)) return ++last;
+  if (random.chance(0.7)) return random.between(1, 3000);
+  return random.below(std::uint64_t{1} << random.between(1, 48));
+}
+
+TEST_CASE("dot index: does what a map does") {
+  for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    Entries entries;
+    DotIndex index;
+    Model model;
+    std::uint64_t last = 100'000;
+    for (int i = 0; i < 20'000; ++i) {
+      const auto origin = static_cast<OriginAlias>(random.chance(0.5) ? 0 : 65535);
+      const std::uint64_t sequence = any_sequence(random, last);
+      if (random.chance(i < 12'000 ? 0.6 : 0.2)) {
+        Entry& entry = entries.make(origin, sequence);
+        index.add(entry);
+        model[{origin, sequence}] = &entry;
+      } else if (const auto at = model.lower_bound({origin, sequence}); at != model.end()) {
+        index.remove(*at->second);
+        model.erase(at);
+      }
+      REQUIRE(index.size() == model.size());
+      if (i % 500 != 0) continue;
+      for (const OriginAlias of : {OriginAlias{0}, OriginAlias{65535}}) {
+        REQUIRE(all_of(index, of, 0) == all_of(model, of, 0));
+        REQUIRE(all_of(index, of, sequence) == all_of(model, of, sequence));
+      }
+    }
+    while (!model.empty()) {
+      index.remove(*model.begin()->second);
+      model.erase(model.begin());
+    }
+    CHECK(index.size() == 0);
+    CHECK(index.bytes() < 20'000);
+  }
+}
+
+TEST_CASE("dot index: seek shows the first entry at or behind a sequence") {
+  Entries entries;
+  DotIndex index;
+  const auto sought = [&](std::uint64_t from) -> std::optional<std::uint64_t> {
+    std::uint64_t sequence = 0;
+    if (!index.seek(3, from, [&](Entry& entry) { sequence = entry.dot().sequence; })) return {};
+    return sequence;
+  };
+  CHECK_FALSE(sought(0));
+  index.add(entries.make(3, 511));
+  index.add(entries.make(3, 512));
+  index.add(entries.make(3, 1'000'000));
+  CHECK(sought(0) == 511);
+  CHECK(sought(511) == 511);
+  CHECK(sought(512) == 512);
+  CHECK(sought(513) == 1'000'000);
+  CHECK_FALSE(sought(1'000'001));
+  CHECK(index.origins() == 4);
+}
+
+TEST_CASE("dot index: another entry under the same dot takes its place") {
+  Entries entries;
+  DotIndex index;
+  Entry& first = entries.make(1, 5);
+  Entry& second = entries.make(1, 5);
+  index.add(first);
+  index.add(second);
+  CHECK(index.size() == 1);
+  index.remove(first);
+  CHECK(all_of(index, 1, 0) == std::vector<Entry*>{&second});
+  index.remove(second);
+  index.remove(second);
+  CHECK(index.size() == 0);
+}
+
+TEST_CASE("dot index: dense sequences cost 8 bytes each, sparse ones what their chunks do") {
+  Entries entries;
+  DotIndex index;
+  std::vector<Entry*> all;
+  for (std::uint64_t sequence = 0; sequence < 512 * 200; ++sequence) {
+    all.push_back(&entries.make(0, sequence));
+    index.add(*all.back());
+  }
+  CHECK(index.bytes() <= 512 * 200 * 8.5);
+  std::size_t left = all.size();
+  for (const std::size_t keep : {2u, 4u, 8u, 64u, 256u}) {
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      if (all[i] == nullptr || i % keep == 0) continue;
+      index.remove(*std::exchange(all[i], nullptr));
+      --left;
+    }
+    CAPTURE(keep);
+    CHECK(index.bytes() <= left * 10 + 200 * 200 + 10'000);
+  }
+  for (Entry* entry : all) {
+    if (entry != nullptr) index.remove(*entry);
+  }
+  CHECK(index.bytes() < 10'000);
+}
+
+}  // namespace
+}  // namespace dhrt::test
