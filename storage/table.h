@@ -5,9 +5,9 @@
 // stripe, of whatever collection, come from the stripe's slab. Who holds the lock may read and
 // change all of it; two event loops meet only when they want the same stripe at the same moment.
 //
-// Bounds: a slot is 8 bytes; 68 to 85 % of them are used. Tables grow by a quarter, one stripe at a
-// time and without looking at the entries, so that a pause is short. Threads: as said; nothing
-// spins.
+// Bounds: a slot is 8 bytes; 75 to 85 % of them are used (fewer in a small table). Tables grow by an
+// eighth, one stripe at a time and without looking at the entries, so that a pause is short.
+// Threads: as said; nothing spins.
 #pragma once
 
 #include <array>
@@ -78,8 +78,9 @@ class Table {
   void prefetch_entry(const HashedKey& key) const;
 
   // Visits entries of one stripe slot by slot, from slot `from`; the result is the slot to go on
-  // with, 0 at the end. `visit` says whether to go on, and may take out the entry it is shown.
-  // Entries that were there all the time are seen, unless the table grew between two calls.
+  // with, 0 at the end. `visit` says whether to go on, and may take out or replace the entry it
+  // is shown; one that replaces it is shown, too. Entries that were there all the time are seen,
+  // unless the table grew between two calls.
   std::size_t visit(std::size_t stripe, std::size_t from, FunctionRef<bool(Entry&)> visit_entry);
 
   // Entries, and bytes of entries and slots. Any thread; a moment old.
