@@ -72,7 +72,7 @@ class SortedBlocks {
     return true;
   }
 
-  // Takes out the first entry; null: there is none.
+  // Null: there is none.
   Entry* first() const { return blocks_.empty() ? nullptr : blocks_.front()->entries[0]; }
 
   // Entries in order, from the first for which `before` is false, until `visit` says false.

@@ -1,8 +1,6 @@
 #include "storage/dot_index.h"
 
-#include <array>
 #include <map>
-#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -10,6 +8,7 @@
 #include <doctest/doctest.h>
 
 #include "storage/base/random.h"
+#include "tests/storage/held_entries.h"
 
 namespace dhrt::test {
 namespace {
@@ -18,15 +17,11 @@ namespace {
 class Entries {
  public:
   Entry& make(OriginAlias origin, std::uint64_t sequence) {
-    const RecordView record{.dot = {.origin = {}, .sequence = sequence}};
-    auto memory = std::make_unique<std::array<std::uint64_t, 4>>();
-    Entry* const entry = Entry::make(memory->data(), "key", record, origin, 0);
-    all_.push_back(std::move(memory));
-    return *entry;
+    return held_.make("key", {.dot = {.origin = {}, .sequence = sequence}}, origin);
   }
 
  private:
-  std::vector<std::unique_ptr<std::array<std::uint64_t, 4>>> all_;
+  HeldEntries held_;
 };
 
 using Model = std::map<std::pair<OriginAlias, std::uint64_t>, Entry*>;
