@@ -69,7 +69,8 @@ class EvictionPolicy {
   std::uint8_t clock_ = 0;  // Of recency, in steps of a part of the entries; wraps.
 
  private:
-  std::size_t tidy_at_ = 1024;
+  static constexpr std::size_t items_min = 1024;
+  std::size_t tidy_at_ = items_min;
 };
 
 std::unique_ptr<EvictionPolicy> make_s3_fifo();
