@@ -51,7 +51,7 @@ class Cache {
   bool evict() {
     const auto victim = policy_->victim(finder());
     if (victim.entry == nullptr) return false;
-    REQUIRE(find(victim.item) == victim.entry);
+    if (find(victim.item) != victim.entry) FAIL("the item is of another entry");
     evicted.emplace_back(victim.entry->key());
     entries_.erase(victim.item.hash);
     return true;
@@ -63,7 +63,7 @@ class Cache {
       policy_->touched(*entry);
       return true;
     }
-    if (entries_.size() >= entries_max) REQUIRE(evict());
+    if (entries_.size() >= entries_max && !evict()) FAIL("nothing to evict");
     put(key);
     add(key);
     return false;
@@ -116,14 +116,14 @@ class Zipf {
 double hit_rate(const std::string& policy, std::size_t entries_max, unsigned scan_each) {
   Cache cache(policy_named(policy));
   Random random(5);
-  const Zipf zipf(50'000);
+  const Zipf zipf(20'000);
   std::uint64_t scanned = 1'000'000;
   int hits = 0;
   int asked = 0;
-  for (int i = 0; i < 300'000; ++i) {
+  for (int i = 0; i < 120'000; ++i) {
     const bool scans = scan_each > 0 && random.below(scan_each) == 0;
     const bool hit = cache.ask(scans ? ++scanned : zipf.next(random), entries_max);
-    if (scans || i < 50'000) continue;
+    if (scans || i < 30'000) continue;
     ++asked;
     hits += hit;
   }
@@ -131,7 +131,7 @@ double hit_rate(const std::string& policy, std::size_t entries_max, unsigned sca
 }
 
 TEST_CASE("eviction: s3-fifo hits at least as often as lru, and more often when keys are scanned") {
-  for (const std::size_t entries_max : {500u, 5000u}) {
+  for (const std::size_t entries_max : {300u, 2000u}) {
     const double fifo = hit_rate("s3fifo", entries_max, 0);
     const double lru = hit_rate("lru", entries_max, 0);
     const double fifo_scanned = hit_rate("s3fifo", entries_max, 2);
