@@ -99,6 +99,8 @@ struct Slots {
 
 struct alignas(64) Table::Part {
   std::atomic<Slots*> slots{nullptr};
+  // That of the array, so that a search touches no other line of it than its slots.
+  std::atomic<std::size_t> capacity{0};
   // False when some entry is so far behind its home that its place cannot be told from its slot;
   // then places are reckoned from keys until the table grows.
   bool places_known = true;
@@ -171,6 +173,7 @@ void Table::Part::grow() {
     }
   }
   slots.store(after, std::memory_order_release);
+  capacity.store(after->capacity, std::memory_order_relaxed);
   places_known = !far_from_home;
   if (before == nullptr) return;
   const std::size_t bytes_before = before->bytes;
@@ -218,11 +221,14 @@ Table::Part& Table::part_of(const HashedKey& key) const {
 }
 
 Entry* Table::find(const HashedKey& key) const {
-  const Slots* const slots = part_of(key).array();
+  const Part& part = part_of(key);
+  const Slots* const slots = part.array();
   if (slots == nullptr) return nullptr;
+  const std::size_t capacity = part.capacity.load(std::memory_order_relaxed);
   const std::uint64_t place = place_of(key.hash);
   std::uint64_t slot = 0;
-  for (std::size_t i = slots->home(place); (slot = slots->get(i)) != 0; i = slots->next(i)) {
+  for (std::size_t i = place * capacity >> place_bits; (slot = slots->get(i)) != 0;
+       i = i + 1 < capacity ? i + 1 : 0) {
     if (!has_tag_of(slot, place)) continue;
     if (Entry* const entry = entry_of(slot); entry->key() == key.bytes) return entry;
   }
@@ -288,10 +294,13 @@ void Table::free(std::size_t stripe, Entry* entry) {
   stripes_[stripe].slab.free(entry, bytes);
 }
 
+// The array and its capacity may be of two moments: an address that is wrong does no harm here.
 void Table::prefetch(const HashedKey& key) const {
-  const Slots* const slots = part_of(key).slots.load(std::memory_order_acquire);
+  const Part& part = part_of(key);
+  const Slots* const slots = part.slots.load(std::memory_order_acquire);
   if (slots == nullptr) return;
-  __builtin_prefetch(&slots->at[slots->home(place_of(key.hash))]);
+  const std::size_t capacity = part.capacity.load(std::memory_order_relaxed);
+  __builtin_prefetch(slots->at + (place_of(key.hash) * capacity >> place_bits));
 }
 
 void Table::prefetch_entry(const HashedKey& key) const {
