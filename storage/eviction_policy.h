@@ -7,7 +7,7 @@
 // the bits of the policy go over to it (Entry::inherit).
 // Sources: S3-FIFO (Yang et al., SOSP 2023); sampled LRU as in Redis.
 //
-// Bounds: 8 bytes per entry, and for S3-FIFO 4 more for what was evicted lately.
+// Bounds: 8 bytes per entry, and for S3-FIFO 4 to 8 more for what was evicted lately.
 // Threads: under the stripe's lock.
 #pragma once
 
