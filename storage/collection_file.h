@@ -4,9 +4,14 @@
 // here; who calls it thinks in records. A write takes encoded records in key order and makes
 // data, log index, expiry and meta agree, in one transaction of bounded size.
 //
-// Threads: get, scan, walk and next_expired on any event loop, with the loop's number; write on
-// one thread at a time. No read transaction lives longer than a call.
-// Errors: io, full (no space: nothing changed), corrupt; all with the file and the cure.
+// Threads: get, scan, walk, next_expired and meta on any thread that has a number below
+// LmdbEnv::Options::readers for itself; write and remove on one thread at a time. No read
+// transaction lives longer than a call. What is called back within one must be short, and may
+// neither read this file nor wait for its writer.
+// Bounds: a write's transaction may leave as many free pages in the file as it touches; several
+// smaller ones in key order keep the file smaller than a large one.
+// Errors: io, full (no space: nothing changed, and it may be tried again), corrupt; all with the
+// file and the cure.
 #pragma once
 
 #include <cstdint>
@@ -21,18 +26,6 @@
 #include "storage/log_format.h"
 
 namespace dhrt {
-
-// Up to where the logs are contained in a file: everything of runs before `run`, and of this run
-// each loop's log up to its position.
-struct LogCut {
-  std::uint32_t run = 0;
-  std::vector<Position> positions;  // By loop.
-
-  bool covers(LogId log, Position position) const {
-    if (log.run != run) return log.run < run;
-    return log.loop < positions.size() && position <= positions[log.loop];
-  }
-};
 
 // One record on its way to the file: as storage/record_codec.h encodes it.
 struct FilePut {
@@ -63,8 +56,10 @@ class CollectionFile {
   const std::string& path() const { return env_->path(); }
   Result<FileMeta> meta(unsigned loop);
 
-  // `puts` are in key order, a key once. What a key held before is told to `replaced` (absent:
-  // nothing), so that counts can be put right. `meta`: null leaves it as it is.
+  // `puts` are in key order, a key once, none older than what the file holds (the same again is
+  // fine). What a key held before is told to `replaced` (absent: nothing), once per put and before
+  // `meta` is looked at, so that counts can be put right; it counts only if the write succeeds.
+  // `meta`: null leaves it as it is.
   using Replaced = FunctionRef<void(std::size_t put, const std::optional<RecordHead>& old)>;
   Status write(const std::vector<FilePut>& puts, const FileMeta* meta, Replaced replaced);
   // Takes records out for good (tombstones that nobody needs).
@@ -79,13 +74,16 @@ class CollectionFile {
   // dot is passed over.
   Status walk(unsigned loop, AliasDot from,
               FunctionRef<bool(AliasDot dot, Bytes key, Bytes encoded)> show);
-  // Entries of the expiry table up to `deadline`, from the cursor on; the cursor moves along.
+  // Entries of the expiry table up to `deadline`, from the cursor (empty: the first) on, until
+  // `show` says false; the cursor moves behind what was shown. What is written before the cursor
+  // later is found by whoever starts over.
   Status next_expired(unsigned loop, WallMilliseconds deadline, std::string& cursor,
                       FunctionRef<bool(Bytes key)> show);
 
-  // A consistent copy of the live file, compacted by LMDB. Any thread; slow.
-  Status copy_to(const std::string& path);
-  std::uint64_t bytes_used() const;  // Of the file.
+  // A consistent copy of the live file, compacted by LMDB, in a file that is not there yet;
+  // synced, but for its name. Any thread; slow.
+  Status copy_to(const std::string& path) { return env_->copy_to(path); }
+  std::uint64_t bytes_used() const { return env_->file_bytes(); }  // Of the disk.
 
  private:
   CollectionFile(std::shared_ptr<LmdbEnv> env, CollectionRef ref)

@@ -37,6 +37,20 @@ Status read_entry(const ReadTxn& txn, Bytes key, Result<T> (*decode)(Bytes), T& 
   return {};
 }
 
+std::string encode_tally_entry(const Tally& tally) {
+  std::string out;
+  ByteWriter writer(out);
+  encode(writer, tally);
+  return out;
+}
+
+Result<Tally> decode_tally_entry(Bytes encoded) {
+  ByteReader reader(encoded);
+  Tally tally = decode_tally(reader);
+  if (reader.ok() && reader.empty()) return tally;
+  return fail(ErrorCode::corrupt, "the entry 'tally' does not decode; restore it from a backup");
+}
+
 }  // namespace
 
 LmdbCollection::LmdbCollection(std::shared_ptr<LmdbEnv> env, CollectionRef ref)
@@ -70,6 +84,7 @@ Status LmdbCollection::read_meta() {
   if (status) status = read_entry(*txn, meta_key::flushed, decode_context_entry, flushed_);
   if (status) status = read_entry(*txn, meta_key::origins, decode_origins, origins_);
   if (status) status = read_entry(*txn, meta_key::counts, decode_counts, counts_);
+  if (status) status = read_entry(*txn, "tally", decode_tally_entry, tally_);
   contexts_ = DurableContext(seen_, flushed_);
   return status;
 }
@@ -107,7 +122,7 @@ Status LmdbCollection::append(Position position, Batch batch) {
   seen_.merge(batch.seen);
   if (!flushed_.contains(batch.flushed)) {
     flushed_.merge(batch.flushed);
-    counts_.tally.flush(flushed_, seen_);
+    tally_.flush(flushed_, seen_);
     flush_position_ = position;
     sweep_from_ = {};
   }
@@ -149,7 +164,7 @@ void LmdbCollection::put(Position position, const KeyedRecord& entry,
   std::optional<Tally::Item> old_item;
   if (const Origin* origin = old ? origins_.origin(old->origin) : nullptr)
     old_item = {{*origin, old->sequence}, old->deleted, entry.key.size() + old->value_bytes};
-  counts_.tally.replace(old_item, item_of(entry.key, record), seen_);
+  tally_.replace(old_item, item_of(entry.key, record), seen_);
   counts_.highest_hlc = std::max(counts_.highest_hlc, record.version.hlc);
   if (record.deadline != 0) earliest_deadline_ = std::min(earliest_deadline_, record.deadline);
 
@@ -166,7 +181,8 @@ LmdbWork LmdbCollection::take_work() {
           .meta = {.seen = encode_context(seen_),
                    .flushed = encode_context(flushed_),
                    .origins = encode_origins(origins_),
-                   .counts = encode_counts(counts_)}};
+                   .counts = encode_counts(counts_),
+                   .tally = encode_tally_entry(tally_)}};
 }
 
 bool LmdbCollection::advance(Position durable) {
@@ -331,7 +347,7 @@ Result<std::vector<KeyedRecord>> LmdbCollection::overdue(WallMilliseconds now, s
     const bool ended = budget > 0 && !*found;
     if (ended) {
       counts_.swept = flushed_;
-      counts_.tally.swept();
+      tally_.swept();
     }
     more = more || !ended;
   }

@@ -56,7 +56,7 @@ class LmdbCollection final : public StoredCollection {
   Context seen() const override { return seen_; }
   Context durable() const override { return contexts_.seen(); }
   Context flushed() const override { return flushed_; }
-  CollectionCounts counts() const override { return counts_.tally.counts(); }
+  CollectionCounts counts() const override { return tally_.counts(); }
   std::uint64_t highest_hlc() const override { return counts_.highest_hlc; }
 
  private:
@@ -96,6 +96,7 @@ class LmdbCollection final : public StoredCollection {
   Context seen_;
   Context flushed_;
   FileCounts counts_;
+  Tally tally_;
   DurableContext contexts_;
 
   bool changed_ = false;

@@ -48,11 +48,12 @@ void write(WriteTxn& txn, const PendingPut& put) {
   if (put.deadline != 0) txn.put(LmdbTable::expiry, expiry_key(put.deadline, put.dot), put.key);
 }
 
-void write(WriteTxn& txn, const FileMeta& meta) {
+void write(WriteTxn& txn, const EncodedMeta& meta) {
   txn.put(LmdbTable::meta, meta_key::seen, meta.seen);
   txn.put(LmdbTable::meta, meta_key::flushed, meta.flushed);
   txn.put(LmdbTable::meta, meta_key::origins, meta.origins);
   txn.put(LmdbTable::meta, meta_key::counts, meta.counts);
+  txn.put(LmdbTable::meta, "tally", meta.tally);
 }
 
 Status write(const LmdbWork& work) {

@@ -39,18 +39,19 @@ struct PendingPut {
 using SharedPut = std::shared_ptr<const PendingPut>;
 
 // What a collection's contexts and counts are once its puts are written.
-struct FileMeta {
+struct EncodedMeta {
   std::string seen;
   std::string flushed;
   std::string origins;
   std::string counts;
+  std::string tally;
 };
 
 struct LmdbWork {
   // Shared, because a collection may be erased while its group is being written.
   std::shared_ptr<LmdbEnv> env;
   std::vector<SharedPut> puts;  // In the order of their appends.
-  FileMeta meta;
+  EncodedMeta meta;
 };
 
 struct LmdbGroup {

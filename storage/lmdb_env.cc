@@ -2,11 +2,16 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <mutex>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <lmdb.h>
 
+#include "storage/base/check.h"
 #include "storage/lmdb_format.h"
+#include "storage/lmdb_pages.h"
 
 namespace dhrt {
 
@@ -16,8 +21,10 @@ constexpr std::array<const char*, lmdb_tables> table_names{"meta", "data", "log"
 // The tables and a small batch fit; below, LMDB could not even make the file.
 constexpr std::size_t map_bytes_min = std::size_t{256} << 10;
 constexpr std::size_t map_bytes_step = std::size_t{64} << 10;  // A multiple of any page size.
-// One thread of ours reads; the others are for mdb_stat and the like.
-constexpr unsigned readers_max = 8;
+constexpr std::size_t growth_bytes_min = std::size_t{1} << 20;
+constexpr std::size_t growth_divisor = 4;  // Of what there is, when that is more.
+// Beside ours: for mdb_stat, a copy and the like.
+constexpr unsigned readers_spare = 8;
 constexpr unsigned file_mode = 0640;
 
 struct Reaction {
@@ -29,7 +36,8 @@ Reaction reaction_to(int code) {
   switch (code) {
     case ENOSPC:
     case EDQUOT:
-      return {ErrorCode::full, "free space on the disk, then start the node again"};
+    case EFBIG:
+      return {ErrorCode::full, "free space on the disk"};
     case EACCES:
     case EPERM:
     case EROFS:
@@ -67,6 +75,19 @@ Bytes as_bytes(const MDB_val& value) {
 
 std::size_t round_up(std::size_t bytes) {
   return (std::max(bytes, map_bytes_min) + map_bytes_step - 1) / map_bytes_step * map_bytes_step;
+}
+
+// The blocks of the file's first `bytes`, so that the map never meets a hole on a full disk.
+int allocate(int descriptor, std::size_t bytes) {
+  struct stat now {};
+  if (::fstat(descriptor, &now) != 0) return errno;
+  const auto wanted = static_cast<off_t>(bytes);
+  constexpr off_t block_bytes = 512;  // Of st_blocks, whatever the file system has.
+  if (now.st_size >= wanted && now.st_blocks * block_bytes >= now.st_size) return 0;
+  const int code = ::posix_fallocate(descriptor, 0, wanted);
+  // What was got on the way is given back: others need it more than a file that does not grow.
+  if (code != 0 && ::ftruncate(descriptor, now.st_size) != 0) return errno;
+  return code;
 }
 
 }  // namespace
@@ -107,8 +128,55 @@ std::optional<Bytes> WriteTxn::get(LmdbTable table, Bytes key) {
   return std::nullopt;
 }
 
+WriteCursor::WriteCursor(WriteTxn& txn, LmdbTable table) : txn_(txn) {
+  if (txn_.code_ != 0) return;
+  MDB_cursor* cursor = nullptr;
+  txn_.code_ = mdb_cursor_open(txn.txn_, txn.handle(table), &cursor);
+  if (txn_.code_ != 0) return;
+  cursor_.reset(cursor);
+  MDB_val key{};
+  MDB_val value{};
+  const int code = mdb_cursor_get(cursor, &key, &value, MDB_LAST);
+  if (code != 0 && code != MDB_NOTFOUND) txn_.code_ = code;
+  if (code != 0) return;
+  empty_ = false;
+  last_key_ = std::string(as_bytes(key));
+}
+
+std::optional<Bytes> WriteCursor::find(Bytes key) {
+  found_ = false;
+  if (txn_.code_ != 0 || behind_all(key)) return std::nullopt;
+  MDB_val lmdb_key = as_val(key);
+  MDB_val value{};
+  const int code = mdb_cursor_get(cursor_.get(), &lmdb_key, &value, MDB_SET);
+  if (code != 0 && code != MDB_NOTFOUND) txn_.code_ = code;
+  if (code != 0) return std::nullopt;
+  found_ = true;
+  return as_bytes(value);
+}
+
+void WriteCursor::put(Bytes key, Bytes value) {
+  if (txn_.code_ != 0) return;
+  MDB_val lmdb_key = as_val(key);
+  MDB_val lmdb_value = as_val(value);
+  unsigned flags = found_ ? MDB_CURRENT : 0;
+  if (behind_all(key)) {
+    flags = MDB_APPEND;  // Which LMDB checks once more.
+    last_key_ = key;
+    empty_ = false;
+  }
+  txn_.code_ = mdb_cursor_put(cursor_.get(), &lmdb_key, &lmdb_value, flags);
+}
+
+void WriteCursor::remove() {
+  if (txn_.code_ == 0 && found_) txn_.code_ = mdb_cursor_del(cursor_.get(), 0);
+  found_ = false;
+}
+
 LmdbEnv::LmdbEnv(const Options& options)
-    : path_(options.path), map_bytes_(round_up(options.map_bytes_initial)) {}
+    : path_(options.path),
+      map_bytes_(round_up(options.map_bytes_initial)),
+      readers_(std::max(options.readers, 1U)) {}
 
 Status LmdbEnv::open_file() {
   MDB_env* env = nullptr;
@@ -117,18 +185,28 @@ Status LmdbEnv::open_file() {
     env_.reset(env);
     code = mdb_env_set_maxdbs(env, lmdb_tables);
   }
-  if (code == 0) code = mdb_env_set_maxreaders(env, readers_max);
+  const auto readers = static_cast<unsigned>(readers_.size());
+  if (code == 0) code = mdb_env_set_maxreaders(env, readers + readers_spare);
   if (code == 0) code = mdb_env_set_mapsize(env, map_bytes_);
-  if (code == 0) code = mdb_env_open(env, path_.c_str(), MDB_NOSUBDIR | MDB_NOTLS, file_mode);
+  if (code == 0) {
+    code = mdb_env_open(env, path_.c_str(), MDB_NOSUBDIR | MDB_NOTLS | MDB_WRITEMAP, file_mode);
+  }
+  int descriptor = -1;
+  if (code == 0) code = mdb_env_get_fd(env, &descriptor);
+  if (code == 0) code = allocate(descriptor, map_bytes_);
   if (code != 0) return tl::unexpected(lmdb_error(code, path_, "open"));
-  MDB_envinfo info{};
-  mdb_env_info(env, &info);
-  map_bytes_ = info.me_mapsize;  // A file may be larger than what we asked for.
+  file_bytes_ = map_bytes_;
   return {};
 }
 
 Result<std::shared_ptr<LmdbEnv>> LmdbEnv::create(const Options& options,
                                                  const std::function<void(WriteTxn&)>& fill) {
+  if (::access(options.path.c_str(), F_OK) == 0) {
+    const auto pages = inspect_lmdb_file(options.path);
+    if (!pages) return tl::unexpected(pages.error());
+    if (!pages->torn_creation)
+      return fail(ErrorCode::precondition, options.path + " exists; move it away");
+  }
   std::shared_ptr<LmdbEnv> env(new LmdbEnv(options));
   if (auto status = env->open_file(); !status) return tl::unexpected(status.error());
   MDB_txn* txn = nullptr;
@@ -140,17 +218,19 @@ Result<std::shared_ptr<LmdbEnv>> LmdbEnv::create(const Options& options,
   WriteTxn write(txn, env->handles_);
   write.code_ = code;
   fill(write);
+  write.put(LmdbTable::meta, meta_key::txn, encode_txn(mdb_txn_id(txn)));
   code = write.code_ != 0 ? write.code_ : mdb_txn_commit(guard.release());
   if (code != 0) return tl::unexpected(lmdb_error(code, env->path_, "make tables in"));
   return env;
 }
 
 Result<std::shared_ptr<LmdbEnv>> LmdbEnv::open(const Options& options) {
+  const auto pages = inspect_lmdb_file(options.path);
+  if (!pages) return tl::unexpected(pages.error());
+  if (pages->torn_creation) return std::shared_ptr<LmdbEnv>();
   std::shared_ptr<LmdbEnv> env(new LmdbEnv(options));
+  env->map_bytes_ = pages->file_bytes;
   if (auto status = env->open_file(); !status) return tl::unexpected(status.error());
-  MDB_stat stat{};
-  mdb_env_stat(env->env_.get(), &stat);
-  if (stat.ms_entries == 0) return std::shared_ptr<LmdbEnv>();
   if (auto status = env->open_tables(); !status) return tl::unexpected(status.error());
   return env;
 }
@@ -178,6 +258,18 @@ Status LmdbEnv::open_tables() {
     if (auto status = check_format(code == 0 ? as_bytes(value) : Bytes(), path_); !status)
       return status;
   }
+  MDB_val key = as_val(meta_key::txn);
+  MDB_val value{};
+  code = mdb_get(txn, handles_[static_cast<std::size_t>(LmdbTable::meta)], &key, &value);
+  // LMDB counts from 1 again in a copy.
+  const std::size_t number = mdb_txn_id(txn);
+  if (code == MDB_NOTFOUND || (code == 0 && number > 1 && as_bytes(value) != encode_txn(number))) {
+    return fail(ErrorCode::corrupt, path_ +
+                                        " is damaged: its meta page leads to another moment; "
+                                        "restore the file from a backup, or move it away and "
+                                        "let the peers fill a new one");
+  }
+  if (code != 0) return tl::unexpected(lmdb_error(code, path_, "read"));
   code = mdb_txn_commit(guard.release());  // Keeps the handles.
   if (code != 0) return tl::unexpected(lmdb_error(code, path_, "open the tables of"));
   return {};
@@ -189,51 +281,94 @@ int LmdbEnv::try_write(const std::function<void(WriteTxn&)>& body) {
   std::unique_ptr<MDB_txn, AbortLmdbTxn> guard(txn);
   WriteTxn write(txn, handles_);
   body(write);
+  write.put(LmdbTable::meta, meta_key::txn, encode_txn(mdb_txn_id(txn)));
   if (write.code_ != 0) return write.code_;
   return mdb_txn_commit(guard.release());  // Frees the handle even when it fails.
 }
 
-Status LmdbEnv::write(const std::function<void(WriteTxn&)>& body) {
+Status LmdbEnv::write(const std::function<void(WriteTxn&)>& body, std::size_t bytes_expected) {
   int code = try_write(body);
   while (code == MDB_MAP_FULL) {
-    if (auto status = grow(); !status) return status;
+    if (auto status = grow(bytes_expected); !status) return status;
     code = try_write(body);
   }
   if (code != 0) return tl::unexpected(lmdb_error(code, path_, "commit to"));
   return {};
 }
 
-Status LmdbEnv::grow() {
-  const std::unique_lock lock(map_);
-  const int code = mdb_env_set_mapsize(env_.get(), map_bytes_ * 2);
+Status LmdbEnv::grow(std::size_t bytes_expected) {
+  int descriptor = -1;
+  if (const int code = mdb_env_get_fd(env_.get(), &descriptor); code != 0)
+    return tl::unexpected(lmdb_error(code, path_, "enlarge"));
+  std::size_t step = std::max({map_bytes_ / growth_divisor, growth_bytes_min, bytes_expected});
+  for (;;) {
+    const std::size_t target = round_up(map_bytes_ + step);
+    const int code = allocate(descriptor, target);
+    if (code == 0) return enlarge_map(target);
+    // A nearly full disk may still have room for less.
+    if (step == growth_bytes_min) return tl::unexpected(lmdb_error(code, path_, "enlarge"));
+    step = std::max(step / 2, growth_bytes_min);
+  }
+}
+
+Status LmdbEnv::enlarge_map(std::size_t bytes) {
+  const std::lock_guard no_copy(copying_);
+  std::vector<std::unique_lock<std::mutex>> no_reads;
+  for (Reader& reader : readers_)
+    no_reads.emplace_back(reader.busy);
+  // LMDB lets go of the old map first, and has none if it cannot get the new one.
+  void* probe = ::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  int code = probe == MAP_FAILED ? errno : 0;
+  if (code == 0) {
+    ::munmap(probe, bytes);
+    code = mdb_env_set_mapsize(env_.get(), bytes);
+  }
   if (code != 0) return tl::unexpected(lmdb_error(code, path_, "enlarge the map of"));
-  map_bytes_ *= 2;
+  map_bytes_ = bytes;
+  file_bytes_ = bytes;
   return {};
 }
 
-Result<ReadTxn> ReadTxn::begin(LmdbEnv& env) {
-  ReadTxn read(env);
+Status LmdbEnv::copy_to(const std::string& path) {
+  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, file_mode);
+  if (descriptor < 0) return tl::unexpected(lmdb_error(errno, path, "make the copy"));
   int code = 0;
-  if (env.reader_ != nullptr) {
-    code = mdb_txn_renew(env.reader_.get());
+  {
+    const std::lock_guard lock(copying_);
+    code = mdb_env_copyfd2(env_.get(), descriptor, MDB_CP_COMPACT);
+  }
+  if (code == 0 && ::fsync(descriptor) != 0) code = errno;
+  if (::close(descriptor) != 0 && code == 0) code = errno;
+  if (code == 0) return {};
+  ::unlink(path.c_str());
+  return fail(lmdb_error(code, path, "write the copy"), "copy " + path_);
+}
+
+Result<ReadTxn> ReadTxn::begin(LmdbEnv& env, unsigned reader) {
+  check(reader < env.readers_.size(), "a reader number is below LmdbEnv::Options::readers");
+  LmdbEnv::Reader& slot = env.readers_[reader];
+  ReadTxn read(env, slot);
+  int code = 0;
+  if (slot.txn != nullptr) {
+    code = mdb_txn_renew(slot.txn.get());
   } else {
     MDB_txn* txn = nullptr;
     code = mdb_txn_begin(env.env_.get(), nullptr, MDB_RDONLY, &txn);
-    env.reader_.reset(txn);
+    slot.txn.reset(txn);
   }
   if (code == 0) return read;
-  env.reader_.reset();
+  slot.txn.reset();
   return tl::unexpected(lmdb_error(code, env.path_, "begin to read"));
 }
 
 ReadTxn::~ReadTxn() {
-  if (lock_.owns_lock() && env_->reader_ != nullptr) mdb_txn_reset(env_->reader_.get());
+  if (lock_.owns_lock() && reader_->txn != nullptr) mdb_txn_reset(reader_->txn.get());
 }
 
 Result<std::optional<Bytes>> ReadTxn::get(LmdbTable table, Bytes key) const {
   MDB_val lmdb_key = as_val(key);
   MDB_val value{};
-  const int code = mdb_get(env_->reader_.get(), env_->handles_[static_cast<std::size_t>(table)],
+  const int code = mdb_get(reader_->txn.get(), env_->handles_[static_cast<std::size_t>(table)],
                            &lmdb_key, &value);
   if (code == MDB_NOTFOUND) return std::nullopt;
   if (code != 0) return tl::unexpected(lmdb_error(code, env_->path_, "read"));
@@ -242,7 +377,7 @@ Result<std::optional<Bytes>> ReadTxn::get(LmdbTable table, Bytes key) const {
 
 Result<LmdbCursor> LmdbCursor::open(const ReadTxn& txn, LmdbTable table) {
   MDB_cursor* cursor = nullptr;
-  const int code = mdb_cursor_open(txn.env_->reader_.get(),
+  const int code = mdb_cursor_open(txn.reader_->txn.get(),
                                    txn.env_->handles_[static_cast<std::size_t>(table)], &cursor);
   if (code != 0) return tl::unexpected(lmdb_error(code, txn.env_->path_, "read"));
   return LmdbCursor(*txn.env_, cursor);

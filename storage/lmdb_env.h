@@ -1,22 +1,32 @@
 // One LMDB file: its tables, reads from one moment, and writes that are all there or not at all.
 //
 // Intuition: LMDB maps the file into memory. A read transaction looks at the map, so the map
-// may only be moved when nobody reads; every read holds a shared lock for that, and a write that
-// finds the map full takes the lock alone, doubles the map and starts over. No caller ever
-// hears of a full map.
+// may only be moved when nobody reads: every reader number has a lock that its reads hold, and a
+// write that finds the map full takes all of them, enlarges the map and starts over. No caller
+// ever hears of a full map. (One lock per reader, not a shared one: readers on several threads
+// then neither fight for a cache line nor keep a waiting writer out for ever.)
 //
-// Bounds: one read transaction at a time and one thread that reads; one that writes.
+// Order on disk: the map is written to in place (MDB_WRITEMAP), and a commit is msync of the whole
+// map, then the meta page is changed, then msync of that page (LMDB 0.9.24, seen with strace), so
+// the meta page never leads to pages that are not there.
+// Space: the file's blocks are allocated before the map may touch them, so that a full disk is an
+// error of the write that needs more, which changes nothing and may be tried again, and not a
+// SIGBUS.
+//
+// Bounds: one read transaction at a time per reader number; one thread that writes.
 // Errors: io, full (the disk) and corrupt, all with the file, the call, the cause and the cure.
 // Views that a transaction returns are valid until it ends, or until its next write.
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
-#include <shared_mutex>
 #include <string>
+#include <vector>
 
 #include "storage/base/bytes.h"
 #include "storage/base/result.h"
@@ -48,9 +58,11 @@ class WriteTxn {
   // Not an error if it is not there.
   void remove(LmdbTable table, Bytes key);
   std::optional<Bytes> get(LmdbTable table, Bytes key);
+  bool ok() const { return code_ == 0; }
 
  private:
   friend class LmdbEnv;
+  friend class WriteCursor;
   using Handles = std::array<unsigned, lmdb_tables>;
   WriteTxn(MDB_txn* txn, const Handles& handles) : txn_(txn), handles_(handles) {}
   unsigned handle(LmdbTable table) const { return handles_[static_cast<std::size_t>(table)]; }
@@ -60,46 +72,84 @@ class WriteTxn {
   int code_ = 0;
 };
 
+// Changes one table, quickest in key order: it stays on its page as long as that is the right one,
+// and leaves full pages behind at the end of the table. Ends before its transaction; meanwhile
+// nobody else changes the table.
+class WriteCursor {
+ public:
+  WriteCursor(WriteTxn& txn, LmdbTable table);
+
+  // Goes to a key, and shows what it leads to.
+  std::optional<Bytes> find(Bytes key);
+  // Both for the key of the last find(). remove() only if it was found.
+  void put(Bytes key, Bytes value);
+  void remove();
+
+ private:
+  bool behind_all(Bytes key) const { return empty_ || key > Bytes(last_key_); }
+
+  WriteTxn& txn_;
+  std::unique_ptr<MDB_cursor, CloseLmdbCursor> cursor_;
+  bool found_ = false;
+  bool empty_ = true;
+  std::string last_key_;  // No key in the table is behind this one.
+};
+
 class LmdbEnv {
  public:
   struct Options {
     std::string path;
-    std::size_t map_bytes_initial = 0;
+    std::size_t map_bytes_initial = 0;  // Of a new file; at least 256 KiB.
+    unsigned readers = 16;              // Reads come with a number below this.
   };
   // Makes the file with its tables and `fill`s them, in one transaction.
   static Result<std::shared_ptr<LmdbEnv>> create(const Options& options,
                                                  const std::function<void(WriteTxn&)>& fill);
   // Null if the file is what is left of a create() that a power cut interrupted.
-  // Refuses a file whose format is newer than ours, or that is not one of ours.
+  // Refuses a file whose format is another than ours, or that is not one of ours.
   static Result<std::shared_ptr<LmdbEnv>> open(const Options& options);
 
   // `body` may run several times. What it put is durable when this returns well.
-  Status write(const std::function<void(WriteTxn&)>& body);
+  // `bytes_expected`: about what it puts, so that the map need not grow twice.
+  Status write(const std::function<void(WriteTxn&)>& body, std::size_t bytes_expected = 0);
+
+  // A consistent copy without the free pages, in a new file, synced (its name is not). Growth
+  // waits until it is done. Any thread; slow.
+  Status copy_to(const std::string& path);
 
   const std::string& path() const { return path_; }
+  std::uint64_t file_bytes() const { return file_bytes_; }
 
  private:
   friend class ReadTxn;
   friend class LmdbCursor;
+  struct Reader {
+    std::mutex busy;
+    // Kept between reads: taking a reader slot each time costs more than the read.
+    std::unique_ptr<MDB_txn, AbortLmdbTxn> txn;
+  };
+
   explicit LmdbEnv(const Options& options);
   Status open_file();
   Status open_tables();
   int try_write(const std::function<void(WriteTxn&)>& body);
-  Status grow();
+  Status grow(std::size_t bytes_expected);
+  Status enlarge_map(std::size_t bytes);
 
   std::string path_;
   std::size_t map_bytes_;
+  std::atomic<std::uint64_t> file_bytes_{0};
   std::unique_ptr<MDB_env, CloseLmdbEnv> env_;
   WriteTxn::Handles handles_{};
-  std::shared_mutex map_;  // See above.
-  // Kept between reads: taking a reader slot each time costs more than the read.
-  std::unique_ptr<MDB_txn, AbortLmdbTxn> reader_;
+  std::mutex copying_;
+  std::vector<Reader> readers_;
 };
 
-// Everything read through one of these is from one moment. At most one at a time per file.
+// Everything read through one of these is from one moment. At most one at a time per file and
+// reader number; a second one waits.
 class ReadTxn {
  public:
-  static Result<ReadTxn> begin(LmdbEnv& env);
+  static Result<ReadTxn> begin(LmdbEnv& env, unsigned reader = 0);
   ReadTxn(ReadTxn&&) = default;
   ReadTxn& operator=(ReadTxn&&) = delete;
   ReadTxn(const ReadTxn&) = delete;
@@ -110,10 +160,12 @@ class ReadTxn {
 
  private:
   friend class LmdbCursor;
-  explicit ReadTxn(LmdbEnv& env) : env_(&env), lock_(env.map_) {}
+  ReadTxn(LmdbEnv& env, LmdbEnv::Reader& reader)
+      : env_(&env), reader_(&reader), lock_(reader.busy) {}
 
   LmdbEnv* env_;
-  std::shared_lock<std::shared_mutex> lock_;  // Empty after a move.
+  LmdbEnv::Reader* reader_;
+  std::unique_lock<std::mutex> lock_;  // Empty after a move.
 };
 
 // Goes through one table in key order. Ends before its transaction.

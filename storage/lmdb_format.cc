@@ -51,6 +51,11 @@ Status check_format(Bytes encoded, const std::string& path) {
     return fail(ErrorCode::corrupt,
                 path + " does not say its format; move it out of the data directory");
   if (version == lmdb_format_version) return {};
+  if (version < lmdb_format_version) {
+    return fail(ErrorCode::corrupt, path + " has format " + std::to_string(version) +
+                                        ", of an earlier development version; export it with that "
+                                        "version, move it away and import it again");
+  }
   return fail(ErrorCode::corrupt, path + " has format " + std::to_string(version) +
                                       ", this program knows formats up to " +
                                       std::to_string(lmdb_format_version) +
@@ -79,6 +84,12 @@ std::string expiry_key(WallMilliseconds deadline, AliasDot dot) {
 std::optional<WallMilliseconds> parse_expiry_key(Bytes key) {
   if (key.size() != expiry_key_bytes) return std::nullopt;
   return read_big_endian(key.substr(0, 8));
+}
+
+std::string encode_txn(std::uint64_t number) {
+  std::string out;
+  ByteWriter(out).u64(number);
+  return out;
 }
 
 std::string encode_ref(const CollectionRef& ref) {
@@ -128,7 +139,9 @@ std::string encode_counts(const FileCounts& counts) {
   ByteWriter writer(out);
   writer.u64(counts.highest_hlc);
   encode(writer, counts.swept);
-  encode(writer, counts.tally);
+  writer.varint(counts.live);
+  writer.varint(counts.tombstones);
+  writer.varint(counts.bytes);
   return out;
 }
 
@@ -137,8 +150,30 @@ Result<FileCounts> decode_counts(Bytes encoded) {
   FileCounts counts;
   counts.highest_hlc = reader.u64();
   counts.swept = decode_context(reader);
-  counts.tally = decode_tally(reader);
+  counts.live = reader.varint();
+  counts.tombstones = reader.varint();
+  counts.bytes = reader.varint();
   return finished(reader, std::move(counts), meta_key::counts);
+}
+
+std::string encode_cut(const LogCut& cut) {
+  std::string out;
+  ByteWriter writer(out);
+  writer.u32(cut.run);
+  writer.varint(cut.positions.size());
+  for (const Position position : cut.positions)
+    writer.varint(position);
+  return out;
+}
+
+Result<LogCut> decode_cut(Bytes encoded) {
+  ByteReader reader(encoded);
+  LogCut cut;
+  cut.run = reader.u32();
+  const std::size_t loops = reader.count(1);
+  for (std::size_t i = 0; i < loops; ++i)
+    cut.positions.push_back(reader.varint());
+  return finished(reader, std::move(cut), meta_key::cut);
 }
 
 }  // namespace dhrt

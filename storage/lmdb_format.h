@@ -2,13 +2,15 @@
 //
 // data    key                                            -> record (storage/record_codec.h)
 // log     partition u16, origin alias u16, sequence u64  -> key, one per record or tombstone
-// expiry  deadline u64, origin alias u16, sequence u64   -> key, one per live record with a
-// deadline meta    "format"  u32
+// expiry  deadline u64, origin alias u16, sequence u64   -> key, one per live record that has one
+// meta    "format"  u32
 //         "ref"     generation u32, name
+//         "cut"     up to where the logs are in here: run u32, varint loops, varint position*
 //         "ctx"     context: every dot seen, with everything in `data`
 //         "flushed" context: records of these dots are tombstones, whatever `data` says
 //         "orig"    origin table (storage/record_codec.h)
-//         "counts"  highest hlc u64, swept context, tally (storage/tally.h)
+//         "counts"  highest hlc u64, swept context, varints: live, tombstones, bytes
+//         "txn"     u64: LMDB's number of the transaction that wrote last (storage/lmdb_env.cc)
 //
 // Numbers in keys are big endian, so that LMDB's order is theirs; in values little endian.
 // The partition is 0. The dot stands in the key of `expiry` because an LMDB key has 511 bytes
@@ -18,16 +20,17 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "storage/base/result.h"
 #include "storage/context.h"
 #include "storage/entry.h"
+#include "storage/log_format.h"
 #include "storage/record_codec.h"
-#include "storage/tally.h"
 
 namespace dhrt {
 
-inline constexpr std::uint32_t lmdb_format_version = 1;
+inline constexpr std::uint32_t lmdb_format_version = 2;
 
 namespace meta_key {
 inline constexpr Bytes format = "format";
@@ -36,9 +39,11 @@ inline constexpr Bytes seen = "ctx";
 inline constexpr Bytes flushed = "flushed";
 inline constexpr Bytes origins = "orig";
 inline constexpr Bytes counts = "counts";
+inline constexpr Bytes cut = "cut";
+inline constexpr Bytes txn = "txn";
 }  // namespace meta_key
 
-// Corrupt if it is newer than ours, or none; says which file, and what to do.
+// Corrupt if it is another than ours, or none; says which file, and what to do.
 Status check_format(Bytes encoded, const std::string& path);
 std::string encode_format();
 
@@ -49,20 +54,38 @@ std::string expiry_key(WallMilliseconds deadline, AliasDot dot);
 // The deadline in an expiry key; absent if it is none.
 std::optional<WallMilliseconds> parse_expiry_key(Bytes key);
 
+// Up to where the logs are contained in a file: everything of runs before `run`, and of this run
+// each loop's log up to its position.
+struct LogCut {
+  std::uint32_t run = 0;
+  std::vector<Position> positions;  // By loop.
+
+  bool covers(LogId log, Position position) const {
+    if (log.run != run) return log.run < run;
+    return log.loop < positions.size() && position <= positions[log.loop];
+  }
+  bool operator==(const LogCut&) const = default;
+};
+
 struct FileCounts {
   std::uint64_t highest_hlc = 0;
   Context swept;
-  Tally tally;
+  std::uint64_t live = 0;
+  std::uint64_t tombstones = 0;
+  std::uint64_t bytes = 0;  // Keys and values of live records.
 };
 
+std::string encode_txn(std::uint64_t number);
 std::string encode_ref(const CollectionRef& ref);
 std::string encode_context(const Context& context);
 std::string encode_origins(const OriginTable& origins);
 std::string encode_counts(const FileCounts& counts);
+std::string encode_cut(const LogCut& cut);
 // Corrupt, with the name of the entry.
 Result<CollectionRef> decode_ref(Bytes encoded);
 Result<Context> decode_context_entry(Bytes encoded);
 Result<OriginTable> decode_origins(Bytes encoded);
 Result<FileCounts> decode_counts(Bytes encoded);
+Result<LogCut> decode_cut(Bytes encoded);
 
 }  // namespace dhrt

@@ -271,10 +271,10 @@ TEST_CASE("LMDB store: files that it cannot use are refused with what to do") {
   };
   SUBCASE("a newer format") {
     must(open_env()->write([](WriteTxn& txn) {
-      txn.put(LmdbTable::meta, meta_key::format, Bytes("\x02\0\0\0", 4));
+      txn.put(LmdbTable::meta, meta_key::format, Bytes("\x03\0\0\0", 4));
       txn.put(LmdbTable::meta, meta_key::ref, encode_ref({"users", 1}));
     }));
-    mentions(refusal(), {file, "format 2", "up to 1", "later"});
+    mentions(refusal(), {file, "format 3", "up to 2", "later"});
   }
   SUBCASE("no format") {
     open_env();
@@ -354,7 +354,7 @@ TEST_CASE("LMDB store: after the first failed write nothing is durable, and read
   const Position safe = bench.sync();
   {
     const FileSizeLimit limit(200'000);
-    bench.set("b", std::string(400'000, 'x'), {here, 2});
+    bench.set("b", std::string(4'000'000, 'x'), {here, 2});
     CHECK(!bench.store->drain());
   }
   CHECK(!bench.store->health());
@@ -366,7 +366,7 @@ TEST_CASE("LMDB store: after the first failed write nothing is durable, and read
   CHECK(bench.store->collect() == safe);
   CHECK(bench.users->durable() == one(here, 1));
   CHECK(bench.value("a") == "1");
-  CHECK(bench.value("b").size() == 400'000);
+  CHECK(bench.value("b").size() == 4'000'000);
   CHECK(!bench.store->maintain(noon, 10));
 }
 
