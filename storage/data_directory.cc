@@ -26,12 +26,19 @@ std::error_code last_error() {
   return {errno, std::generic_category()};
 }
 
-}  // namespace
-
-Result<std::unique_ptr<DataDirectory>> DataDirectory::open(const std::string& path) {
+// Makes a directory, and those above it, and sees that it can be written to.
+Status make_directory(const std::string& path) {
   std::error_code code;
   std::filesystem::create_directories(path, code);
   if (code) return io_error("make the data directory " + path, code);
+  if (::access(path.c_str(), R_OK | W_OK | X_OK) == 0) return {};
+  return io_error("use the data directory " + path, last_error());
+}
+
+}  // namespace
+
+Result<std::unique_ptr<DataDirectory>> DataDirectory::open(const std::string& path) {
+  if (auto status = make_directory(path); !status) return tl::unexpected(status.error());
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (descriptor < 0) return io_error("open the data directory " + path, last_error());
   std::unique_ptr<DataDirectory> directory(new DataDirectory(path, descriptor));
@@ -79,6 +86,14 @@ Status DataDirectory::remove(const std::string& collection) const {
 Status DataDirectory::sync() const {
   if (::fsync(descriptor_) == 0) return {};
   return io_error("sync the data directory " + path_, last_error());
+}
+
+Result<EngineDirectory> open_engine_directory(const std::string& path) {
+  auto collections = DataDirectory::open(path + "/collections");
+  if (!collections) return tl::unexpected(collections.error());
+  EngineDirectory directory{.collections = std::move(*collections), .log = path + "/log"};
+  if (auto status = make_directory(directory.log); !status) return tl::unexpected(status.error());
+  return directory;
 }
 
 }  // namespace dhrt

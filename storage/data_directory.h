@@ -37,4 +37,16 @@ class DataDirectory {
   int descriptor_;
 };
 
+// Where an engine keeps everything:
+//
+//   <directory>/collections/<name>.mdb   and <name>.mdb-lock, LMDB's
+//   <directory>/log/                     the logs (storage/log_reader.h)
+//
+// Both are this process's alone for as long as `collections` lives.
+struct EngineDirectory {
+  std::unique_ptr<DataDirectory> collections;
+  std::string log;
+};
+Result<EngineDirectory> open_engine_directory(const std::string& path);
+
 }  // namespace dhrt

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -22,7 +23,7 @@ constexpr std::array<const char*, lmdb_tables> table_names{"meta", "data", "log"
 constexpr std::size_t map_bytes_min = std::size_t{256} << 10;
 constexpr std::size_t map_bytes_step = std::size_t{64} << 10;  // A multiple of any page size.
 constexpr std::size_t growth_bytes_min = std::size_t{1} << 20;
-constexpr std::size_t growth_divisor = 4;  // Of what there is, when that is more.
+constexpr std::size_t growth_divisor = 16;  // Of what there is, when that is more.
 // Beside ours: for mdb_stat, a copy and the like.
 constexpr unsigned readers_spare = 8;
 constexpr unsigned file_mode = 0640;
@@ -88,6 +89,42 @@ int allocate(int descriptor, std::size_t bytes) {
   // What was got on the way is given back: others need it more than a file that does not grow.
   if (code != 0 && ::ftruncate(descriptor, now.st_size) != 0) return errno;
   return code;
+}
+
+// What LMDB believes without a look, and corrupts the file by if it is not so: the list of free
+// pages, and that no page is both free and in use. Absent: it is damaged.
+std::optional<std::uint64_t> count_free_pages(MDB_txn* txn, std::uint64_t last_page) {
+  constexpr MDB_dbi free_table = 0;
+  MDB_stat stat{};
+  MDB_cursor* opened = nullptr;
+  if (mdb_stat(txn, free_table, &stat) != 0 || mdb_cursor_open(txn, free_table, &opened) != 0)
+    return std::nullopt;
+  const std::unique_ptr<MDB_cursor, CloseLmdbCursor> cursor(opened);
+  std::uint64_t pages = stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages;
+  std::size_t entries = 0;
+  std::uint64_t txn_number = 0;
+  MDB_val key{};
+  MDB_val value{};
+  int code = 0;
+  while ((code = mdb_cursor_get(cursor.get(), &key, &value, MDB_NEXT)) == 0) {
+    ++entries;
+    // A count, then so many page numbers in falling order.
+    std::vector<std::uint64_t> list(value.mv_size / sizeof(std::uint64_t));
+    if (key.mv_size != sizeof txn_number || list.empty()) return std::nullopt;
+    std::memcpy(&txn_number, key.mv_data, sizeof txn_number);
+    std::memcpy(list.data(), value.mv_data, list.size() * sizeof(std::uint64_t));
+    if (list[0] >= list.size() || list[0] == 0) return std::nullopt;
+    pages += list[0];
+    std::uint64_t above = last_page + 1;
+    for (std::size_t i = 1; i <= list[0]; ++i) {
+      if (list[i] >= above || list[i] < 2) return std::nullopt;
+      above = list[i];
+    }
+  }
+  if (code != MDB_NOTFOUND || entries != stat.ms_entries) return std::nullopt;
+  // Every commit but the first frees the pages that it replaced, under its own number.
+  if (mdb_txn_id(txn) > 1 && txn_number != mdb_txn_id(txn)) return std::nullopt;
+  return pages;
 }
 
 }  // namespace
@@ -206,6 +243,8 @@ Result<std::shared_ptr<LmdbEnv>> LmdbEnv::create(const Options& options,
     if (!pages) return tl::unexpected(pages.error());
     if (!pages->torn_creation)
       return fail(ErrorCode::precondition, options.path + " exists; move it away");
+    if (::unlink(options.path.c_str()) != 0)
+      return tl::unexpected(lmdb_error(errno, options.path, "remove what is left of"));
   }
   std::shared_ptr<LmdbEnv> env(new LmdbEnv(options));
   if (auto status = env->open_file(); !status) return tl::unexpected(status.error());
@@ -258,21 +297,40 @@ Status LmdbEnv::open_tables() {
     if (auto status = check_format(code == 0 ? as_bytes(value) : Bytes(), path_); !status)
       return status;
   }
-  MDB_val key = as_val(meta_key::txn);
-  MDB_val value{};
-  code = mdb_get(txn, handles_[static_cast<std::size_t>(LmdbTable::meta)], &key, &value);
-  // LMDB counts from 1 again in a copy.
-  const std::size_t number = mdb_txn_id(txn);
-  if (code == MDB_NOTFOUND || (code == 0 && number > 1 && as_bytes(value) != encode_txn(number))) {
+  if (!meta_page_is_sound(txn)) {
     return fail(ErrorCode::corrupt, path_ +
-                                        " is damaged: its meta page leads to another moment; "
-                                        "restore the file from a backup, or move it away and "
-                                        "let the peers fill a new one");
+                                        " is damaged: its meta page leads to other pages than "
+                                        "the last commit left; restore the file from a backup, "
+                                        "or move it away and let the peers fill a new one");
   }
-  if (code != 0) return tl::unexpected(lmdb_error(code, path_, "read"));
   code = mdb_txn_commit(guard.release());  // Keeps the handles.
   if (code != 0) return tl::unexpected(lmdb_error(code, path_, "open the tables of"));
   return {};
+}
+
+bool LmdbEnv::meta_page_is_sound(MDB_txn* txn) const {
+  MDB_val key = as_val(meta_key::txn);
+  MDB_val value{};
+  if (mdb_get(txn, handles_[static_cast<std::size_t>(LmdbTable::meta)], &key, &value) != 0)
+    return false;
+  // LMDB counts from 1 again in a copy.
+  const std::size_t number = mdb_txn_id(txn);
+  if (number > 1 && as_bytes(value) != encode_txn(number)) return false;
+
+  MDB_envinfo info{};
+  mdb_env_info(env_.get(), &info);
+  const auto free = count_free_pages(txn, info.me_last_pgno);
+  if (!free) return false;
+  constexpr MDB_dbi main_table = 1;
+  std::uint64_t pages = 2 + *free;
+  std::vector<MDB_dbi> tables(handles_.begin(), handles_.end());
+  tables.push_back(main_table);
+  for (const MDB_dbi table : tables) {
+    MDB_stat stat{};
+    if (mdb_stat(txn, table, &stat) != 0) return false;
+    pages += stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages;
+  }
+  return pages <= info.me_last_pgno + 1;
 }
 
 int LmdbEnv::try_write(const std::function<void(WriteTxn&)>& body) {

@@ -132,6 +132,7 @@ class LmdbEnv {
   explicit LmdbEnv(const Options& options);
   Status open_file();
   Status open_tables();
+  bool meta_page_is_sound(MDB_txn* txn) const;
   int try_write(const std::function<void(WriteTxn&)>& body);
   Status grow(std::size_t bytes_expected);
   Status enlarge_map(std::size_t bytes);

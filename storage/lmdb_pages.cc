@@ -108,12 +108,13 @@ bool page_size_is_sound(std::size_t bytes) {
   return std::has_single_bit(bytes) && bytes >= page_bytes_min && bytes <= page_bytes_max;
 }
 
-bool never_committed(const MetaPage& page) {
-  return page.txn == 0 && page.main.root == no_page && page.main.entries == 0 &&
-         page.last_page == 1;
+// The first commit writes page 1, its number last: it may have been on its way.
+bool never_committed(const std::array<MetaPage, 2>& pages) {
+  return pages[0].txn == 0 && pages[1].txn == 0 && pages[0].main.root == no_page;
 }
 
-// A commit writes the page that the one before it did not.
+// A commit writes the page that the one before it did not, its number last: of the older page only
+// the number is sure to be what it was.
 bool two_in_a_row(const std::array<MetaPage, 2>& pages) {
   const std::uint64_t low = std::min(pages[0].txn, pages[1].txn);
   const std::uint64_t high = std::max(pages[0].txn, pages[1].txn);
@@ -154,12 +155,10 @@ Result<LmdbPages> inspect_metas(const File& file, const std::string& path, std::
   if (!page_size_is_sound(page_bytes) || !file.read(page_bytes, pages[1]) ||
       !is_meta_page(pages[1], 1))
     return corrupt(path, "is damaged in its second page");
-  if (never_committed(pages[0]) && never_committed(pages[1]))
-    return LmdbPages{.torn_creation = true, .file_bytes = bytes};
+  if (never_committed(pages)) return LmdbPages{.torn_creation = true, .file_bytes = bytes};
   if (!two_in_a_row(pages))
     return corrupt(path, "is damaged: its meta pages contradict each other");
   const MetaPage& newest = pages[0].txn > pages[1].txn ? pages[0] : pages[1];
-  const MetaPage& older = pages[0].txn > pages[1].txn ? pages[1] : pages[0];
   if (newest.last_page >= bytes / page_bytes) {
     return corrupt(path, "has " + std::to_string(bytes) + " bytes and should have " +
                              std::to_string(newest.last_page + 1) + " pages of " +
@@ -167,8 +166,7 @@ Result<LmdbPages> inspect_metas(const File& file, const std::string& path, std::
                              ": it is cut off, or its meta page is "
                              "damaged");
   }
-  const bool sound = newest.last_page >= older.last_page && newest.main.flags == 0 &&
-                     (newest.free.flags & tree_flags) == integer_keys &&
+  const bool sound = newest.main.flags == 0 && (newest.free.flags & tree_flags) == integer_keys &&
                      tree_is_sound(file, newest.free, page_bytes, newest.last_page) &&
                      tree_is_sound(file, newest.main, page_bytes, newest.last_page);
   if (!sound) return corrupt(path, "is damaged: its meta page leads nowhere");

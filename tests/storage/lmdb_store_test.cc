@@ -1,16 +1,15 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
-#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <mutex>
-#include <sys/resource.h>
 
 #include "storage/base/random.h"
 #include "storage/lmdb_env.h"
 #include "storage/lmdb_format.h"
+#include "tests/storage/small_disk.h"
 #include "tests/storage/store_suite.h"
 #include "tests/storage/temporary_directory.h"
 
@@ -326,26 +325,6 @@ TEST_CASE("LMDB store: a directory that cannot be used is refused with what to d
     CHECK(second.error().message.find("another process") != std::string::npos);
   }
 }
-
-// Files of this process can only grow to `bytes` while one of these lives: a full disk.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
-    getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit limit{bytes, before_.rlim_max};
-    setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  FileSizeLimit(const FileSizeLimit&) = delete;
-  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
-  ~FileSizeLimit() {
-    setrlimit(RLIMIT_FSIZE, &before_);
-    std::signal(SIGXFSZ, handler_);
-  }
-
- private:
-  rlimit before_{};
-  void (*handler_)(int);
-};
 
 TEST_CASE("LMDB store: after the first failed write nothing is durable, and reads go on") {
   const TemporaryDirectory directory;

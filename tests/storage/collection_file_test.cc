@@ -1,0 +1,376 @@
+#include "storage/collection_file.h"
+
+#include <algorithm>
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <thread>
+
+#include "storage/base/random.h"
+#include "tests/storage/small_disk.h"
+#include "tests/storage/store_suite.h"
+#include "tests/storage/temporary_directory.h"
+
+namespace dhrt::test {
+namespace {
+
+// A file, spoken to in records; what it should hold is kept beside it.
+struct FileBench {
+  explicit FileBench(const std::string& path, unsigned readers = 4)
+      : options{.path = path, .readers = readers},
+        file(must(CollectionFile::create(options, {"users", 3}))) {}
+
+  void reopen() {
+    file.reset();
+    file = must(CollectionFile::open(options));
+    REQUIRE(file != nullptr);
+  }
+
+  // Writes records, and gives back what each key held before, as "key:sequence".
+  Result<std::string> write(const std::vector<KeyedRecord>& records,
+                            const FileMeta* meta = nullptr) {
+    std::map<std::string, std::string> encoded;
+    for (const KeyedRecord& entry : records) {
+      std::string& bytes = encoded[entry.key];
+      bytes.clear();
+      must(encode_record(bytes, entry.key, entry.record, origins, {}));
+    }
+    std::vector<FilePut> puts;
+    for (const auto& [key, bytes] : encoded)
+      puts.push_back({key, bytes});
+    std::string told;
+    const auto tell = [&](std::size_t i, const std::optional<RecordHead>& old) {
+      told += (told.empty() ? "" : " ") + std::string(puts[i].key) + ":" +
+              (old ? std::to_string(old->sequence) : "-");
+    };
+    if (auto status = file->write(puts, meta, tell); !status) return tl::unexpected(status.error());
+    return told;
+  }
+
+  std::optional<Record> get(const std::string& key, unsigned loop = 0) {
+    std::optional<Record> found;
+    must(file->get(loop, key, [&](const Bytes* bytes) {
+      if (bytes != nullptr) found = must(decode_record(*bytes, key, origins));
+    }));
+    return found;
+  }
+  std::string scan(const std::string& from = "", bool behind = false, std::size_t count = 1000) {
+    std::string keys;
+    must(file->scan(0, from, behind, [&](Bytes key, Bytes) {
+      keys += std::string(key) + " ";
+      return --count > 0;
+    }));
+    return keys;
+  }
+  std::string walk(AliasDot from, std::size_t count = 1000) {
+    std::string keys;
+    must(file->walk(0, from, [&](AliasDot dot, Bytes key, Bytes bytes) {
+      CHECK(peek_record(bytes)->sequence == dot.sequence);
+      keys += std::to_string(dot.sequence) + ":" + std::string(key) + " ";
+      return --count > 0;
+    }));
+    return keys;
+  }
+  std::string expired(WallMilliseconds deadline, std::string& cursor, std::size_t count = 1000) {
+    std::string keys;
+    must(file->next_expired(0, deadline, cursor, [&](Bytes key) {
+      keys += std::string(key) + " ";
+      return --count > 0;
+    }));
+    return keys;
+  }
+  std::string expired(WallMilliseconds deadline) {
+    std::string cursor;
+    return expired(deadline, cursor);
+  }
+
+  LmdbEnv::Options options;
+  std::unique_ptr<CollectionFile> file;
+  OriginTable origins;
+};
+
+KeyedRecord mortal(const std::string& key, WallMilliseconds deadline, Dot dot) {
+  KeyedRecord entry = put(key, "v", dot);
+  entry.record.deadline = deadline;
+  return entry;
+}
+
+TEST_CASE("collection file: gives back what was written, also when opened again") {
+  const TemporaryDirectory directory;
+  FileBench bench(directory.file("users.mdb"));
+  CHECK(must(bench.write({put("a", "1", {here, 1}), tombstone("b", {here, 2}),
+                          put("c", "3", {there, 1})})) == "a:- b:- c:-");
+  for (const bool again : {false, true}) {
+    CAPTURE(again);
+    if (again) bench.reopen();
+    CHECK(bench.file->ref() == CollectionRef{"users", 3});
+    CHECK(bench.get("a")->value == "1");
+    CHECK(bench.get("b")->deleted);
+    CHECK(!bench.get("d"));
+    CHECK(!bench.get(""));
+    CHECK(!bench.get(std::string(key_bytes_max + 1, 'k')));
+    CHECK(bench.scan() == "a b c ");
+    CHECK(bench.scan("b") == "b c ");
+    CHECK(bench.scan("b", true) == "c ");
+    CHECK(bench.scan("aa", true) == "b c ");
+    CHECK_MESSAGE(bench.scan("", false, 2) == "a b ", "until it is told to stop");
+    CHECK(bench.walk({0, 0}) == "1:a 2:b ");
+    CHECK(bench.walk({0, 2}) == "2:b ");
+    CHECK(bench.walk({0, 0}, 1) == "1:a ");
+    CHECK(bench.walk({1, 0}) == "1:c ");
+    CHECK(bench.walk({2, 0}).empty());
+  }
+}
+
+TEST_CASE("collection file: a replaced record leaves nothing behind in the indexes") {
+  const TemporaryDirectory directory;
+  FileBench bench(directory.file("users.mdb"));
+  must(bench.write({mortal("a", noon + 5, {here, 1}), mortal("b", noon + 6, {here, 2})}));
+  CHECK(bench.expired(noon + 5) == "a ");
+  CHECK(bench.expired(noon + 6) == "a b ");
+  CHECK(must(bench.write({put("a", "2", {here, 3}), mortal("b", noon + 9, {there, 1})})) ==
+        "a:1 b:2");
+  CHECK(bench.walk({0, 0}) == "3:a ");
+  CHECK(bench.walk({1, 0}) == "1:b ");
+  CHECK(bench.expired(noon + 8).empty());
+  CHECK(bench.expired(noon + 9) == "b ");
+  CHECK_MESSAGE(must(bench.write({mortal("b", noon + 9, {there, 1})})) == "b:1",
+                "the same again changes nothing");
+  CHECK(bench.walk({1, 0}) == "1:b ");
+  CHECK(bench.expired(noon + 9) == "b ");
+  must(bench.write({tombstone("b", {there, 2})}));
+  CHECK(bench.expired(noon + 9).empty());
+}
+
+TEST_CASE("collection file: one dot for two keys loses neither of them") {
+  const TemporaryDirectory directory;
+  FileBench bench(directory.file("users.mdb"));
+  must(bench.write({put("x", "v", {here, 4}), put("y", "v", {here, 4})}));
+  must(bench.write({put("x", "w", {here, 5})}));
+  CHECK(bench.scan() == "x y ");
+  CHECK(bench.walk({0, 0}) == "4:y 5:x ");
+  must(bench.write({put("y", "w", {here, 5})}));
+  CHECK_MESSAGE(bench.walk({0, 0}) == "5:y ", "the later put has the entry");
+  CHECK(bench.get("x")->value == "w");
+}
+
+TEST_CASE("collection file: records taken out are gone from every table") {
+  const TemporaryDirectory directory;
+  FileBench bench(directory.file("users.mdb"));
+  must(bench.write({mortal("a", noon, {here, 1}), tombstone("b", {here, 2})}));
+  must(bench.file->remove({"a", "nobody", "b"}));
+  CHECK(bench.scan().empty());
+  CHECK(bench.walk({0, 0}).empty());
+  CHECK(bench.expired(noon).empty());
+}
+
+TEST_CASE("collection file: the expiry cursor goes on behind what was shown") {
+  const TemporaryDirectory directory;
+  FileBench bench(directory.file("users.mdb"));
+  must(bench.write({mortal("a", noon + 1, {here, 1}), mortal("b", noon + 2, {here, 2}),
+                    mortal("c", noon + 2, {here, 3}), mortal("d", noon + 7, {here, 4})}));
+  std::string cursor;
+  CHECK(bench.expired(noon + 2, cursor, 2) == "a b ");
+  CHECK(bench.expired(noon + 2, cursor) == "c ");
+  CHECK(bench.expired(noon + 2, cursor).empty());
+  CHECK(bench.expired(noon + 7, cursor) == "d ");
+}
+
+TEST_CASE("collection file: meta is written with the records, counted while they are") {
+  const TemporaryDirectory directory;
+  FileBench bench(directory.file("users.mdb"));
+  CHECK_MESSAGE(must(bench.file->meta(0)).cut == LogCut{}, "of a new file everything is empty");
+  FileMeta meta{.cut = {.run = 4, .positions = {7, 9}}, .highest_hlc = 12, .live = 1, .bytes = 5};
+  meta.seen.add(here, Interval{1, 4});
+  meta.flushed.add(here, Interval{1, 2});
+  meta.swept.add(here, Interval{1, 1});
+  must(meta.origins.alias(here));
+  const std::string value(2'000'000, 'v');
+  std::string encoded;
+  must(encode_record(encoded, "a", put("a", value, {here, 1}).record, meta.origins, {}));
+  int told = 0;
+  must(bench.file->write({{"a", encoded}}, &meta, [&](std::size_t, const auto&) {
+    ++told;
+    meta.live = 2;
+  }));
+  CHECK_MESSAGE(told == 1, "once, although the map was full the first time");
+  must(bench.file->write({}, nullptr, [](std::size_t, const auto&) {}));
+  bench.reopen();
+  const FileMeta read = must(bench.file->meta(3));
+  CHECK(read.cut == meta.cut);
+  CHECK(read.seen == meta.seen);
+  CHECK(read.flushed == meta.flushed);
+  CHECK(read.swept == meta.swept);
+  CHECK(read.origins.size() == 1);
+  CHECK(read.highest_hlc == 12);
+  CHECK(read.live == 2);
+  CHECK(read.bytes == 5);
+}
+
+TEST_CASE("collection file: agrees with a map, whatever is written and taken out") {
+  for (std::uint64_t seed = 1; seed <= 8; ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    const TemporaryDirectory directory;
+    FileBench bench(directory.file("users.mdb"));
+    std::map<std::string, Record> model;
+    std::uint64_t sequence = 0;
+    for (int step = 0; step < 60; ++step) {
+      std::map<std::string, Record> batch;
+      for (std::uint64_t n = random.below(50); n > 0; --n) {
+        const std::string key = "k" + std::to_string(random.below(200));
+        KeyedRecord entry = put(key, std::string(random.below(3000), 'v'),
+                                {random.chance(0.3) ? there : here, ++sequence});
+        if (random.chance(0.2)) entry = tombstone(key, entry.record.dot);
+        if (!entry.record.deleted && random.chance(0.3))
+          entry.record.deadline = noon + random.below(10);
+        batch.insert_or_assign(key, entry.record);
+      }
+      std::vector<KeyedRecord> records;
+      for (const auto& [key, record] : batch) {
+        records.push_back({key, record});
+        model.insert_or_assign(key, record);
+      }
+      must(bench.write(records));
+      if (random.chance(0.3) && !model.empty()) {
+        const std::string key = model.begin()->first;
+        must(bench.file->remove({key}));
+        model.erase(key);
+      }
+      if (random.chance(0.05)) bench.reopen();
+    }
+    std::string keys;
+    std::size_t mortals = 0;
+    for (const auto& [key, record] : model) {
+      keys += key + " ";
+      mortals += record.deadline != 0 ? 1 : 0;
+      REQUIRE(bench.get(key) == record);
+    }
+    CHECK(bench.scan() == keys);
+    std::size_t walked = 0;
+    for (const std::uint16_t alias : {std::uint16_t{0}, std::uint16_t{1}}) {
+      must(bench.file->walk(0, {alias, 0}, [&](AliasDot, Bytes, Bytes) {
+        ++walked;
+        return true;
+      }));
+    }
+    CHECK(walked == model.size());
+    const std::string all = bench.expired(noon + 10);
+    CHECK(static_cast<std::size_t>(std::ranges::count(all, ' ')) == mortals);
+  }
+}
+
+TEST_CASE("collection file: a full disk changes nothing, and space makes it go on") {
+  const SmallDisk disk("4m");
+  const auto fill = std::string(200'000, 'x');
+  std::ofstream(disk.file("ballast")) << std::string(1'000'000, 'b');
+  FileBench bench(disk.file("users.mdb"));
+  std::uint64_t last = 0;
+  Result<std::string> written;
+  for (std::uint64_t i = 1; i <= 40; ++i) {
+    written = bench.write({put("k" + std::to_string(i), fill, {here, i})});
+    if (!written) break;
+    last = i;
+  }
+  REQUIRE(!written);
+  CHECK(last > 5);
+  CHECK(written.error().code == ErrorCode::full);
+  CHECK(written.error().message.find("users.mdb") != std::string::npos);
+  CHECK(written.error().message.find("free space") != std::string::npos);
+  const std::string next = "k" + std::to_string(last + 1);
+  CHECK(!bench.get(next));
+  CHECK(bench.get("k1")->value == fill);
+  CHECK_MESSAGE(!bench.write({put(next, fill, {here, last + 1})}), "it is still full");
+  CHECK_MESSAGE(bench.write({put("small", "v", {here, 99})}), "what fits is still written");
+  bench.reopen();
+  CHECK(bench.get("k" + std::to_string(last))->value == fill);
+
+  std::filesystem::remove(disk.file("ballast"));
+  must(bench.write({put(next, fill, {here, last + 1})}));
+  CHECK(bench.get(next)->value == fill);
+}
+
+TEST_CASE("collection file: overwriting everything again and again does not let it grow") {
+  const TemporaryDirectory directory;
+  FileBench bench(directory.file("users.mdb"));
+  std::uint64_t sequence = 0;
+  std::uint64_t first = 0;
+  for (int round = 0; round < 50; ++round) {
+    std::vector<KeyedRecord> records;
+    for (int i = 0; i < 5000; ++i)
+      records.push_back(put("key" + std::to_string(i), std::string(100, 'v'), {here, ++sequence}));
+    must(bench.write(records));
+    if (round == 0) first = bench.file->bytes_used();
+  }
+  CHECK(bench.file->bytes_used() <= 3 * first);
+  CHECK(std::filesystem::file_size(bench.file->path()) == bench.file->bytes_used());
+}
+
+TEST_CASE("collection file: threads read while it is written and grows") {
+  const TemporaryDirectory directory;
+  FileBench bench(directory.file("users.mdb"));
+  constexpr std::uint64_t rounds = 60;
+  std::atomic<bool> ending{false};
+  std::atomic<std::uint64_t> torn{0};
+  must(bench.write({put("a", "1000", {here, 1}), put("z", "1000", {here, 2})}));
+  std::vector<std::thread> threads;
+  for (unsigned loop = 1; loop < 4; ++loop) {
+    threads.emplace_back([&, loop] {
+      while (!ending) {
+        std::vector<std::string> values;
+        const Status status = bench.file->scan(loop, "", false, [&](Bytes key, Bytes encoded) {
+          // Four bytes of value, then the checksum.
+          if (key == "a" || key == "z")
+            values.push_back(std::string(encoded.substr(encoded.size() - 8, 4)));
+          return true;
+        });
+        if (!status || values.size() != 2 || values[0] != values[1]) ++torn;
+      }
+    });
+  }
+  for (std::uint64_t i = 1; i <= rounds; ++i) {
+    const std::string value = std::to_string(1000 + i);
+    const Dot dot{here, 10 * i};
+    must(
+        bench.write({put("a", value, dot), put("z", value, dot),
+                     put("k" + std::to_string(i), std::string(100'000, 'x'), {here, 10 * i + 2})}));
+  }
+  ending = true;
+  for (std::thread& thread : threads)
+    thread.join();
+  CHECK(torn == 0);
+  CHECK(bench.file->bytes_used() > rounds * 100'000);
+}
+
+TEST_CASE("collection file: a copy has what the file had, and overwrites nothing") {
+  const TemporaryDirectory directory;
+  FileBench bench(directory.file("users.mdb"));
+  std::vector<KeyedRecord> records;
+  for (std::uint64_t i = 1; i <= 2000; ++i)
+    records.push_back(put("key" + std::to_string(i), std::string(100, 'v'), {here, i}));
+  must(bench.write(records));
+  const std::string keys = bench.scan("", false, 5000);
+  const std::string copy = directory.file("copy.mdb");
+  must(bench.file->copy_to(copy));
+  CHECK(std::filesystem::file_size(copy) <= bench.file->bytes_used());
+  const auto refused = bench.file->copy_to(copy);
+  REQUIRE(!refused);
+  CHECK(refused.error().message.find("exists") != std::string::npos);
+  {
+    const FileSizeLimit limit(100'000);
+    const auto full = bench.file->copy_to(directory.file("other.mdb"));
+    REQUIRE(!full);
+    CHECK(full.error().code == ErrorCode::full);
+    CHECK(!std::filesystem::exists(directory.file("other.mdb")));
+  }
+  bench.options.path = copy;
+  bench.reopen();
+  CHECK(bench.scan("", false, 5000) == keys);
+  must(bench.write({put("more", "v", {here, 3000})}));
+  bench.reopen();
+  CHECK(bench.get("more")->value == "v");
+}
+
+}  // namespace
+}  // namespace dhrt::test
