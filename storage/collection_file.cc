@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "storage/base/check.h"
+#include "storage/base/hash.h"
 
 namespace dhrt {
 
@@ -12,6 +13,10 @@ namespace {
 
 // What an entry of the log or expiry table takes beside its key and value, about.
 constexpr std::size_t entry_overhead_bytes = 64;
+// From so many puts on a write leaves stale log entries for later.
+constexpr std::size_t large_write_puts = 4096;
+constexpr std::size_t stale_per_txn = std::size_t{64} << 10;
+constexpr std::size_t stale_max = std::size_t{4} << 20;  // 24 bytes each.
 
 // A change of the log and of the expiry table, noted while `data` is written. They are made
 // afterwards in their own order: each page of these tables is then touched once.
@@ -32,9 +37,11 @@ class IndexChanges {
  public:
   explicit IndexChanges(std::size_t puts) { log_.reserve(2 * puts); }
 
-  void note(const RecordHead& head, Bytes key, bool adds) {
+  void note_log(const RecordHead& head, Bytes key, bool adds) {
+    log_.push_back({.dot = {head.origin, head.sequence}, .adds = adds, .key = key});
+  }
+  void note_expiry(const RecordHead& head, Bytes key, bool adds) {
     const AliasDot dot{head.origin, head.sequence};
-    log_.push_back({.dot = dot, .adds = adds, .key = key});
     if (head.deadline != 0 && !head.deleted)
       expiry_.push_back({.dot = dot, .deadline = head.deadline, .adds = adds, .key = key});
   }
@@ -145,38 +152,87 @@ Result<FileMeta> CollectionFile::meta(unsigned loop) {
   return meta;
 }
 
+void CollectionFile::write_data(WriteTxn& txn, const std::vector<FilePut>& puts, std::size_t& told,
+                                Replaced replaced, std::vector<StaleEntry>& stale) const {
+  if (puts.empty()) return;
+  const bool postpone = puts.size() >= large_write_puts;
+  IndexChanges changes(puts.size());
+  {
+    WriteCursor data(txn, LmdbTable::data);
+    for (std::size_t i = 0; i < puts.size(); ++i) {
+      const auto& [key, encoded] = puts[i];
+      const auto old_encoded = data.find(key);
+      const auto old = old_encoded ? peek_record(*old_encoded) : std::nullopt;
+      const auto head = peek_record(encoded);
+      check(head.has_value(), "what is written to a file was encoded as a record");
+      data.put(key, encoded);
+      if (!txn.ok()) return;
+      if (old) changes.note_expiry(*old, key, false);
+      const bool same_dot = old && old->origin == head->origin && old->sequence == head->sequence;
+      if (old && !same_dot && postpone)
+        stale.push_back({.dot = {old->origin, old->sequence}, .key_hash = hash64(key)});
+      if (old && !same_dot && !postpone) changes.note_log(*old, key, false);
+      changes.note_log(*head, key, true);
+      changes.note_expiry(*head, key, true);
+      if (told > i) continue;
+      told = i + 1;
+      replaced(i, old);
+    }
+  }
+  changes.make(txn);
+}
+
 Status CollectionFile::write(const std::vector<FilePut>& puts, const FileMeta* meta,
                              Replaced replaced) {
   std::size_t bytes = 0;
   for (const FilePut& put : puts)
     bytes += 2 * put.key.size() + put.encoded.size() + entry_overhead_bytes;
   std::size_t told = 0;  // The transaction may start over; nobody is told twice.
-  return env_->write(
+  std::vector<StaleEntry> stale;
+  const Status status = env_->write(
       [&](WriteTxn& txn) {
-        IndexChanges changes(puts.size());
-        if (!puts.empty()) {
-          WriteCursor data(txn, LmdbTable::data);
-          for (std::size_t i = 0; i < puts.size() && txn.ok(); ++i) {
-            const auto old = data.find(puts[i].key);
-            const auto old_head = old ? peek_record(*old) : std::nullopt;
-            const auto head = peek_record(puts[i].encoded);
-            check(head.has_value(), "what is written to a file was encoded as a record");
-            data.put(puts[i].key, puts[i].encoded);
-            if (!txn.ok()) return;
-            if (old_head) changes.note(*old_head, puts[i].key, false);
-            changes.note(*head, puts[i].key, true);
-            if (told > i) continue;
-            told = i + 1;
-            replaced(i, old_head);
-          }
-        }
-        changes.make(txn);
+        stale.clear();
+        write_data(txn, puts, told, replaced, stale);
         if (meta != nullptr) write_meta(txn, *meta);
       },
       bytes);
+  if (!status) return status;
+  stale_.insert(stale_.end(), stale.begin(), stale.end());
+  if (meta == nullptr && stale_.size() < stale_max) return {};
+  const Status removed = remove_stale();
+  // What was to be written is; on a full disk the rest waits for the next time.
+  if (!removed && removed.error().code != ErrorCode::full) return removed;
+  return {};
+}
+
+Status CollectionFile::remove_stale() {
+  std::ranges::sort(stale_, {}, [](const StaleEntry& entry) {
+    return std::tuple(entry.dot.origin, entry.dot.sequence);
+  });
+  std::size_t done = 0;
+  Status status;
+  while (done < stale_.size() && status) {
+    const std::size_t end = std::min(done + stale_per_txn, stale_.size());
+    status = env_->write([&](WriteTxn& txn) {
+      WriteCursor log(txn, LmdbTable::log);
+      for (std::size_t i = done; i < end; ++i) {
+        const auto key = log.find(log_key(stale_[i].dot));
+        if (key && hash64(*key) == stale_[i].key_hash) log.remove();
+      }
+    });
+    if (status) done = end;
+  }
+  if (done == stale_.size()) {
+    stale_ = {};  // With its memory.
+  } else {
+    stale_.erase(stale_.begin(), stale_.begin() + static_cast<std::ptrdiff_t>(done));
+  }
+  return status;
 }
 
 Status CollectionFile::remove(const std::vector<std::string>& keys) {
+  // A key that is gone may come back with a dot that is stale now.
+  if (auto status = remove_stale(); !status) return status;
   return env_->write([&](WriteTxn& txn) {
     IndexChanges changes(keys.size());
     {
@@ -184,7 +240,10 @@ Status CollectionFile::remove(const std::vector<std::string>& keys) {
       for (const std::string& key : keys) {
         const auto old = data.find(key);
         if (!old) continue;
-        if (const auto head = peek_record(*old)) changes.note(*head, key, false);
+        if (const auto head = peek_record(*old)) {
+          changes.note_log(*head, key, false);
+          changes.note_expiry(*head, key, false);
+        }
         data.remove();
       }
     }

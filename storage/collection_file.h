@@ -8,7 +8,10 @@
 // LmdbEnv::Options::readers for itself; write and remove on one thread at a time. No read
 // transaction lives longer than a call. What is called back within one must be short, and may
 // neither read this file nor wait for its writer.
-// Bounds: a write's transaction may leave as many free pages in the file as it touches; several
+// Bounds: what a large write (thousands of puts) makes stale in the log table is taken out behind
+// the next write with a `meta`, in dot order: the dots of keys in order are all over that table,
+// and every write would touch all of it. What a crash leaves there is passed over for ever.
+// A write's transaction may leave as many free pages in the file as it touches; several
 // smaller ones in key order keep the file smaller than a large one.
 // Errors: io, full (no space: nothing changed, and it may be tried again), corrupt; all with the
 // file and the cure.
@@ -89,8 +92,19 @@ class CollectionFile {
   CollectionFile(std::shared_ptr<LmdbEnv> env, CollectionRef ref)
       : env_(std::move(env)), ref_(std::move(ref)) {}
 
+  // An entry of the log table whose record has another dot now.
+  struct StaleEntry {
+    AliasDot dot;
+    std::uint64_t key_hash = 0;
+  };
+  void write_data(WriteTxn& txn, const std::vector<FilePut>& puts, std::size_t& told,
+                  Replaced replaced, std::vector<StaleEntry>& stale) const;
+  Status remove_stale();
+
   std::shared_ptr<LmdbEnv> env_;
   CollectionRef ref_;
+  // Of large writes: readers pass over them, so that they can wait and go all at once, in order.
+  std::vector<StaleEntry> stale_;
 };
 
 }  // namespace dhrt

@@ -143,6 +143,35 @@ TEST_CASE("collection file: a replaced record leaves nothing behind in the index
   CHECK(bench.expired(noon + 9).empty());
 }
 
+TEST_CASE("collection file: large writes leave nothing behind either, once meta is written") {
+  const TemporaryDirectory directory;
+  FileBench bench(directory.file("users.mdb"));
+  constexpr std::size_t count = 5000;
+  const auto records = [](std::uint64_t first_sequence) {
+    std::vector<KeyedRecord> made;
+    for (std::uint64_t i = 0; i < count; ++i)
+      made.push_back(put("key" + std::to_string(i), "v", {here, first_sequence + i * 7 % count}));
+    return made;
+  };
+  must(bench.write(records(1)));
+  const std::string before = bench.walk({0, 0}, count + 1);
+  must(bench.write(records(1)));
+  CHECK_MESSAGE(bench.walk({0, 0}, count + 1) == before, "the same again changes nothing");
+  must(bench.write(records(1 + count)));
+  const std::string after = bench.walk({0, 0}, count + 1);
+  CHECK_MESSAGE(after.substr(0, 5) == "5001:", "stale entries are passed over");
+  const FileMeta meta;
+  must(bench.write(records(1 + 2 * count), &meta));
+  bench.file.reset();
+  const auto env = must(LmdbEnv::open(bench.options));
+  const auto txn = must(ReadTxn::begin(*env));
+  auto cursor = must(LmdbCursor::open(txn, LmdbTable::log));
+  std::size_t entries = 0;
+  for (cursor.seek(""); cursor.valid(); cursor.next())
+    ++entries;
+  CHECK(entries == count);
+}
+
 TEST_CASE("collection file: one dot for two keys loses neither of them") {
   const TemporaryDirectory directory;
   FileBench bench(directory.file("users.mdb"));
@@ -294,13 +323,14 @@ TEST_CASE("collection file: a full disk changes nothing, and space makes it go o
 TEST_CASE("collection file: overwriting everything again and again does not let it grow") {
   const TemporaryDirectory directory;
   FileBench bench(directory.file("users.mdb"));
+  const FileMeta meta;
   std::uint64_t sequence = 0;
   std::uint64_t first = 0;
   for (int round = 0; round < 50; ++round) {
     std::vector<KeyedRecord> records;
     for (int i = 0; i < 5000; ++i)
       records.push_back(put("key" + std::to_string(i), std::string(100, 'v'), {here, ++sequence}));
-    must(bench.write(records));
+    must(bench.write(records, &meta));
     if (round == 0) first = bench.file->bytes_used();
   }
   CHECK(bench.file->bytes_used() <= 3 * first);
