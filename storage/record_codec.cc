@@ -21,17 +21,21 @@ constexpr std::uint8_t damaged = 1U << 6;
 constexpr std::uint8_t known = (1U << 7) - 1;
 }  // namespace flag
 
-std::uint8_t flags_of(const Record& record, RecordEncoding encoding) {
+std::uint8_t flags_of(const RecordView& record) {
   unsigned flags = 0;
   if (record.deleted) flags |= flag::deleted;
   if (record.damaged) flags |= flag::damaged;
   if (record.version.node != record.dot.origin.node) flags |= flag::version_node;
   if (record.deadline != 0) flags |= flag::deadline;
   if (record.created != 0) flags |= flag::created;
-  if (encoding.with_previous && record.previous) flags |= flag::previous;
   if (!record.attributes.empty()) flags |= flag::attributes;
   return static_cast<std::uint8_t>(flags);
 }
+
+struct AliasedDot {
+  std::uint16_t origin = 0;
+  std::uint64_t sequence = 0;
+};
 
 std::uint32_t checksum_of(Bytes key, Bytes body) {
   // The key is mixed in, so that a record found under another key is noticed.
@@ -40,6 +44,69 @@ std::uint32_t checksum_of(Bytes key, Bytes body) {
 
 tl::unexpected<Error> corrupt(const std::string& what) {
   return fail(ErrorCode::corrupt, "record does not decode: " + what);
+}
+
+void encode_fields(std::string& out, Bytes key, const RecordView& record, std::uint16_t alias,
+                   const std::optional<AliasedDot>& previous) {
+  const std::size_t start = out.size();
+  const unsigned with_previous = previous ? flag::previous : 0;
+  ByteWriter writer(out);
+  writer.u8(record_format);
+  writer.u8(static_cast<std::uint8_t>(flags_of(record) | with_previous));
+  writer.u64(record.version.hlc);
+  writer.u16(alias);
+  writer.varint(record.dot.sequence);
+  if (record.version.node != record.dot.origin.node) writer.u64(record.version.node);
+  if (record.deadline != 0) writer.u64(record.deadline);
+  if (record.created != 0) writer.varint(hlc_milliseconds(record.version.hlc) - record.created);
+  if (previous) {
+    writer.u16(previous->origin);
+    writer.varint(previous->sequence);
+  }
+  if (!record.attributes.empty()) writer.bytes(record.attributes);
+  writer.raw(record.value);
+  writer.u32(checksum_of(key, Bytes(out).substr(start)));
+}
+
+Result<RecordView> decode_fields(Bytes encoded, Bytes key, OriginOf origin_of,
+                                 std::optional<Dot>& previous) {
+  if (encoded.size() < checksum_bytes) return corrupt("it is too short");
+  const Bytes body = encoded.substr(0, encoded.size() - checksum_bytes);
+  ByteReader tail(encoded.substr(body.size()));
+  const bool intact = tail.u32() == checksum_of(key, body);
+
+  ByteReader reader(body);
+  const std::uint8_t format = reader.u8();
+  const std::uint8_t flags = reader.u8();
+  if (format != record_format) return corrupt("format " + std::to_string(format) + " is unknown");
+  if ((flags & ~flag::known) != 0) return corrupt("a flag is unknown");
+
+  RecordView record;
+  record.deleted = (flags & flag::deleted) != 0;
+  record.damaged = (flags & flag::damaged) != 0;
+  record.version.hlc = reader.u64();
+  const Origin* origin = origin_of(reader.u16());
+  record.dot.sequence = reader.varint();
+  if (origin == nullptr || record.dot.sequence == 0) return corrupt("its dot is unknown");
+  record.dot.origin = *origin;
+  record.version.node = (flags & flag::version_node) != 0 ? reader.u64() : origin->node;
+  if ((flags & flag::deadline) != 0) record.deadline = reader.u64();
+  if ((flags & flag::created) != 0)
+    record.created = hlc_milliseconds(record.version.hlc) - reader.varint();
+  if ((flags & flag::previous) != 0) {
+    const Origin* of_previous = origin_of(reader.u16());
+    const std::uint64_t sequence = reader.varint();
+    if (of_previous == nullptr) return corrupt("what it replaced is unknown");
+    previous = Dot{*of_previous, sequence};
+  }
+  if ((flags & flag::attributes) != 0) record.attributes = reader.bytes(attributes_bytes_max);
+  if (!reader.ok()) return corrupt("its header is cut");
+  if (intact) {
+    record.value = reader.rest();
+  } else {
+    record.damaged = true;
+  }
+  return record;
 }
 
 }  // namespace
@@ -95,68 +162,34 @@ Status encode_record(std::string& out, Bytes key, const Record& record, OriginTa
                      RecordEncoding encoding) {
   const auto alias = origins.alias(record.dot.origin);
   if (!alias) return tl::unexpected(alias.error());
-  const std::size_t start = out.size();
-  const std::uint8_t flags = flags_of(record, encoding);
-  ByteWriter writer(out);
-  writer.u8(record_format);
-  writer.u8(flags);
-  writer.u64(record.version.hlc);
-  writer.u16(*alias);
-  writer.varint(record.dot.sequence);
-  if ((flags & flag::version_node) != 0) writer.u64(record.version.node);
-  if ((flags & flag::deadline) != 0) writer.u64(record.deadline);
-  if ((flags & flag::created) != 0)
-    writer.varint(hlc_milliseconds(record.version.hlc) - record.created);
-  if ((flags & flag::previous) != 0) {
-    const auto previous = origins.alias(record.previous->origin);
-    if (!previous) return tl::unexpected(previous.error());
-    writer.u16(*previous);
-    writer.varint(record.previous->sequence);
+  std::optional<AliasedDot> previous;
+  if (encoding.with_previous && record.previous) {
+    const auto of_previous = origins.alias(record.previous->origin);
+    if (!of_previous) return tl::unexpected(of_previous.error());
+    previous = AliasedDot{*of_previous, record.previous->sequence};
   }
-  if ((flags & flag::attributes) != 0) writer.bytes(record.attributes);
-  writer.raw(record.value);
-  writer.u32(checksum_of(key, Bytes(out).substr(start)));
+  encode_fields(out, key, view_of(record), *alias, previous);
   return {};
 }
 
 Result<Record> decode_record(Bytes encoded, Bytes key, const OriginTable& origins) {
-  if (encoded.size() < checksum_bytes) return corrupt("it is too short");
-  const Bytes body = encoded.substr(0, encoded.size() - checksum_bytes);
-  ByteReader tail(encoded.substr(body.size()));
-  const bool intact = tail.u32() == checksum_of(key, body);
-
-  ByteReader reader(body);
-  const std::uint8_t format = reader.u8();
-  const std::uint8_t flags = reader.u8();
-  if (format != record_format) return corrupt("format " + std::to_string(format) + " is unknown");
-  if ((flags & ~flag::known) != 0) return corrupt("a flag is unknown");
-
-  Record record;
-  record.deleted = (flags & flag::deleted) != 0;
-  record.damaged = (flags & flag::damaged) != 0;
-  record.version.hlc = reader.u64();
-  const Origin* origin = origins.origin(reader.u16());
-  record.dot.sequence = reader.varint();
-  if (origin == nullptr || record.dot.sequence == 0) return corrupt("its dot is unknown");
-  record.dot.origin = *origin;
-  record.version.node = (flags & flag::version_node) != 0 ? reader.u64() : origin->node;
-  if ((flags & flag::deadline) != 0) record.deadline = reader.u64();
-  if ((flags & flag::created) != 0)
-    record.created = hlc_milliseconds(record.version.hlc) - reader.varint();
-  if ((flags & flag::previous) != 0) {
-    const Origin* previous = origins.origin(reader.u16());
-    const std::uint64_t sequence = reader.varint();
-    if (previous == nullptr) return corrupt("what it replaced is unknown");
-    record.previous = Dot{*previous, sequence};
-  }
-  if ((flags & flag::attributes) != 0) record.attributes = reader.bytes(attributes_bytes_max);
-  if (!reader.ok()) return corrupt("its header is cut");
-  record.value = reader.rest();
-  if (!intact) {
-    record.damaged = true;
-    record.value.clear();
-  }
+  std::optional<Dot> previous;
+  const auto view = decode_fields(
+      encoded, key, [&origins](std::uint16_t alias) { return origins.origin(alias); }, previous);
+  if (!view) return tl::unexpected(view.error());
+  Record record = copy_of(*view);
+  record.previous = previous;
   return record;
+}
+
+void encode_record_view(std::string& out, Bytes key, const RecordView& record,
+                        std::uint16_t alias) {
+  encode_fields(out, key, record, alias, std::nullopt);
+}
+
+Result<RecordView> decode_record_view(Bytes encoded, Bytes key, OriginOf origin_of) {
+  std::optional<Dot> previous;
+  return decode_fields(encoded, key, origin_of, previous);
 }
 
 std::optional<RecordHead> peek_record(Bytes encoded) {

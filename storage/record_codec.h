@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "storage/base/function_ref.h"
 #include "storage/base/result.h"
 #include "storage/context.h"
 #include "storage/record.h"
@@ -54,6 +55,12 @@ Status encode_record(std::string& out, Bytes key, const Record& record, OriginTa
 // A wrong checksum gives a record that is marked damaged and has no value: its key, version
 // and dot still count as held, and its value is fetched again from a peer.
 Result<Record> decode_record(Bytes encoded, Bytes key, const OriginTable& origins);
+
+// The same where records are not copied. `origin_of`: what an alias stands for, null if nothing.
+// What decode_record_view() shows borrows from `encoded`.
+void encode_record_view(std::string& out, Bytes key, const RecordView& record, std::uint16_t alias);
+using OriginOf = FunctionRef<const Origin*(std::uint16_t)>;
+Result<RecordView> decode_record_view(Bytes encoded, Bytes key, OriginOf origin_of);
 
 // What an index needs to know of a record, without its origin's name and without its checksum.
 struct RecordHead {

@@ -1,0 +1,251 @@
+#include "storage/checkpoint.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "storage/base/system_clock.h"
+#include "storage/engine_collection.h"
+
+namespace dhrt {
+
+namespace {
+
+constexpr Duration tick{10};
+constexpr Duration retry_after{1000};
+// A loop's turn does not last longer, unless the process is being debugged.
+constexpr Duration turn_max{5000};
+// Copies of several small collections are made safe in the logs together.
+constexpr std::size_t group_bytes = std::size_t{64} << 20;
+constexpr int warm_slices_at_once = 16;
+
+}  // namespace
+
+Checkpoint::Checkpoint(EngineShared& shared, std::string log_directory,
+                       std::vector<LogFound> old_logs)
+    : shared_(shared), log_directory_(std::move(log_directory)), old_logs_(std::move(old_logs)) {}
+
+void Checkpoint::start() {
+  for (const SharedCollection& collection : shared_.all()) {
+    if (collection->file() != nullptr) to_warm_.push_back(collection->ref().name);
+  }
+  thread_ = std::thread([this] { run(); });
+}
+
+void Checkpoint::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    changed_.notify_all();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+Status Checkpoint::run_now() {
+  std::unique_lock lock(mutex_);
+  const std::uint64_t mine = ++requested_;
+  changed_.notify_all();
+  changed_.wait(lock, [&] { return done_ >= mine || stopping_; });
+  if (done_ < mine)
+    return fail(ErrorCode::unavailable, "the engine is stopping; nothing was written");
+  return outcome_;
+}
+
+void Checkpoint::run() {
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    const std::uint64_t wanted = requested_;
+    const bool asked = wanted > done_;
+    lock.unlock();
+    const Time now = monotonic_now();
+    look_after_loops(now);
+    const bool begins = asked || is_due(now);
+    const Status outcome = begins ? cycle() : Status{};
+    if (begins && !outcome) retry_at_ = monotonic_now() + retry_after;
+    const bool more = warm_up();
+    shared_.bury_retired();
+    lock.lock();
+    if (begins) {
+      done_ = wanted;
+      outcome_ = outcome;
+      changed_.notify_all();
+    }
+    if (!more && requested_ <= done_)
+      changed_.wait_for(lock, tick, [this] { return stopping_ || requested_ > done_; });
+  }
+}
+
+void Checkpoint::look_after_loops(Time now) {
+  shared_.reckon_pressure();
+  const bool syncs = shared_.options.durability == Durability::interval && now >= next_sync_;
+  if (syncs) next_sync_ = now + shared_.options.sync_interval;
+  for (unsigned loop = 0; loop < shared_.options.loops; ++loop) {
+    if (syncs && shared_.log(loop) != nullptr) {
+      // An error stays with the log, whose health() says so.
+      static_cast<void>(shared_.log(loop)->sync_now());
+      shared_.advance(loop);
+    }
+    if (shared_.loops[loop]->held_back.load()) shared_.wake(loop);
+  }
+}
+
+bool Checkpoint::is_due(Time now) {
+  if (!shared_.on_disk() || shared_.failed.load() || now < retry_at_) return false;
+  const auto bytes = static_cast<std::size_t>(
+      std::max<std::int64_t>(shared_.unflushed_bytes.load(std::memory_order_relaxed), 0));
+  if (bytes >= shared_.options.checkpoint_bytes) return true;
+  const bool is_dirty =
+      !old_logs_.empty() || std::ranges::any_of(shared_.all(), [](const auto& collection) {
+        return collection->dirty();
+      });
+  if (!std::exchange(was_dirty_, is_dirty)) clean_until_ = now;
+  return is_dirty && now - clean_until_ >= shared_.options.checkpoint_age;
+}
+
+Status Checkpoint::cycle() {
+  if (!shared_.on_disk()) return {};
+  if (auto status = shared_.health(); !status) return status;
+  if (shared_.options.before_checkpoint) shared_.options.before_checkpoint();
+  const Time begin = monotonic_now();
+  was_dirty_ = false;
+  LogCut cut{.run = shared_.options.run, .positions = {}};
+  for (unsigned loop = 0; loop < shared_.options.loops; ++loop) {
+    shared_.advance(loop);
+    cut.positions.push_back(shared_.loops[loop]->published.load(std::memory_order_acquire));
+  }
+  if (auto status = write_all(cut); !status) return status;
+  release_logs(cut);
+  trim_cache();
+  shared_.checkpoints.fetch_add(1);
+  shared_.checkpoint_milliseconds.fetch_add(
+      static_cast<std::uint64_t>((monotonic_now() - begin).count()));
+  return {};
+}
+
+Status Checkpoint::write_all(const LogCut& cut) {
+  const std::vector<SharedCollection> all = shared_.all();
+  for (std::size_t i = 0; i < all.size();) {
+    std::vector<std::pair<SharedCollection, DirtyCopy>> group;
+    std::size_t bytes = 0;
+    for (; i < all.size() && bytes < group_bytes; ++i) {
+      if (!all[i]->dirty()) continue;
+      group.emplace_back(all[i], DirtyCopy{});
+      all[i]->copy_dirty(cut, group.back().second);
+      bytes += group.back().second.bytes();
+    }
+    Status status = secure();
+    if (status) status = remove_doomed();
+    for (auto& [collection, copy] : group) {
+      if (status) status = collection->write_copy(copy);
+      if (status) {
+        shared_.checkpoint_records.fetch_add(copy.items().size());
+      } else {
+        collection->mark_stale();
+      }
+    }
+    if (!status) return status;
+  }
+  return {};
+}
+
+// Everything that was written until now survives a power cut. A copy may have records that are
+// not synced yet: in the file without their log, they would have dots that nobody knows of.
+Status Checkpoint::secure() {
+  if (auto status = await_turn_ends(); !status) return status;
+  for (unsigned loop = 0; loop < shared_.options.loops; ++loop) {
+    LogWriter& log = *shared_.log(loop);
+    if (log.synced() < log.written()) {
+      if (auto status = log.sync_now(); !status) return status;
+    }
+    shared_.advance(loop);
+  }
+  return shared_.health();
+}
+
+Status Checkpoint::await_turn_ends() {
+  std::vector<Position> appended;
+  for (const auto& loop : shared_.loops)
+    appended.push_back(loop->appended.load(std::memory_order_acquire));
+  const Time patience = monotonic_now() + turn_max;
+  const auto ended = [&] {
+    for (std::size_t i = 0; i < appended.size(); ++i) {
+      if (shared_.loops[i]->committed.load(std::memory_order_acquire) < appended[i]) return false;
+    }
+    return true;
+  };
+  std::unique_lock lock(mutex_);
+  while (!ended()) {
+    if (stopping_ || monotonic_now() >= patience) {
+      return fail(ErrorCode::busy, "an event loop has not ended its turn for " +
+                                       std::to_string(turn_max.count()) +
+                                       " ms; the checkpoint is tried again");
+    }
+    changed_.wait_for(lock, Duration{1});
+  }
+  return {};
+}
+
+Status Checkpoint::remove_doomed() {
+  std::vector<std::string> names;
+  {
+    const std::unique_lock lock(shared_.structure);
+    std::erase_if(shared_.doomed, [&](const EngineShared::DoomedFile& file) {
+      if (file.position > shared_.loops[file.loop]->published.load()) return false;
+      names.push_back(file.name);
+      return true;
+    });
+  }
+  for (const std::string& name : names) {
+    if (auto status = shared_.directory->remove(name); !status) return status;
+  }
+  return names.empty() ? Status{} : shared_.directory->sync();
+}
+
+void Checkpoint::release_logs(const LogCut& cut) {
+  for (unsigned loop = 0; loop < shared_.options.loops; ++loop)
+    shared_.log(loop)->release(cut.positions[loop]);
+  // What cannot be removed now is removed by the next cycle, or the next start.
+  std::erase_if(old_logs_, [this](const LogFound& log) {
+    return remove_log(log_directory_, log).has_value();
+  });
+}
+
+void Checkpoint::trim_cache() {
+  const auto limit = static_cast<std::int64_t>(shared_.options.cache_bytes);
+  constexpr int evicted_at_once = 64;
+  for (std::size_t stripe = 0; stripe < stripe_count; ++stripe) {
+    for (bool more = true; more;) {
+      ByteChanges changes;
+      int evicted = 0;
+      more = false;
+      {
+        const std::lock_guard lock(shared_.stripes[stripe].lock);
+        EngineCollection::evict(
+            shared_, stripe, false,
+            [&] {
+              // Every stripe gives its share of what is too much.
+              const std::int64_t above = shared_.cache_bytes.load() + changes.cache_bytes - limit;
+              if (above <= 0 || evicted == evicted_at_once) return false;
+              more = ++evicted == evicted_at_once;
+              return true;
+            },
+            changes);
+      }
+      changes.add_to(shared_);
+    }
+  }
+}
+
+bool Checkpoint::warm_up() {
+  for (int slice = 0; slice < warm_slices_at_once && !to_warm_.empty(); ++slice) {
+    const SharedCollection collection = shared_.find(to_warm_.back());
+    const auto more = collection != nullptr && collection->file() != nullptr
+                          ? collection->warm_up(warm_from_)
+                          : Result<bool>(false);
+    if (more && *more) continue;
+    to_warm_.pop_back();
+    warm_from_.clear();
+  }
+  return !to_warm_.empty();
+}
+
+}  // namespace dhrt

@@ -1,0 +1,75 @@
+// The thread behind the event loops: brings what is dirty into the files, and keeps the time for
+// everything that is not a loop's business.
+//
+// Intuition: a cycle notes up to where the logs are durable, copies what is dirty, makes the logs
+// safe beyond that, writes the files, and then lets the logs up to the note go. A cycle begins
+// when enough is dirty or dirty for long enough, or when somebody asks for it. Between cycles the
+// thread syncs logs whose sync has an interval, wakes loops that hold answers back, and brings
+// files into memory after a start.
+//
+// Bounds: a copy of at most what is dirty. Errors: a cycle that fails is tried again; while the
+// disk is full the logs stay as they are.
+// Threads: start and stop on one; run_now() on any but this.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "storage/engine_shared.h"
+#include "storage/lmdb_format.h"
+#include "storage/log_reader.h"
+
+namespace dhrt {
+
+class Checkpoint {
+ public:
+  // `old_logs`: of earlier starts, which go with the first cycle.
+  Checkpoint(EngineShared& shared, std::string log_directory, std::vector<LogFound> old_logs);
+  Checkpoint(const Checkpoint&) = delete;
+  Checkpoint& operator=(const Checkpoint&) = delete;
+  ~Checkpoint() { stop(); }
+
+  void start();
+  void stop();
+  // A whole cycle that begins after the call; waits for its end.
+  Status run_now();
+
+ private:
+  void run();
+  void look_after_loops(Time now);
+  bool is_due(Time now);
+  Status cycle();
+  Status write_all(const LogCut& cut);
+  Status secure();
+  Status await_turn_ends();
+  Status remove_doomed();
+  void release_logs(const LogCut& cut);
+  void trim_cache();
+  bool warm_up();
+
+  EngineShared& shared_;
+  const std::string log_directory_;
+  std::vector<LogFound> old_logs_;
+
+  std::mutex mutex_;  // Guards what follows.
+  std::condition_variable changed_;
+  bool stopping_ = false;
+  std::uint64_t requested_ = 0;
+  std::uint64_t done_ = 0;  // The last request that a finished cycle covers.
+  Status outcome_;          // Of that cycle.
+
+  // The thread's own.
+  Time clean_until_;  // When something became dirty, at the earliest.
+  bool was_dirty_ = false;
+  Time retry_at_;
+  Time next_sync_;
+  std::vector<std::string> to_warm_;
+  std::string warm_from_;
+  std::thread thread_;
+};
+
+}  // namespace dhrt

@@ -1,0 +1,364 @@
+// Records in memory: found, put, counted, flushed and evicted.
+#include "storage/engine_collection.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "storage/base/check.h"
+
+namespace dhrt {
+
+namespace {
+
+constexpr WallMilliseconds no_deadline = std::numeric_limits<WallMilliseconds>::max();
+constexpr std::uint32_t no_alias = std::numeric_limits<std::uint32_t>::max();
+constexpr std::size_t slot_bytes = 8;
+
+void count_one(std::atomic<std::uint64_t>& counter) {
+  // Only who holds the stripe counts, so nothing gets lost between the two.
+  counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+void ByteChanges::add_to(EngineShared& shared) {
+  const auto add = [](std::atomic<std::int64_t>& sum, std::int64_t& change) {
+    if (change != 0) sum.fetch_add(std::exchange(change, 0), std::memory_order_relaxed);
+  };
+  add(shared.unflushed_bytes, unflushed_bytes);
+  add(shared.unflushed_records, unflushed_records);
+  add(shared.cache_bytes, cache_bytes);
+  add(shared.memory_bytes, memory_bytes);
+}
+
+EngineCollection::EngineCollection(EngineShared& shared, CollectionRef ref, bool memory,
+                                   std::uint32_t number)
+    : shared_(shared),
+      ref_(std::move(ref)),
+      memory_(memory),
+      number_(number),
+      table_(shared.stripes),
+      contexts_(shared.own(), shared.options.loops),
+      own_aliases_(std::make_unique<std::atomic<std::uint32_t>[]>(shared.options.loops)),
+      turn_notes_(std::make_unique<TurnNote[]>(shared.options.loops)),
+      next_deadline_(no_deadline) {
+  for (unsigned loop = 0; loop < shared.options.loops; ++loop)
+    own_aliases_[loop] = no_alias;
+}
+
+EngineCollection::~EngineCollection() {
+  take_weight();
+}
+
+EngineCollection::Part& EngineCollection::part(std::size_t stripe) {
+  if (parts_[stripe] == nullptr) parts_[stripe] = std::make_unique<Part>();
+  return *parts_[stripe];
+}
+
+// --- Reading --------------------------------------------------------------------------------
+
+Result<std::optional<Record>> EngineCollection::find(Bytes key) {
+  std::optional<Record> found;
+  const Status status = read(HashedKey(key), [&found](const RecordView* held) {
+    if (held != nullptr) found = copy_of(*held);
+  });
+  if (!status) return tl::unexpected(status.error());
+  return found;
+}
+
+Status EngineCollection::read(const HashedKey& key, FunctionRef<void(const RecordView*)> show) {
+  if (key.bytes.empty() || key.bytes.size() > key_bytes_max) {
+    show(nullptr);
+    return {};
+  }
+  std::unique_lock<std::mutex> lock;
+  const auto held = lock_held(key, lock);
+  if (!held) return tl::unexpected(held.error());
+  if (*held == nullptr) {
+    show(nullptr);
+    return {};
+  }
+  const auto& state = shared_.of_stripe[stripe_of(key.hash)];
+  const auto& policy = memory_ ? state.memory : state.cache;
+  if (policy) policy->touched(**held);
+  const RecordView view = shown(**held);
+  show(&view);
+  return {};
+}
+
+RecordView EngineCollection::shown(const Entry& entry) const {
+  const RecordView view = entry.view(*origins_.origin(entry.dot().origin));
+  if (!contexts_.sweep_pending() || view.deleted) return view;
+  return contexts_.is_flushed_in_stripe(view.dot) ? tombstone_of(view) : view;
+}
+
+Result<Entry*> EngineCollection::lock_held(const HashedKey& key,
+                                           std::unique_lock<std::mutex>& lock) {
+  const std::size_t index = stripe_of(key.hash);
+  Stripe& stripe = shared_.stripes[index];
+  lock = std::unique_lock(stripe.lock);
+  if (Entry* held = table_.find(key)) {
+    count_one(shared_.of_stripe[index].hits);
+    return held;
+  }
+  static thread_local std::string encoded;
+  while (!complete()) {
+    const std::uint64_t departures = stripe.departures;
+    count_one(shared_.of_stripe[index].misses);
+    lock.unlock();
+    const auto found = load(key.bytes, encoded);
+    if (!found) return tl::unexpected(found.error());
+    Result<RecordView> record;
+    if (*found) record = decode(key.bytes, encoded);
+    lock.lock();
+    if (Entry* held = table_.find(key)) return held;
+    // What left memory meanwhile may be newer than what was read.
+    if (stripe.departures != departures) continue;
+    if (!*found) return nullptr;
+    if (!record) return tl::unexpected(record.error());
+    return insert_clean(key, *record);
+  }
+  return nullptr;
+}
+
+Result<bool> EngineCollection::load(Bytes key, std::string& encoded) {
+  CollectionFile* from = file();
+  if (from == nullptr) return false;
+  bool found = false;
+  const Status status = from->get(file_reader(), key, [&](const Bytes* held) {
+    found = held != nullptr;
+    if (found) encoded.assign(*held);
+  });
+  if (!status) return tl::unexpected(status.error());
+  return found;
+}
+
+Result<RecordView> EngineCollection::decode(Bytes key, Bytes encoded) {
+  auto record = decode_record_view(encoded, key,
+                                   [this](OriginAlias alias) { return origins_.origin(alias); });
+  if (record && record->damaged) {
+    // The dot may be what is damaged. It is to be trusted only if the log leads here too.
+    const AliasDot dot{*origins_.find(record->dot.origin), record->dot.sequence};
+    bool leads_here = false;
+    const Status status = file()->walk(file_reader(), dot, [&](AliasDot found, Bytes at, Bytes) {
+      leads_here = found == dot && at == key;
+      return false;
+    });
+    if (!status) return tl::unexpected(status.error());
+    if (!leads_here) record = fail(ErrorCode::corrupt, "the log does not lead to it");
+  }
+  if (!record || record->damaged)
+    shared_.quarantined.fetch_add(1, std::memory_order_relaxed);
+  if (!record)
+    return fail(record.error(), file()->path() + ", key '" + std::string(key) + "'");
+  record->unseen = !contexts_.has_seen(record->dot);
+  return record;
+}
+
+Entry* EngineCollection::insert_clean(const HashedKey& key, const RecordView& record) {
+  const std::size_t stripe = stripe_of(key.hash);
+  ByteChanges changes;
+  const auto limit = static_cast<std::int64_t>(shared_.options.cache_bytes);
+  evict(
+      shared_, stripe, false,
+      [&] {
+        return shared_.cache_bytes.load(std::memory_order_relaxed) + changes.cache_bytes > limit;
+      },
+      changes);
+  const OriginAlias alias = *origins_.find(record.dot.origin);
+  Entry* entry = table_.put(key, record, alias, 0).entry;
+  weigh(part(stripe), *entry, 1, changes);
+  changes.add_to(shared_);
+  offer(stripe, key, *entry);
+  return entry;
+}
+
+// --- Writing --------------------------------------------------------------------------------
+
+Result<OriginAlias> EngineCollection::own_alias(unsigned loop) {
+  const std::uint32_t known = own_aliases_[loop].load(std::memory_order_relaxed);
+  if (known != no_alias) return static_cast<OriginAlias>(known);
+  Origin own = shared_.own();
+  own.loop = static_cast<std::uint16_t>(loop);
+  const auto alias = origins_.alias(own);
+  if (alias) own_aliases_[loop].store(*alias, std::memory_order_relaxed);
+  return alias;
+}
+
+void EngineCollection::put(const HashedKey& key, const RecordView& record, OriginAlias alias,
+                           std::uint8_t state, const WriteStamp& stamp, ByteChanges& changes) {
+  const std::size_t stripe = stripe_of(key.hash);
+  Part& here = part(stripe);
+  if (!memory_) state |= Entry::dirty;
+  const auto [entry, replaced] = table_.put(key, record, alias, state);
+  weigh(here, *entry, 1, changes);
+  if (replaced != nullptr) {
+    weigh(here, *replaced, -1, changes);
+    here.tally.remove(item_of(*replaced));
+    if (replaced->dot() != entry->dot()) note_replaced(here, *replaced, stamp);
+    unlink(stripe, *replaced, entry);
+    table_.free(stripe, replaced);
+  } else if (here.order != nullptr) {
+    here.order->insert(*entry);
+  }
+  // A loop's own dots are new; a peer may have given one to two keys.
+  if (!contexts_.is_own(record.dot.origin)) note_shared_dot(*entry);
+  index_.add(*entry);
+  here.deadlines.add(*entry);
+  note_deadline(entry->deadline());
+  here.tally.add(item_of(*entry));
+  here.highest_hlc = std::max(here.highest_hlc, entry->hlc());
+  if (memory_) offer(stripe, key, *entry);
+}
+
+void EngineCollection::note_shared_dot(const Entry& entry) {
+  const AliasDot dot = entry.dot();
+  index_.seek(dot.origin, dot.sequence, [&](Entry& found) {
+    if (found.dot() == dot) dots_are_shared_.store(true);
+  });
+}
+
+void EngineCollection::unlink(std::size_t stripe, Entry& entry, Entry* next) {
+  Part& here = part(stripe);
+  if (indexed(entry)) {
+    index_.remove(entry);
+    here.deadlines.remove(entry);
+  }
+  if (here.order == nullptr) return;
+  if (next != nullptr) {
+    here.order->replace(entry, *next);
+  } else if (indexed(entry)) {
+    here.order->remove(entry);
+  }
+}
+
+void EngineCollection::offer(std::size_t stripe, const HashedKey& key, Entry& entry) {
+  auto& state = shared_.of_stripe[stripe];
+  const auto& policy = memory_ ? state.memory : state.cache;
+  if (policy == nullptr) return;
+  policy->added(EvictionPolicy::item(number_, key.hash), entry,
+                [this, stripe](EvictionPolicy::Item item) -> Entry* {
+                  EngineCollection* owner = shared_.owner(item.owner);
+                  return owner == nullptr ? nullptr : owner->table_.find_placed(stripe, item.hash);
+                });
+}
+
+void EngineCollection::note_deadline(WallMilliseconds deadline) {
+  if (deadline == 0) return;
+  WallMilliseconds held = next_deadline_.load(std::memory_order_relaxed);
+  while (deadline < held && !next_deadline_.compare_exchange_weak(held, deadline)) {
+  }
+}
+
+void EngineCollection::weigh(Part& part, const Entry& entry, std::int64_t sign,
+                             ByteChanges& changes) const {
+  const auto bytes =
+      sign * static_cast<std::int64_t>(Slab::rounded(entry.size()) + slot_bytes);
+  const bool is_dirty = entry.is(Entry::dirty);
+  for (ByteChanges* sum : {&part.weight, &changes}) {
+    (memory_ ? sum->memory_bytes : sum->cache_bytes) += bytes;
+    if (!is_dirty) continue;
+    sum->unflushed_bytes += sign * static_cast<std::int64_t>(entry.size());
+    sum->unflushed_records += sign;
+  }
+}
+
+void EngineCollection::note_replaced(Part& part, const Entry& entry, const WriteStamp& stamp) {
+  auto& replaced = part.replaced;
+  if (replaced.size() >= part.trim_at) {
+    std::erase_if(replaced, [this](const Replaced& old) {
+      return old.by.position <= shared_.loops[old.by.loop]->published.load();
+    });
+    part.trim_at = std::max<std::size_t>(64, 2 * replaced.size());
+  }
+  replaced.push_back({entry.dot(), stamp});
+}
+
+EngineTally::Item EngineCollection::item_of(const Entry& entry) const {
+  return {.dot = entry.dot(),
+          .deleted = entry.deleted() || written_off(entry.dot()),
+          .unseen = entry.is(Entry::unseen),
+          .bytes = entry.key().size() + entry.value().size()};
+}
+
+bool EngineCollection::written_off(AliasDot dot) const {
+  if (written_off_.empty()) return false;
+  return written_off_.contains({*origins_.origin(dot.origin), dot.sequence});
+}
+
+// --- Leaving memory -------------------------------------------------------------------------
+
+void EngineCollection::evict(EngineShared& shared, std::size_t stripe, bool memory,
+                             FunctionRef<bool()> over, ByteChanges& changes) {
+  auto& state = shared.of_stripe[stripe];
+  const auto& policy = memory ? state.memory : state.cache;
+  if (policy == nullptr) return;
+  while (over()) {
+    const auto victim = policy->victim([&shared, stripe](EvictionPolicy::Item item) -> Entry* {
+      EngineCollection* owner = shared.owner(item.owner);
+      return owner == nullptr ? nullptr : owner->table_.find_placed(stripe, item.hash);
+    });
+    if (victim.entry == nullptr) return;
+    EngineCollection* owner = shared.owner(victim.item.owner);
+    if (owner == nullptr) return;
+    owner->drop(HashedKey(victim.entry->key()), *victim.entry, changes);
+    count_one(state.evictions);
+  }
+}
+
+void EngineCollection::drop(const HashedKey& key, Entry& entry, ByteChanges& changes) {
+  const std::size_t stripe = stripe_of(key.hash);
+  Part& here = part(stripe);
+  if (memory_) {
+    here.tally.remove(item_of(entry));
+    unlink(stripe, entry, nullptr);
+  } else {
+    departed_.store(true);
+    set_complete(false);
+  }
+  weigh(here, entry, -1, changes);
+  table_.take_out(key, &entry);
+  table_.free(stripe, &entry);
+}
+
+void EngineCollection::take_weight() {
+  for (std::size_t i = 0; i < stripe_count; ++i) {
+    const std::lock_guard lock(shared_.stripes[i].lock);
+    if (parts_[i] == nullptr) continue;
+    const ByteChanges weight = std::exchange(parts_[i]->weight, {});
+    ByteChanges changes{.unflushed_bytes = -weight.unflushed_bytes,
+                        .unflushed_records = -weight.unflushed_records,
+                        .cache_bytes = -weight.cache_bytes,
+                        .memory_bytes = -weight.memory_bytes};
+    changes.add_to(shared_);
+  }
+}
+
+// --- Counting -------------------------------------------------------------------------------
+
+CollectionCounts EngineCollection::counts() const {
+  EngineCounts sum;
+  for (std::size_t i = 0; i < stripe_count; ++i) {
+    const std::lock_guard lock(shared_.stripes[i].lock);
+    if (i == 0) sum += of_file_;
+    if (parts_[i] != nullptr) sum += parts_[i]->tally.counts();
+  }
+  // A flush that runs meanwhile may show in some stripes only.
+  const auto natural = [](std::int64_t number) {
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(number, 0));
+  };
+  return {natural(sum.live), natural(sum.tombstones), natural(sum.bytes)};
+}
+
+std::uint64_t EngineCollection::highest_hlc() const {
+  std::uint64_t highest = 0;
+  for (std::size_t i = 0; i < stripe_count; ++i) {
+    const std::lock_guard lock(shared_.stripes[i].lock);
+    if (i == 0) highest = highest_hlc_in_file_;
+    if (parts_[i] != nullptr) highest = std::max(highest, parts_[i]->highest_hlc);
+  }
+  return highest;
+}
+
+}  // namespace dhrt

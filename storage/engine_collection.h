@@ -1,0 +1,271 @@
+// A collection of the engine: its records in memory and in a file, its contexts and counts.
+//
+// Intuition: a record is in the table, or only in the file, or nowhere. What is in the table and
+// not in the file is dirty, and is in the dot index as well; a collection in memory has no file,
+// and everything is in the index. A reader asks the table first and reads the file only if there
+// may be more in it than in the table.
+//
+// Threads: any, unless said otherwise. "In stripe": the caller has locked the key's stripe.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "storage/collection_file.h"
+#include "storage/deadlines.h"
+#include "storage/dot_index.h"
+#include "storage/engine_contexts.h"
+#include "storage/engine_origins.h"
+#include "storage/engine_shared.h"
+#include "storage/engine_tally.h"
+#include "storage/key_order.h"
+#include "storage/store.h"
+#include "storage/table.h"
+
+namespace dhrt {
+
+// Bytes that come and go, gathered where they are cheap to count.
+struct ByteChanges {
+  std::int64_t unflushed_bytes = 0;
+  std::int64_t unflushed_records = 0;
+  std::int64_t cache_bytes = 0;
+  std::int64_t memory_bytes = 0;
+
+  void add_to(EngineShared& shared);  // And is zero then.
+};
+
+// Who writes, and under which position.
+struct WriteStamp {
+  unsigned loop = 0;
+  Position position = 0;
+};
+
+// What of a collection was dirty at one moment, on its way to the file.
+class DirtyCopy {
+ public:
+  struct Item {
+    std::uint64_t key_begin = 0;
+    std::size_t key_at = 0;  // The encoded record stands behind the key.
+    std::size_t encoded_bytes = 0;
+    std::uint32_t key_bytes = 0;
+    std::uint32_t value_bytes = 0;
+    AliasDot dot;
+    bool deleted = false;
+    bool damaged = false;
+  };
+  void add(const Entry& entry, const Origin& origin);
+  // By key, each once.
+  void sort();
+  const std::vector<Item>& items() const { return items_; }
+  Bytes key(const Item& item) const { return Bytes(bytes_).substr(item.key_at, item.key_bytes); }
+  Bytes encoded(const Item& item) const {
+    return Bytes(bytes_).substr(item.key_at + item.key_bytes, item.encoded_bytes);
+  }
+  std::size_t bytes() const { return bytes_.size(); }
+
+  FileMeta meta;
+
+ private:
+  std::string bytes_;
+  std::vector<Item> items_;
+};
+
+class EngineCollection final : public Collection,
+                               public std::enable_shared_from_this<EngineCollection> {
+ public:
+  EngineCollection(EngineShared& shared, CollectionRef ref, bool memory, std::uint32_t number);
+  ~EngineCollection() override;
+
+  // --- As a reader sees it (storage/store.h).
+  const CollectionRef& ref() const override { return ref_; }
+  bool in_memory() const override { return memory_; }
+  Result<std::optional<Record>> find(Bytes key) override;
+  Status read(const HashedKey& key, FunctionRef<void(const RecordView*)> show) override;
+  void prefetch(const HashedKey& key) const override { table_.prefetch(key); }
+  Result<ScanSlice> scan(const ScanRequest& request) override;
+  Result<WalkSlice> walk(const WalkRequest& request) override;
+  Context seen() const override { return contexts_.seen(); }
+  Context durable() const override { return contexts_.durable(); }
+  Context flushed() const override { return contexts_.flushed(); }
+  std::uint64_t last_sequence(const Origin& origin) const override {
+    return contexts_.last_sequence(origin);
+  }
+  CollectionCounts counts() const override;
+  std::uint64_t highest_hlc() const override;
+
+  // --- For the loops.
+  EngineContexts& contexts() { return contexts_; }
+  EngineOrigins& origins() { return origins_; }
+  // Locks the key's stripe and finds what is held, reading the file if need be; null: nothing.
+  Result<Entry*> lock_held(const HashedKey& key, std::unique_lock<std::mutex>& lock);
+  // As readers see it: a flushed record is a tombstone. In stripe.
+  RecordView shown(const Entry& entry) const;
+  // Puts a record in its place. In stripe; what the record borrows may be the replaced entry's.
+  // `logged`: called before that entry goes.
+  void put(const HashedKey& key, const RecordView& record, OriginAlias alias, std::uint8_t state,
+           const WriteStamp& stamp, ByteChanges& changes);
+  // A flush, at once for everybody. False if it says nothing new.
+  bool flush(const Context& flushed);
+  // The alias of a loop's own origin.
+  Result<OriginAlias> own_alias(unsigned loop);
+  // Takes entries of the stripe out of memory as long as `over` says so, and some are left.
+  static void evict(EngineShared& shared, std::size_t stripe, bool memory,
+                    FunctionRef<bool()> over, ByteChanges& changes);
+  // The loop's own note: in which of its turns it last wrote here, and where that is noted.
+  struct alignas(64) TurnNote {
+    std::uint64_t turn = 0;
+    std::size_t gain = 0;
+  };
+  TurnNote& turn_note(unsigned loop) { return turn_notes_[loop]; }
+  bool erased() const { return erased_.load(std::memory_order_acquire); }
+  void set_erased() { erased_.store(true, std::memory_order_release); }
+  std::uint32_t number() const { return number_; }
+  std::size_t records_in_memory() const { return table_.size(); }
+  // Takes what it weighs out of the engine's sums: it is erased.
+  void take_weight();
+
+  // A context or the like changed, which the file does not have yet.
+  void mark_stale() { meta_stale_.store(true, std::memory_order_release); }
+
+  // --- For maintenance: loop 0.
+  // Makes tombstones of records past their deadline or flushed, looking at `budget` at most and
+  // taking those from it. True if there is more to do.
+  bool maintain(WallMilliseconds now, std::size_t& budget, ByteChanges& changes);
+
+  // --- For a start, before anybody else.
+  Status attach(std::unique_ptr<CollectionFile> file);
+  const LogCut& cut() const { return meta_on_disk_.cut; }
+  Status replay_record(Bytes key, const RecordView& record, bool joins_seen);
+  void replay_contexts(const Context& seen, const Context& flushed);
+  // Compares what was replayed with the file, and counts. The number of records kept.
+  Result<std::size_t> end_replay();
+
+  // --- For the checkpoint thread.
+  bool dirty() const { return !memory_ && (index_.size() > 0 || meta_is_stale()); }
+  CollectionFile* file() const { return file_.load(std::memory_order_acquire); }
+  void copy_dirty(const LogCut& cut, DirtyCopy& copy);
+  // What the copy has must be safe in the logs by now.
+  Status write_copy(DirtyCopy& copy);
+  // Brings records of the file into memory, from `from` on, and moves it. False at the end.
+  Result<bool> warm_up(std::string& from);
+
+ private:
+  void set_complete(bool complete) { complete_.store(complete); }
+  bool complete() const { return complete_.load(std::memory_order_acquire); }
+  Result<RecordView> decode(Bytes key, Bytes encoded);
+
+  // A record that was replaced by one which may not be durable yet: nobody may be told that we
+  // have seen it, before that is.
+  struct Replaced {
+    AliasDot dot;
+    WriteStamp by;
+  };
+  struct Part {
+    EngineTally tally;
+    Deadlines deadlines;
+    std::unique_ptr<KeyOrder> order;  // Null until somebody scans.
+    bool scanned = false;             // Since the last checkpoint.
+    std::vector<Replaced> replaced;
+    std::size_t trim_at = 64;
+    std::uint64_t highest_hlc = 0;
+    ByteChanges weight;
+  };
+  Part& part(std::size_t stripe);
+  bool indexed(const Entry& entry) const { return memory_ || entry.is(Entry::dirty); }
+  EngineTally::Item item_of(const Entry& entry) const;
+  bool written_off(AliasDot dot) const;
+  // Takes an entry out of everything but the table; `next` takes its place, if there is one.
+  void unlink(std::size_t stripe, Entry& entry, Entry* next);
+  void note_shared_dot(const Entry& entry);
+  // Tells the cache policy of an entry that may be evicted.
+  void offer(std::size_t stripe, const HashedKey& key, Entry& entry);
+  void weigh(Part& part, const Entry& entry, std::int64_t sign, ByteChanges& changes) const;
+  void note_replaced(Part& part, const Entry& entry, const WriteStamp& stamp);
+  void note_deadline(WallMilliseconds deadline);
+  void drop(const HashedKey& key, Entry& entry, ByteChanges& changes);
+  Entry* insert_clean(const HashedKey& key, const RecordView& record);
+  Result<bool> load(Bytes key, std::string& encoded);
+
+  KeyOrder& ordered(std::size_t stripe);
+  class Scanner;
+  class Walker;
+  void hide_replaced(Context& durable);
+
+  void bury(const HashedKey& key, Entry& entry, ByteChanges& changes);
+  bool expire_in_memory(WallMilliseconds now, std::size_t& budget, ByteChanges& changes);
+  bool expire_in_file(WallMilliseconds now, std::size_t& budget, ByteChanges& changes);
+  bool sweep(std::size_t& budget, ByteChanges& changes);
+  std::optional<Dot> next_indexed(const Dot& from, std::string& key, bool& failed);
+  void end_sweep();
+
+  void write_off_flushed();
+
+  bool meta_is_stale() const { return meta_stale_.load(std::memory_order_acquire); }
+  void copy_from_index(DirtyCopy& copy);
+  void copy_from_table(DirtyCopy& copy);
+  Status make_file();
+  Status write_part(const DirtyCopy& copy, std::size_t first, const std::vector<FilePut>& puts,
+                    FileMeta& meta);
+  void settle(const DirtyCopy& copy);
+  void forget_order();
+  bool warm(Bytes key, Bytes encoded, const std::array<std::uint64_t, stripe_count>& departures);
+
+  static bool takes_place(const RecordView& record, const RecordView& held);
+  Result<bool> beats_file(const Entry& entry, EngineTally& tally);
+  void end_replay_of_contexts();
+
+  EngineShared& shared_;
+  const CollectionRef ref_;
+  const bool memory_;
+  const std::uint32_t number_;  // In EngineShared::owners.
+  Table table_;
+  DotIndex index_;
+  EngineOrigins origins_;
+  EngineContexts contexts_;
+  std::array<std::unique_ptr<Part>, stripe_count> parts_;  // Each under its stripe's lock.
+  std::unique_ptr<std::atomic<std::uint32_t>[]> own_aliases_;
+  std::unique_ptr<TurnNote[]> turn_notes_;
+  std::atomic<bool> erased_{false};
+
+  // Changed with all stripes locked, read with any.
+  EngineCounts of_file_;       // Of what a start found, without what was replaced since.
+  Context seen_in_file_;       // With it.
+  Context written_off_;        // Flushed dots whose records count as tombstones already.
+  std::uint64_t highest_hlc_in_file_ = 0;
+
+  // Set once, by the checkpoint or a start; the owner follows.
+  std::atomic<CollectionFile*> file_{nullptr};
+  std::unique_ptr<CollectionFile> file_owner_;
+  // Everything in the file is in the table as well: a miss there is a miss.
+  std::atomic<bool> complete_{true};
+  // No entry in memory has a deadline before this.
+  std::atomic<WallMilliseconds> next_deadline_;
+  std::atomic<std::uint64_t> files_written_{0};  // Counts checkpoints: deadlines may have come.
+  // A peer gave one dot to two keys: the index does not have everything that is dirty.
+  std::atomic<bool> dots_are_shared_{false};
+  // Something left memory since the warm-up began.
+  std::atomic<bool> departed_{false};
+  bool warm_up_missed_ = false;
+  // A context changed since the last checkpoint.
+  std::atomic<bool> meta_stale_{false};
+
+  // Loop 0.
+  std::size_t expiry_stripe_ = 0;
+  std::string expiry_cursor_;
+  std::uint64_t expiry_seen_files_ = 0;
+  Context sweep_target_;
+  Dot sweep_from_;
+
+  FileMeta meta_on_disk_;  // The checkpoint's.
+  Context replayed_seen_;  // While a start replays.
+  Context replayed_flushed_;
+};
+
+}  // namespace dhrt

@@ -1,0 +1,80 @@
+// The Store of one event loop: what it writes goes to its own log under its own positions, what
+// it reads is everybody's.
+//
+// Intuition: a write is decided and made under the lock of its key's stripe, and noted in the
+// frame of the turn. The end of the turn writes the frame; when the log is synced, the turn's
+// part of the contexts becomes durable.
+//
+// Bounds: writes are refused when too much is not in the files, no space is left, or a limit on
+// memory is reached. Errors: as in store.h. Threads: the loop's.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "storage/engine_collection.h"
+#include "storage/engine_shared.h"
+
+namespace dhrt {
+
+class EngineLoop final : public Store {
+ public:
+  EngineLoop(EngineShared& shared, unsigned loop) : shared_(shared), loop_(loop) {}
+
+  Result<Collection*> open(const OpenOptions& options) override;
+  Status erase(Bytes name) override;
+  Collection* find(Bytes name) override;
+  std::vector<Collection*> collections() override;
+  Result<Position> append(Collection& collection, Batch batch) override;
+  Result<Position> update(Collection& collection, const HashedKey& key, Joins joins,
+                          Decide decide) override;
+  void commit() override;
+  Position collect() override;
+  std::vector<std::string> take_changed() override { return shared_.take_changed(); }
+  Status health() const override { return shared_.health(); }
+  bool maintain(WallMilliseconds now, std::size_t records_max) override;
+  Status drain() override;
+
+ private:
+  LoopShared& mine() const { return *shared_.loops[loop_]; }
+  LogWriter* log() const { return shared_.log(loop_); }
+  void make_room(const EngineCollection& target, std::size_t stripe);
+  Status admit(const EngineCollection& target);
+  Status admit_record(const EngineCollection& target, Bytes key, const RecordView& put,
+                      bool in_place);
+  Result<OriginAlias> alias_of(EngineCollection& target, const Origin& origin);
+  ContextGain& gain_of(EngineCollection& target);
+  // What is done when a record has been put.
+  void note_put(EngineCollection& target, const Dot& dot, bool joins_seen);
+  Position next_position();
+  Status check_puts(EngineCollection& target, const Batch& batch);
+  Status put_all(EngineCollection& target, const Batch& batch);
+  void append_contexts(EngineCollection& target, const Batch& batch);
+  Status erase_locked(const SharedCollection& held);
+  Position hold_back(Position position);
+
+  EngineShared& shared_;
+  const unsigned loop_;
+  Position last_ = 0;
+  Position logged_ = 0;  // The last position that is in the log, or in its frame.
+  std::uint64_t turn_ = 1;
+  std::vector<ContextGain> gains_;  // Of this turn.
+  ByteChanges changes_;             // The same.
+  std::string maintained_;          // The collection that maintain() stopped at.
+
+  std::string found_name_;  // The collection found last, and when.
+  Collection* found_ = nullptr;
+  std::uint64_t found_version_ = 0;
+
+  // Answers that wait because too much is not in the files yet.
+  struct Held {
+    Position position = 0;
+    Time until;
+  };
+  std::deque<Held> held_;
+  Position answered_ = 0;
+};
+
+}  // namespace dhrt

@@ -1,0 +1,133 @@
+// A collection as a start finds it: its file, and what the logs have beyond that.
+#include <algorithm>
+#include <utility>
+
+#include "storage/engine_collection.h"
+
+namespace dhrt {
+
+Status EngineCollection::attach(std::unique_ptr<CollectionFile> file) {
+  auto meta = file->meta(file_reader());
+  if (!meta) return tl::unexpected(meta.error());
+  for (std::size_t i = 0; i < meta->origins.size(); ++i) {
+    const auto alias = origins_.alias(*meta->origins.origin(static_cast<OriginAlias>(i)));
+    if (!alias) return tl::unexpected(alias.error());
+  }
+  contexts_.restore(meta->seen, meta->flushed, meta->swept);
+  of_file_ = {.live = static_cast<std::int64_t>(meta->live),
+              .tombstones = static_cast<std::int64_t>(meta->tombstones),
+              .bytes = static_cast<std::int64_t>(meta->bytes)};
+  seen_in_file_ = meta->seen;
+  highest_hlc_in_file_ = meta->highest_hlc;
+  set_complete(meta->live + meta->tombstones == 0);
+  meta_on_disk_ = std::move(*meta);
+  file_owner_ = std::move(file);
+  file_.store(file_owner_.get(), std::memory_order_release);
+  return {};
+}
+
+// Memory takes the newest of what the logs have; the file is asked at the end, in its own order.
+Status EngineCollection::replay_record(Bytes bytes, const RecordView& record, bool joins_seen) {
+  const auto alias = origins_.alias(record.dot.origin);
+  if (!alias) return tl::unexpected(alias.error());
+  const HashedKey key(bytes);
+  const std::size_t stripe = stripe_of(key.hash);
+  const std::lock_guard lock(shared_.stripes[stripe].lock);
+  if (joins_seen) replayed_seen_.add(record.dot);
+  if (const Entry* held = table_.find(key)) {
+    const RecordView there = held->view(*origins_.origin(held->dot().origin));
+    if (!takes_place(record, there)) return {};
+  }
+  const std::uint8_t unseen = joins_seen ? 0 : Entry::unseen;
+  const auto put = table_.put(key, record, *alias, Entry::dirty | unseen);
+  if (put.replaced != nullptr) table_.free(stripe, put.replaced);
+  return {};
+}
+
+void EngineCollection::replay_contexts(const Context& seen, const Context& flushed) {
+  replayed_seen_.merge(seen);
+  replayed_flushed_.merge(flushed);
+  mark_stale();
+}
+
+// Newer, or the same write where what is held is damaged.
+bool EngineCollection::takes_place(const RecordView& record, const RecordView& held) {
+  const bool heals = held.damaged && !record.damaged && held.dot == record.dot;
+  return heals || newer(record, held);
+}
+
+// Whether the file has none, or an older one; counts what goes.
+Result<bool> EngineCollection::beats_file(const Entry& entry, EngineTally& tally) {
+  bool beats = true;
+  if (file() == nullptr) return beats;
+  const RecordView record = entry.view(*origins_.origin(entry.dot().origin));
+  const Status status =
+      file()->get(file_reader(), entry.key(), [&](const Bytes* encoded) {
+        if (encoded == nullptr) return;
+        const auto held =
+            decode_record_view(*encoded, entry.key(),
+                               [this](OriginAlias alias) { return origins_.origin(alias); });
+        if (held && !takes_place(record, *held)) {
+          beats = false;
+          return;
+        }
+        const auto head = peek_record(*encoded);
+        if (!head) return;
+        tally.remove({.dot = {head->origin, head->sequence},
+                      .deleted = head->deleted,
+                      .bytes = entry.key().size() + head->value_bytes});
+      });
+  if (!status) return tl::unexpected(status.error());
+  return beats;
+}
+
+Result<std::size_t> EngineCollection::end_replay() {
+  std::vector<std::pair<Entry*, std::size_t>> replayed;
+  for (std::size_t i = 0; i < stripe_count; ++i) {
+    const std::lock_guard lock(shared_.stripes[i].lock);
+    table_.visit(i, 0, [&](Entry& entry) {
+      replayed.emplace_back(&entry, i);
+      return true;
+    });
+  }
+  std::ranges::sort(replayed, [](const auto& left, const auto& right) {
+    return left.first->key() < right.first->key();
+  });
+  ByteChanges changes;
+  std::size_t kept = 0;
+  for (const auto& [entry, stripe] : replayed) {
+    const std::lock_guard lock(shared_.stripes[stripe].lock);
+    Part& here = part(stripe);
+    const auto beats = beats_file(*entry, here.tally);
+    if (!beats) return tl::unexpected(beats.error());
+    if (!*beats) {
+      table_.take_out(HashedKey(entry->key()), entry);
+      table_.free(stripe, entry);
+      continue;
+    }
+    ++kept;
+    weigh(here, *entry, 1, changes);
+    index_.add(*entry);
+    here.deadlines.add(*entry);
+    note_deadline(entry->deadline());
+    here.tally.add(item_of(*entry));
+    here.highest_hlc = std::max(here.highest_hlc, entry->hlc());
+  }
+  changes.add_to(shared_);
+  end_replay_of_contexts();
+  return kept;
+}
+
+void EngineCollection::end_replay_of_contexts() {
+  Context seen = contexts_.seen();
+  Context flushed = contexts_.flushed();
+  seen.merge(replayed_seen_);
+  flushed.merge(replayed_flushed_);
+  if (!replayed_seen_.empty()) mark_stale();
+  contexts_.restore(std::move(seen), std::move(flushed), contexts_.swept());
+  replayed_seen_ = {};
+  replayed_flushed_ = {};
+  if (contexts_.sweep_pending()) write_off_flushed();
+}
+
+}  // namespace dhrt

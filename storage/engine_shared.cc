@@ -1,0 +1,159 @@
+#include "storage/engine_shared.h"
+
+#include <limits>
+
+#include "storage/base/check.h"
+#include "storage/engine_collection.h"
+
+namespace dhrt {
+
+namespace {
+
+std::unique_ptr<EvictionPolicy> make_policy(Eviction eviction, std::size_t stripe) {
+  if (eviction == Eviction::none) return nullptr;
+  return eviction == Eviction::lru ? make_sampled_lru(stripe + 1) : make_s3_fifo();
+}
+
+}  // namespace
+
+unsigned file_reader() {
+  static std::atomic<unsigned> threads{0};
+  static thread_local const unsigned number = threads.fetch_add(1) % file_readers;
+  return number;
+}
+
+EngineShared::EngineShared(const EngineOptions& with)
+    : options(with), owners_(std::make_unique<std::atomic<EngineCollection*>[]>(owners_max)) {
+  for (unsigned loop = 0; loop < options.loops; ++loop)
+    loops.push_back(std::make_unique<LoopShared>());
+  for (std::size_t i = 0; i < stripe_count; ++i) {
+    if (on_disk()) of_stripe[i].cache = make_policy(options.cache_eviction, i);
+    of_stripe[i].memory = make_policy(options.memory_eviction, i);
+  }
+}
+
+LmdbEnv::Options EngineShared::file_options(const std::string& name) const {
+  return {.path = directory->file_of(name),
+          .map_bytes_initial = options.map_bytes_initial,
+          .readers = file_readers};
+}
+
+Status EngineShared::health() const {
+  for (const auto& log : logs) {
+    if (auto status = log->health(); !status) return status;
+  }
+  return {};
+}
+
+void EngineShared::wake(unsigned loop) const {
+  if (loop < options.wake.size() && options.wake[loop]) options.wake[loop]();
+}
+
+void EngineShared::advance(unsigned loop) {
+  LoopShared& of = *loops[loop];
+  const std::lock_guard lock(of.mutex);
+  const Position synced =
+      log(loop) != nullptr ? log(loop)->synced() : std::numeric_limits<Position>::max();
+  Position published = of.published.load(std::memory_order_relaxed);
+  bool tell_main = false;
+  while (!of.unpublished.empty() && of.unpublished.front().logged <= synced) {
+    for (ContextGain& gain : of.unpublished.front().gains) {
+      const SharedCollection& collection = gain.collection;
+      if (!collection->contexts().publish(loop, gain.own_last, gain.seen, gain.flushed)) continue;
+      collection->mark_stale();
+      tell_main = note_changed(collection) || tell_main;
+    }
+    published = of.unpublished.front().position;
+    of.unpublished.pop_front();
+  }
+  // Behind the contexts: who sees it, sees them.
+  of.published.store(published, std::memory_order_release);
+  if (tell_main && loop != 0) wake(0);
+}
+
+bool EngineShared::note_changed(const SharedCollection& collection) {
+  const std::lock_guard lock(changed_mutex_);
+  const bool first = changed_.empty();
+  if (!collection->erased()) changed_.insert(collection->ref().name);
+  return first;
+}
+
+std::vector<std::string> EngineShared::take_changed() {
+  const std::lock_guard lock(changed_mutex_);
+  std::vector<std::string> names(changed_.begin(), changed_.end());
+  changed_.clear();
+  return names;
+}
+
+void EngineShared::reckon_pressure() {
+  if (!on_disk()) return;
+  if (!failed.load(std::memory_order_relaxed) && !health()) failed.store(true);
+  const auto limit = static_cast<std::int64_t>(options.unflushed_max);
+  const bool refuses = unflushed_bytes.load(std::memory_order_relaxed) >= limit;
+  if (refuses != refuses_writes.load(std::memory_order_relaxed))
+    refuses_writes.store(refuses, std::memory_order_relaxed);
+}
+
+SharedCollection EngineShared::find(Bytes name) const {
+  const std::shared_lock lock(structure);
+  const auto found = collections.find(name);
+  return found == collections.end() ? nullptr : found->second;
+}
+
+std::vector<SharedCollection> EngineShared::all() const {
+  const std::shared_lock lock(structure);
+  std::vector<SharedCollection> all;
+  for (const auto& [name, collection] : collections)
+    all.push_back(collection);
+  return all;
+}
+
+SharedCollection EngineShared::make(const CollectionRef& ref, bool memory) {
+  std::uint32_t number = next_owner_;
+  while (owner(number) != nullptr)
+    number = (number + 1) % owners_max;
+  next_owner_ = (number + 1) % owners_max;
+  auto made = std::make_shared<EngineCollection>(*this, ref, memory, number);
+  owners_[number].store(made.get(), std::memory_order_release);
+  collections[ref.name] = made;
+  structure_version.fetch_add(1, std::memory_order_release);
+  return made;
+}
+
+void EngineShared::retire(const SharedCollection& collection) {
+  collection->set_erased();
+  owners_[collection->number()].store(nullptr, std::memory_order_release);
+  Retired retired{.collection = collection, .turns = {}};
+  for (const auto& loop : loops)
+    retired.turns.push_back(loop->turns.load());
+  retired_.push_back(std::move(retired));
+  collection->take_weight();
+  collections.erase(collection->ref().name);
+  structure_version.fetch_add(1, std::memory_order_release);
+  const std::lock_guard lock(changed_mutex_);
+  changed_.erase(collection->ref().name);
+}
+
+void EngineShared::bury_retired() {
+  std::vector<Retired> dead;
+  {
+    const std::unique_lock lock(structure);
+    const auto passed = [this](const Retired& retired) {
+      for (std::size_t i = 0; i < loops.size(); ++i) {
+        if (loops[i]->turns.load() <= retired.turns[i]) return false;
+      }
+      return true;
+    };
+    for (std::size_t i = 0; i < retired_.size();) {
+      if (!passed(retired_[i])) {
+        ++i;
+        continue;
+      }
+      dead.push_back(std::move(retired_[i]));
+      retired_.erase(retired_.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+  }
+  // Their records go here, outside of the lock.
+}
+
+}  // namespace dhrt

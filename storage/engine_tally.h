@@ -1,0 +1,67 @@
+// The counts of one collection in one stripe: live, tombstones, bytes.
+//
+// Intuition: replacing a record takes the old one out and puts the new one in; the sum over the
+// stripes is exact. A flush may kill millions at once, so live records are counted by origin as
+// well, and an origin whose records are all flushed is written off as one number.
+// What a start found in a file has counts too, but not by stripe: numbers here may be below zero.
+//
+// Bounds: 40 bytes per origin that wrote here. Threads: the stripe's lock.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "storage/entry.h"
+
+namespace dhrt {
+
+struct EngineCounts {
+  std::int64_t live = 0;
+  std::int64_t tombstones = 0;
+  std::int64_t bytes = 0;  // Keys and values of live records.
+
+  EngineCounts& operator+=(const EngineCounts& other) {
+    live += other.live;
+    tombstones += other.tombstones;
+    bytes += other.bytes;
+    return *this;
+  }
+};
+
+class EngineTally {
+ public:
+  struct Item {
+    AliasDot dot;
+    bool deleted = false;  // Or written off.
+    bool unseen = false;
+    std::size_t bytes = 0;
+  };
+  struct OfOrigin {
+    std::int64_t live = 0;
+    std::int64_t bytes = 0;
+    std::uint64_t first = 0;  // No record that came to be live here has a sequence below,
+    std::uint64_t last = 0;   // or above; 0: there was none.
+    bool unseen = false;      // One was pulled, and may not be in the seen context.
+
+    void merge(const OfOrigin& other);
+  };
+
+  void add(const Item& item);
+  void remove(const Item& item);
+  const EngineCounts& counts() const { return counts_; }
+  // By alias.
+  const std::vector<OfOrigin>& origins() const { return origins_; }
+  // The live records of an origin are tombstones from now on.
+  void write_off(OriginAlias origin);
+  // The same of everything; what a file had counts as well, so only the sum is right.
+  void write_off_all();
+
+ private:
+  OfOrigin& of(OriginAlias origin);
+
+  EngineCounts counts_;
+  std::vector<OfOrigin> origins_;
+};
+
+}  // namespace dhrt

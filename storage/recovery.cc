@@ -1,0 +1,155 @@
+#include "storage/recovery.h"
+
+#include <map>
+#include <utility>
+
+#include "storage/engine_collection.h"
+
+namespace dhrt {
+
+namespace {
+
+class Replay final : public LogVisitor {
+ public:
+  explicit Replay(EngineShared& shared) : shared_(shared) {}
+
+  Status run(const LogFound& log) {
+    log_ = log.id;
+    const Origin own{log.node, log.id.run, log.id.loop};
+    return replay_log(log, 0, [&](const FrameHead& head, Bytes body) -> Status {
+      position_ = head.position;
+      if (auto status = visit_frame(body, own, *this); !status) return status;
+      return status_;
+    });
+  }
+
+  void record(const CollectionRef& ref, Bytes key, const RecordView& record,
+              bool joins_seen) override {
+    if (EngineCollection* target = target_of(ref)) {
+      ++records_;
+      if (auto status = target->replay_record(key, record, joins_seen); !status) status_ = status;
+    }
+  }
+  void contexts(const CollectionRef& ref, const Context& seen, const Context& flushed) override {
+    if (EngineCollection* target = target_of(ref)) target->replay_contexts(seen, flushed);
+  }
+  void erased(const CollectionRef& ref) override {
+    const SharedCollection held = shared_.find(ref.name);
+    if (held != nullptr && held->ref().generation > ref.generation) return;
+    if (held != nullptr && held->cut().covers(log_, position_)) return;
+    if (held != nullptr) drop(held);
+    // Other loops of that time wrote to what is gone; this one knew.
+    erased_[ref.name] = {.generation = ref.generation, .by = log_};
+  }
+
+  std::uint64_t records() const { return records_; }
+
+ private:
+  struct Erased {
+    std::uint32_t generation = 0;
+    LogId by;
+  };
+
+  // Null if the item is in the file already, or of a life that is over.
+  EngineCollection* target_of(const CollectionRef& ref) {
+    if (last_ != nullptr && last_->ref() == ref)
+      return last_->cut().covers(log_, position_) ? nullptr : last_.get();
+    const auto gone = erased_.find(ref.name);
+    if (gone != erased_.end() && ref.generation <= gone->second.generation &&
+        log_.run <= gone->second.by.run && log_ != gone->second.by)
+      return nullptr;
+    SharedCollection held = shared_.find(ref.name);
+    if (held != nullptr && held->ref().generation > ref.generation) return nullptr;
+    if (held != nullptr && held->ref().generation < ref.generation) {
+      drop(held);
+      held = nullptr;
+    }
+    if (held == nullptr) {
+      const std::unique_lock lock(shared_.structure);
+      held = shared_.make(ref, false);
+      held->mark_stale();
+    }
+    last_ = held;
+    return held->cut().covers(log_, position_) ? nullptr : held.get();
+  }
+
+  void drop(const SharedCollection& held) {
+    last_ = nullptr;
+    const bool has_file = held->file() != nullptr;
+    {
+      const std::unique_lock lock(shared_.structure);
+      shared_.retire(held);
+    }
+    if (!has_file) return;
+    if (auto status = shared_.directory->remove(held->ref().name); !status) status_ = status;
+  }
+
+  EngineShared& shared_;
+  LogId log_;
+  Position position_ = 0;
+  SharedCollection last_;  // The collection of the item before.
+  std::map<std::string, Erased> erased_;
+  std::uint64_t records_ = 0;
+  Status status_;
+};
+
+Status open_files(EngineShared& shared) {
+  const auto names = shared.directory->collections();
+  if (!names) return tl::unexpected(names.error());
+  for (const std::string& name : *names) {
+    auto file = CollectionFile::open(shared.file_options(name));
+    if (!file) return tl::unexpected(file.error());
+    if (*file == nullptr) {
+      if (auto status = shared.directory->remove(name); !status) return status;
+      continue;
+    }
+    if ((*file)->ref().name != name) {
+      return fail(ErrorCode::corrupt, (*file)->path() + " holds the collection '" +
+                                          (*file)->ref().name +
+                                          "'; give the file that name back, or move it away");
+    }
+    const std::unique_lock lock(shared.structure);
+    const SharedCollection made = shared.make((*file)->ref(), false);
+    if (auto status = made->attach(std::move(*file)); !status) return status;
+  }
+  return {};
+}
+
+std::string note_of(const LogFound& log) {
+  return "log " + std::to_string(log.id.run) + "-" + std::to_string(log.id.loop) + " ended in " +
+         std::to_string(log.bytes_cut) +
+         " bytes of a write that was never complete, and never confirmed; they were cut off";
+}
+
+}  // namespace
+
+Result<Recovered> recover(EngineShared& shared, const std::string& log_directory) {
+  if (auto status = open_files(shared); !status) return tl::unexpected(status.error());
+  auto logs = find_logs(log_directory, true);
+  if (!logs) return tl::unexpected(logs.error());
+  Recovered recovered;
+  Replay replay(shared);
+  for (const LogFound& log : *logs) {
+    if (auto status = secure_log(log_directory, log); !status)
+      return tl::unexpected(status.error());
+    if (auto status = replay.run(log); !status) return tl::unexpected(status.error());
+    if (log.bytes_cut == 0) continue;
+    recovered.notes.push_back(note_of(log));
+    shared.torn_bytes_cut.fetch_add(log.bytes_cut);
+  }
+  std::uint64_t kept = 0;
+  for (const SharedCollection& collection : shared.all()) {
+    const auto records = collection->end_replay();
+    if (!records) return tl::unexpected(records.error());
+    kept += *records;
+  }
+  shared.replayed_records.store(kept);
+  if (replay.records() > 0) {
+    recovered.notes.push_back("the logs of earlier starts held " + std::to_string(replay.records()) +
+                              " records; " + std::to_string(kept) + " were not in the files yet");
+  }
+  recovered.logs = std::move(*logs);
+  return recovered;
+}
+
+}  // namespace dhrt
