@@ -77,8 +77,7 @@ Status WholeEngine::open_disk() {
                     ", but this is start " + std::to_string(shared_.options.run) +
                     "; the node's identity file is older than its data: restore both together");
   }
-  checkpoint_ =
-      std::make_unique<Checkpoint>(shared_, log_directory_, std::move(recovered->logs));
+  checkpoint_ = std::make_unique<Checkpoint>(shared_, log_directory_, std::move(recovered->logs));
   return open_logs(log_directory_);
 }
 

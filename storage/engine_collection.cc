@@ -89,7 +89,9 @@ Status EngineCollection::read(const HashedKey& key, FunctionRef<void(const Recor
 
 RecordView EngineCollection::shown(const Entry& entry) const {
   const RecordView view = entry.view(*origins_.origin(entry.dot().origin));
-  if (!contexts_.sweep_pending() || view.deleted) return view;
+  // When all is swept nothing needs to be hidden, unless a dot that two keys share hid one of them
+  // from the sweep.
+  if (view.deleted || !(contexts_.sweep_pending() || dots_are_shared_.load())) return view;
   return contexts_.is_flushed_in_stripe(view.dot) ? tombstone_of(view) : view;
 }
 
@@ -148,10 +150,8 @@ Result<RecordView> EngineCollection::decode(Bytes key, Bytes encoded) {
     if (!status) return tl::unexpected(status.error());
     if (!leads_here) record = fail(ErrorCode::corrupt, "the log does not lead to it");
   }
-  if (!record || record->damaged)
-    shared_.quarantined.fetch_add(1, std::memory_order_relaxed);
-  if (!record)
-    return fail(record.error(), file()->path() + ", key '" + std::string(key) + "'");
+  if (!record || record->damaged) shared_.quarantined.fetch_add(1, std::memory_order_relaxed);
+  if (!record) return fail(record.error(), file()->path() + ", key '" + std::string(key) + "'");
   record->unseen = !contexts_.has_seen(record->dot);
   return record;
 }
@@ -253,8 +253,7 @@ void EngineCollection::note_deadline(WallMilliseconds deadline) {
 
 void EngineCollection::weigh(Part& part, const Entry& entry, std::int64_t sign,
                              ByteChanges& changes) const {
-  const auto bytes =
-      sign * static_cast<std::int64_t>(Slab::rounded(entry.size()) + slot_bytes);
+  const auto bytes = sign * static_cast<std::int64_t>(Slab::rounded(entry.size()) + slot_bytes);
   const bool is_dirty = entry.is(Entry::dirty);
   for (ByteChanges* sum : {&part.weight, &changes}) {
     (memory_ ? sum->memory_bytes : sum->cache_bytes) += bytes;

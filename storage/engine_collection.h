@@ -116,8 +116,8 @@ class EngineCollection final : public Collection,
   // The alias of a loop's own origin.
   Result<OriginAlias> own_alias(unsigned loop);
   // Takes entries of the stripe out of memory as long as `over` says so, and some are left.
-  static void evict(EngineShared& shared, std::size_t stripe, bool memory,
-                    FunctionRef<bool()> over, ByteChanges& changes);
+  static void evict(EngineShared& shared, std::size_t stripe, bool memory, FunctionRef<bool()> over,
+                    ByteChanges& changes);
   // The loop's own note: in which of its turns it last wrote here, and where that is noted.
   struct alignas(64) TurnNote {
     std::uint64_t turn = 0;
@@ -202,10 +202,12 @@ class EngineCollection final : public Collection,
   bool expire_in_memory(WallMilliseconds now, std::size_t& budget, ByteChanges& changes);
   bool expire_in_file(WallMilliseconds now, std::size_t& budget, ByteChanges& changes);
   bool sweep(std::size_t& budget, ByteChanges& changes);
-  std::optional<Dot> next_indexed(const Dot& from, std::string& key, bool& failed);
+  // The first dot at or behind `from` in the file, and in memory if wanted.
+  std::optional<Dot> next_indexed(const Dot& from, bool in_memory, std::string& key, bool& failed);
+  bool file_is_within(const Context& dead);
   void end_sweep();
 
-  void write_off_flushed();
+  void write_off_flushed(bool file_dies);
 
   bool meta_is_stale() const { return meta_stale_.load(std::memory_order_acquire); }
   void copy_from_index(DirtyCopy& copy);
@@ -235,9 +237,9 @@ class EngineCollection final : public Collection,
   std::atomic<bool> erased_{false};
 
   // Changed with all stripes locked, read with any.
-  EngineCounts of_file_;       // Of what a start found, without what was replaced since.
-  Context seen_in_file_;       // With it.
-  Context written_off_;        // Flushed dots whose records count as tombstones already.
+  EngineCounts of_file_;             // Of what a start found, without what was replaced since.
+  std::size_t origins_in_file_ = 0;  // Aliases below this may have records in it.
+  Context written_off_;              // Flushed dots whose records count as tombstones already.
   std::uint64_t highest_hlc_in_file_ = 0;
 
   // Set once, by the checkpoint or a start; the owner follows.

@@ -26,16 +26,16 @@ Status check_key(Bytes key) {
 
 Status check_record(const RecordView& record) {
   if (record.attributes.size() > attributes_bytes_max) {
-    return fail(ErrorCode::invalid_argument,
-                "attributes of " + std::to_string(record.attributes.size()) +
-                    " bytes cannot be stored; use " + std::to_string(attributes_bytes_max) +
-                    " at most");
+    return fail(ErrorCode::invalid_argument, "attributes of " +
+                                                 std::to_string(record.attributes.size()) +
+                                                 " bytes cannot be stored; use " +
+                                                 std::to_string(attributes_bytes_max) + " at most");
   }
   constexpr std::uint64_t sequence_end = std::uint64_t{1} << 48;
   if (record.dot.sequence == 0 || record.dot.sequence >= sequence_end) {
-    return fail(ErrorCode::invalid_argument,
-                "a record with sequence " + std::to_string(record.dot.sequence) +
-                    " cannot be stored; sequences are 1 to 2^48 - 1");
+    return fail(ErrorCode::invalid_argument, "a record with sequence " +
+                                                 std::to_string(record.dot.sequence) +
+                                                 " cannot be stored; sequences are 1 to 2^48 - 1");
   }
   return {};
 }
@@ -63,8 +63,7 @@ Result<Collection*> EngineLoop::open(const OpenOptions& options) {
   if (held != nullptr) {
     if (auto status = erase_locked(held); !status) return tl::unexpected(status.error());
   }
-  const SharedCollection made =
-      shared_.make(options.ref, options.memory || !shared_.on_disk());
+  const SharedCollection made = shared_.make(options.ref, options.memory || !shared_.on_disk());
   if (made->in_memory()) return made.get();
   // An empty collection survives a restart too: its name stands in the log until a file is made.
   if (auto status = log()->reserve(log_item_overhead_max, true); !status)

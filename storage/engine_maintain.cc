@@ -40,17 +40,28 @@ bool covers(const IntervalSet& dead, const EngineTally::OfOrigin& live, const In
 }  // namespace
 
 bool EngineCollection::flush(const Context& flushed) {
+  Context dead = contexts_.flushed();
+  dead.merge(flushed);
+  const bool file_dies = file_is_within(dead);
   const AllStripes lock(shared_.stripes);
   if (!contexts_.flush_with_stripes_locked(flushed)) return false;
-  write_off_flushed();
+  write_off_flushed(file_dies);
   mark_stale();
   return true;
 }
 
+// Whether the file holds nothing but records of these dots.
+bool EngineCollection::file_is_within(const Context& dead) {
+  bool failed = false;
+  std::string key;
+  const SeekDot seek = [&](const Dot& at) { return next_indexed(at, false, key, failed); };
+  return !first_not_in(dead, Dot{}, seek) && !failed;
+}
+
 // Writes off every origin of which the flushed context surely covers all live records. The others
 // are put right one by one, by the sweep. What a start found in the file is one heap of all
-// origins that were in it then.
-void EngineCollection::write_off_flushed() {
+// origins that were in it then; `file_dies` says that all of the file is flushed.
+void EngineCollection::write_off_flushed(bool file_dies) {
   const Context& dead = contexts_.flushed_in_stripe();
   const Context seen = contexts_.seen();
   std::vector<EngineTally::OfOrigin> live(origins_.size());
@@ -59,7 +70,7 @@ void EngineCollection::write_off_flushed() {
     for (std::size_t alias = 0; alias < part->tally.origins().size(); ++alias)
       live[alias].merge(part->tally.origins()[alias]);
   }
-  bool heap_dies = dead.contains(seen_in_file_);
+  bool heap_dies = file_dies;
   std::vector<OriginAlias> covered;
   for (std::size_t i = 0; i < live.size(); ++i) {
     const auto alias = static_cast<OriginAlias>(i);
@@ -68,13 +79,13 @@ void EngineCollection::write_off_flushed() {
     const bool dies = of_origin != nullptr && covers(*of_origin, live[i], seen.find(origin));
     if (dies) {
       covered.push_back(alias);
-    } else if (seen_in_file_.find(origin) != nullptr) {
+    } else if (i < origins_in_file_) {
       heap_dies = false;
     }
   }
   for (const OriginAlias alias : covered) {
     const Origin& origin = *origins_.origin(alias);
-    if (!heap_dies && seen_in_file_.find(origin) != nullptr) continue;
+    if (!heap_dies && alias < origins_in_file_) continue;
     for (const auto& part : parts_) {
       if (part != nullptr) part->tally.write_off(alias);
     }
@@ -83,8 +94,15 @@ void EngineCollection::write_off_flushed() {
   }
   if (!heap_dies) return;
   of_file_ = {.live = 0, .tombstones = of_file_.tombstones + of_file_.live, .bytes = 0};
-  written_off_.merge(seen_in_file_);
-  seen_in_file_ = {};
+  // Live records of these origins, in the file or not, are flushed, one and all.
+  for (std::size_t i = 0; i < origins_in_file_; ++i) {
+    const Origin& origin = *origins_.origin(static_cast<OriginAlias>(i));
+    if (const IntervalSet* set = dead.find(origin)) {
+      for (const Interval& interval : set->intervals())
+        written_off_.add(origin, interval);
+    }
+  }
+  origins_in_file_ = 0;
 }
 
 bool EngineCollection::maintain(WallMilliseconds now, std::size_t& budget, ByteChanges& changes) {
@@ -92,14 +110,9 @@ bool EngineCollection::maintain(WallMilliseconds now, std::size_t& budget, ByteC
   if (next_deadline_.load(std::memory_order_relaxed) <= now)
     more = expire_in_memory(now, budget, changes);
   if (budget > 0 && file() != nullptr) more = expire_in_file(now, budget, changes) || more;
-  if (contexts_.sweep_due()) {
-    if (budget > 0) {
-      more = sweep(budget, changes) || more;
-    } else {
-      more = true;
-    }
-  }
-  return more;
+  if (budget > 0 && contexts_.sweep_due()) more = sweep(budget, changes) || more;
+  // Who used all of it may not have come to everything.
+  return more || budget == 0;
 }
 
 // In stripe. The write stays the same, so nothing is logged: a start would find it due again.
@@ -151,11 +164,10 @@ bool EngineCollection::expire_in_file(WallMilliseconds now, std::size_t& budget,
   if (std::exchange(expiry_seen_files_, written) != written) expiry_cursor_.clear();
   std::vector<std::string> keys;
   const std::size_t keys_max = std::min<std::size_t>(budget, 256);
-  const Status status =
-      file()->next_expired(file_reader(), now, expiry_cursor_, [&](Bytes key) {
-        keys.emplace_back(key);
-        return keys.size() < keys_max;
-      });
+  const Status status = file()->next_expired(file_reader(), now, expiry_cursor_, [&](Bytes key) {
+    keys.emplace_back(key);
+    return keys.size() < keys_max;
+  });
   // Work that may wait: what cannot be read today is tried again tomorrow.
   if (!status) return false;
   for (const std::string& bytes : keys) {
@@ -180,7 +192,7 @@ bool EngineCollection::sweep(std::size_t& budget, ByteChanges& changes) {
   }
   std::string bytes;
   bool failed = false;
-  const SeekDot seek = [&](const Dot& at) { return next_indexed(at, bytes, failed); };
+  const SeekDot seek = [&](const Dot& at) { return next_indexed(at, true, bytes, failed); };
   while (budget > 0) {
     const auto dot = first_between(sweep_target_, swept, sweep_from_, seek);
     if (failed) return false;
@@ -205,12 +217,12 @@ bool EngineCollection::sweep(std::size_t& budget, ByteChanges& changes) {
 
 void EngineCollection::end_sweep() {
   const AllStripes lock(shared_.stripes);
-  if (contexts_.swept_up_to(sweep_target_)) written_off_ = {};
+  if (contexts_.swept_up_to(sweep_target_) && !dots_are_shared_.load()) written_off_ = {};
   mark_stale();
 }
 
 // Goes through what is in memory and what is in the file, in the order of dots.
-std::optional<Dot> EngineCollection::next_indexed(const Dot& from, std::string& key,
+std::optional<Dot> EngineCollection::next_indexed(const Dot& from, bool in_memory, std::string& key,
                                                   bool& failed) {
   std::vector<Origin> origins;
   for (std::size_t i = 0; i < origins_.size(); ++i) {
@@ -223,10 +235,12 @@ std::optional<Dot> EngineCollection::next_indexed(const Dot& from, std::string& 
     const std::uint64_t first = origin == from.origin ? from.sequence : 0;
     std::uint64_t found = 0;
     // Memory first: what leaves it meanwhile is in the file.
-    index_.seek(alias, first, [&](Entry& entry) {
-      found = entry.dot().sequence;
-      key = std::string(entry.key());
-    });
+    if (in_memory) {
+      index_.seek(alias, first, [&](Entry& entry) {
+        found = entry.dot().sequence;
+        key = std::string(entry.key());
+      });
+    }
     if (CollectionFile* in_file = file()) {
       const Status status =
           in_file->walk(file_reader(), {alias, first}, [&](AliasDot dot, Bytes at, Bytes) {

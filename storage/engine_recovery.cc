@@ -17,7 +17,7 @@ Status EngineCollection::attach(std::unique_ptr<CollectionFile> file) {
   of_file_ = {.live = static_cast<std::int64_t>(meta->live),
               .tombstones = static_cast<std::int64_t>(meta->tombstones),
               .bytes = static_cast<std::int64_t>(meta->bytes)};
-  seen_in_file_ = meta->seen;
+  origins_in_file_ = meta->origins.size();
   highest_hlc_in_file_ = meta->highest_hlc;
   set_complete(meta->live + meta->tombstones == 0);
   meta_on_disk_ = std::move(*meta);
@@ -61,22 +61,20 @@ Result<bool> EngineCollection::beats_file(const Entry& entry, EngineTally& tally
   bool beats = true;
   if (file() == nullptr) return beats;
   const RecordView record = entry.view(*origins_.origin(entry.dot().origin));
-  const Status status =
-      file()->get(file_reader(), entry.key(), [&](const Bytes* encoded) {
-        if (encoded == nullptr) return;
-        const auto held =
-            decode_record_view(*encoded, entry.key(),
-                               [this](OriginAlias alias) { return origins_.origin(alias); });
-        if (held && !takes_place(record, *held)) {
-          beats = false;
-          return;
-        }
-        const auto head = peek_record(*encoded);
-        if (!head) return;
-        tally.remove({.dot = {head->origin, head->sequence},
-                      .deleted = head->deleted,
-                      .bytes = entry.key().size() + head->value_bytes});
-      });
+  const Status status = file()->get(file_reader(), entry.key(), [&](const Bytes* encoded) {
+    if (encoded == nullptr) return;
+    const auto held = decode_record_view(
+        *encoded, entry.key(), [this](OriginAlias alias) { return origins_.origin(alias); });
+    if (held && !takes_place(record, *held)) {
+      beats = false;
+      return;
+    }
+    const auto head = peek_record(*encoded);
+    if (!head) return;
+    tally.remove({.dot = {head->origin, head->sequence},
+                  .deleted = head->deleted,
+                  .bytes = entry.key().size() + head->value_bytes});
+  });
   if (!status) return tl::unexpected(status.error());
   return beats;
 }
@@ -127,7 +125,7 @@ void EngineCollection::end_replay_of_contexts() {
   contexts_.restore(std::move(seen), std::move(flushed), contexts_.swept());
   replayed_seen_ = {};
   replayed_flushed_ = {};
-  if (contexts_.sweep_pending()) write_off_flushed();
+  if (contexts_.sweep_pending()) write_off_flushed(file_is_within(contexts_.flushed()));
 }
 
 }  // namespace dhrt

@@ -109,20 +109,19 @@ class EngineCollection::Scanner {
     for (bool again = true; again && !full_;) {
       again = false;
       std::string damaged;
-      const Status status =
-          file->scan(file_reader(), from, false, [&](Bytes key, Bytes encoded) {
-            if (!has_prefix(key, request_.prefix) || (bound && key > Bytes(*bound))) return false;
-            while (next < memory_.size() && Bytes(memory_[next].key) < key && !full_)
-              show(std::move(memory_[next++]));
-            if (full_) return false;
-            if (next < memory_.size() && Bytes(memory_[next].key) == key) {
-              show(std::move(memory_[next++]));
-              return !full_;
-            }
-            if (show_encoded(key, encoded)) return !full_;
-            damaged = std::string(key);
-            return false;
-          });
+      const Status status = file->scan(file_reader(), from, false, [&](Bytes key, Bytes encoded) {
+        if (!has_prefix(key, request_.prefix) || (bound && key > Bytes(*bound))) return false;
+        while (next < memory_.size() && Bytes(memory_[next].key) < key && !full_)
+          show(std::move(memory_[next++]));
+        if (full_) return false;
+        if (next < memory_.size() && Bytes(memory_[next].key) == key) {
+          show(std::move(memory_[next++]));
+          return !full_;
+        }
+        if (show_encoded(key, encoded)) return !full_;
+        damaged = std::string(key);
+        return false;
+      });
       if (!status) return status;
       if (damaged.empty()) continue;
       // Whether it is to be trusted takes another look at the file. One that does not decode is
@@ -137,9 +136,8 @@ class EngineCollection::Scanner {
 
   // False if its checksum is wrong, or it does not decode.
   bool show_encoded(Bytes key, Bytes encoded) {
-    auto view = decode_record_view(encoded, key, [this](OriginAlias alias) {
-      return collection_.origins_.origin(alias);
-    });
+    auto view = decode_record_view(
+        encoded, key, [this](OriginAlias alias) { return collection_.origins_.origin(alias); });
     if (!view || view->damaged) return false;
     if (view->deleted || flushed_.contains(view->dot) || !visible(*view, request_.now)) {
       ++looked_at_;

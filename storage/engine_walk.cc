@@ -92,8 +92,9 @@ class EngineCollection::Walker {
     const EngineContexts& contexts = collection_.contexts_;
     const IntervalSet* own =
         contexts.is_own(dot_.origin) ? slice_.durable.find(dot_.origin) : nullptr;
-    const std::uint64_t last =
-        !contexts.is_own(dot_.origin) ? no_bound : own == nullptr ? 0 : own->last();
+    const std::uint64_t last = !contexts.is_own(dot_.origin) ? no_bound
+                               : own == nullptr              ? 0
+                                                             : own->last();
     std::size_t bytes = 0;
     Dot at = dot_;
     for (bool jumped = true; jumped;) {
@@ -140,9 +141,8 @@ class EngineCollection::Walker {
           bound = std::min(bound, file_.back().sequence);
           return false;
         }
-        const auto view = decode_record_view(encoded, key, [this](OriginAlias alias) {
-          return collection_.origins_.origin(alias);
-        });
+        const auto view = decode_record_view(
+            encoded, key, [this](OriginAlias alias) { return collection_.origins_.origin(alias); });
         if (!view) return true;
         bytes += view->value.size();
         file_.push_back({dot.sequence, {std::string(key), copy_of(shown(*view))}});

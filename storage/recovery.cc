@@ -145,8 +145,9 @@ Result<Recovered> recover(EngineShared& shared, const std::string& log_directory
   }
   shared.replayed_records.store(kept);
   if (replay.records() > 0) {
-    recovered.notes.push_back("the logs of earlier starts held " + std::to_string(replay.records()) +
-                              " records; " + std::to_string(kept) + " were not in the files yet");
+    recovered.notes.push_back("the logs of earlier starts held " +
+                              std::to_string(replay.records()) + " records; " +
+                              std::to_string(kept) + " were not in the files yet");
   }
   recovered.logs = std::move(*logs);
   return recovered;
