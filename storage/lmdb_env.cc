@@ -91,6 +91,16 @@ int allocate(int descriptor, std::size_t bytes) {
   return code;
 }
 
+// LMDB maps its lock file as well, which would be all hole.
+int allocate_lock_file(const std::string& path) {
+  constexpr std::size_t lock_file_bytes = 16384;  // More than the table of readers takes.
+  const int descriptor = ::open((path + "-lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, file_mode);
+  if (descriptor < 0) return errno;
+  const int code = allocate(descriptor, lock_file_bytes);
+  ::close(descriptor);
+  return code;
+}
+
 // What LMDB believes without a look, and corrupts the file by if it is not so: the list of free
 // pages, and that no page is both free and in use. Absent: it is damaged.
 std::optional<std::uint64_t> count_free_pages(MDB_txn* txn, std::uint64_t last_page) {
@@ -225,6 +235,7 @@ Status LmdbEnv::open_file() {
   const auto readers = static_cast<unsigned>(readers_.size());
   if (code == 0) code = mdb_env_set_maxreaders(env, readers + readers_spare);
   if (code == 0) code = mdb_env_set_mapsize(env, map_bytes_);
+  if (code == 0) code = allocate_lock_file(path_);
   if (code == 0) {
     code = mdb_env_open(env, path_.c_str(), MDB_NOSUBDIR | MDB_NOTLS | MDB_WRITEMAP, file_mode);
   }
