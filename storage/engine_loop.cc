@@ -290,7 +290,6 @@ Result<Position> EngineLoop::append(Collection& collection, Batch batch) {
 
 void EngineLoop::commit() {
   changes_.add_to(shared_);
-  shared_.reckon_pressure();
   LoopShared& here = mine();
   if (last_ != here.committed.load(std::memory_order_relaxed)) {
     for (ContextGain& gain : gains_)
@@ -303,6 +302,7 @@ void EngineLoop::commit() {
     if (log() != nullptr && !log()->frame().empty()) log()->commit(last_);
     here.committed.store(last_, std::memory_order_release);
     ++turn_;
+    shared_.reckon_pressure();
   }
   here.turns.fetch_add(1, std::memory_order_release);
 }
