@@ -91,6 +91,7 @@ void write_head(Pen& pen, const FrameHead& head) {
   pen.fixed(head.log.loop);
   pen.fixed(std::uint16_t{0});
   pen.fixed(head.segment);
+  pen.fixed(head.salt);
   pen.fixed(head.position);
   pen.fixed(head.previous);
   pen.fixed(head.synced_upto);
@@ -121,7 +122,7 @@ std::string encode_segment_header(const SegmentHeader& header) {
   pen.fixed(header.log.run);
   pen.fixed(std::uint32_t{0});
   pen.fixed(header.segment);
-  pen.fixed(header.first_position);
+  pen.fixed(header.salt);
   pen.fixed(header.node);
   Pen(bytes.data() + header_checksum_at).fixed(hash64(Bytes(bytes).substr(0, header_checksum_at)));
   return bytes;
@@ -147,7 +148,7 @@ Result<SegmentHeader> decode_segment_header(Bytes bytes) {
   header.log.run = reader.u32();
   reader.u32();
   header.segment = reader.u64();
-  header.first_position = reader.u64();
+  header.salt = reader.u64();
   header.node = reader.u64();
   return header;
 }
@@ -161,6 +162,7 @@ std::optional<FrameHead> decode_frame_head(Bytes bytes) {
   head.log.loop = reader.u16();
   const std::uint16_t zero = reader.u16();
   head.segment = reader.u64();
+  head.salt = reader.u64();
   head.position = reader.u64();
   head.previous = reader.u64();
   head.synced_upto = reader.u64();
@@ -176,12 +178,12 @@ bool frame_is_intact(Bytes frame) {
 }
 
 std::optional<std::size_t> find_frame(Bytes bytes, std::size_t from, LogId log,
-                                      std::uint64_t segment) {
+                                      std::uint64_t segment, std::optional<std::uint64_t> salt) {
   const Bytes magic(reinterpret_cast<const char*>(&frame_magic), sizeof frame_magic);
   for (std::size_t at = bytes.find(magic, from); at != Bytes::npos;
        at = bytes.find(magic, at + 1)) {
     const auto head = decode_frame_head(bytes.substr(at));
-    if (head && head->log == log && head->segment == segment &&
+    if (head && head->log == log && head->segment == segment && (!salt || head->salt == *salt) &&
         head->frame_bytes() <= bytes.size() - at &&
         frame_is_intact(bytes.substr(at, head->frame_bytes())))
       return at;

@@ -2,9 +2,9 @@
 //
 // segment := header (64 bytes), frame*
 // header  := magic u64, format u32, loop u16, zero u16, run u32, zero u32, segment u64,
-//            first position u64, node u64, reserved, checksum u64
-// frame   := magic u32, body bytes u32, run u32, loop u16, zero u16, segment u64, position u64,
-//            previous position u64, synced_upto u64, checksum u64, body
+//            salt u64, node u64, reserved, checksum u64
+// frame   := magic u32, body bytes u32, run u32, loop u16, zero u16, segment u64, salt u64,
+//            position u64, previous position u64, synced_upto u64, checksum u64, body
 //            (checksum: xxh3_64 over the head, with xxh3_64 over the body in the checksum's place)
 // body    := section*
 // section := collection name bytes u8, name, generation u32, items u32, bytes u32, item*
@@ -18,9 +18,11 @@
 // erase   := nothing: the collection of the section, up to its generation, is gone
 //
 // A frame is all there or not at all. A record without a foreign origin is of the log's own
-// (node, run, loop). Segments are used again: run, segment and position in every frame tell it
-// apart from what was there before. Positions grow, not always by one: each frame names the one
-// before it, so that a frame which is missing is noticed.
+// (node, run, loop). Segments are used again: run, segment and salt in every frame tell it apart
+// from what was there before. The salt is a random number that a segment gets anew each time, on
+// the disk before its first frame: values hold what clients like, and with it none can hold what
+// passes for a frame. Positions grow, not always by one: each frame names the one before it, so
+// that a frame which is missing is noticed.
 //
 // Units: bytes; little endian. Errors: corrupt. Every decoder is total.
 #pragma once
@@ -40,7 +42,7 @@ namespace dhrt {
 
 inline constexpr std::uint32_t log_format_version = 1;
 inline constexpr std::size_t log_header_bytes = 64;
-inline constexpr std::size_t log_frame_head_bytes = 56;
+inline constexpr std::size_t log_frame_head_bytes = 64;
 // A turn may not bring more: one frame with the largest value still fits.
 inline constexpr std::size_t log_frame_bytes_max = std::size_t{1} << 30;
 
@@ -56,7 +58,7 @@ struct SegmentHeader {
   LogId log;
   NodeId node = 0;
   std::uint64_t segment = 0;
-  Position first_position = 0;
+  std::uint64_t salt = 0;
 };
 std::string encode_segment_header(const SegmentHeader& header);
 // precondition: it is of a format that this program does not know. corrupt: it is no header.
@@ -65,6 +67,7 @@ Result<SegmentHeader> decode_segment_header(Bytes bytes);
 struct FrameHead {
   LogId log;
   std::uint64_t segment = 0;
+  std::uint64_t salt = 0;
   Position position = 0;
   Position previous = 0;  // Of the frame before, in this segment or an earlier one; 0 = none.
   Position synced_upto = 0;
@@ -78,9 +81,10 @@ struct FrameHead {
 std::optional<FrameHead> decode_frame_head(Bytes bytes);
 // `frame`: head and body, exactly.
 bool frame_is_intact(Bytes frame);
-// Where the first intact frame of this log and segment is, at or behind `from`. Absent: nowhere.
+// Where the first intact frame of this log and segment is, at or behind `from`; of any salt if it
+// is not known. Absent: nowhere.
 std::optional<std::size_t> find_frame(Bytes bytes, std::size_t from, LogId log,
-                                      std::uint64_t segment);
+                                      std::uint64_t segment, std::optional<std::uint64_t> salt);
 
 // At most so many bytes are added to a frame by one record; for LogWriter::reserve().
 inline constexpr std::size_t log_item_overhead_max = 192;

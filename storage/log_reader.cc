@@ -72,13 +72,14 @@ class Scan {
   void follow_chain(Bytes bytes, const SegmentName& name);
   bool chains(const FrameHead& head, const SegmentName& name) const;
   void look_behind(Bytes bytes, const SegmentName& name, std::size_t from);
-  static std::size_t torn_bytes(Bytes rest, const SegmentName& name);
+  std::size_t torn_bytes(Bytes rest, const SegmentName& name) const;
 
   LogFound found_;
-  bool ended_ = false;             // The chain did.
-  std::size_t stopped_ = 0;        // The file in which it ended.
-  std::uint64_t torn_ = 0;         // There.
-  std::vector<std::size_t> seen_;  // By file: where the last frame that does not chain ends.
+  std::optional<std::uint64_t> salt_;  // Of the segment; absent: its header does not say.
+  bool ended_ = false;                 // The chain did.
+  std::size_t stopped_ = 0;            // The file in which it ended.
+  std::uint64_t torn_ = 0;             // There.
+  std::vector<std::size_t> seen_;      // By file: where the last frame that does not chain ends.
 };
 
 Status Scan::add(const Segment& segment) {
@@ -89,11 +90,16 @@ Status Scan::add(const Segment& segment) {
   const auto header = decode_segment_header(*bytes);
   if (!header && header.error().code == ErrorCode::precondition)
     return fail(header.error(), "read " + segment.path);
-  // The header of an earlier life: it was renamed to become the next, and was not used yet.
+  // Without a header of its own it was never finished, or is damaged.
   const bool usable =
       header && header->log == segment.name.log && header->segment == segment.name.segment;
-  if (usable) found_.node = header->node;
-  if (!usable) ended_ = true;
+  salt_.reset();
+  if (usable) {
+    found_.node = header->node;
+    salt_ = header->salt;
+  } else {
+    ended_ = true;
+  }
   if (!ended_) follow_chain(*bytes, segment.name);
   look_behind(*bytes, segment.name, std::max(found_.files.back().end, log_header_bytes));
   return {};
@@ -101,7 +107,7 @@ Status Scan::add(const Segment& segment) {
 
 bool Scan::chains(const FrameHead& head, const SegmentName& name) const {
   const bool first = found_.last == 0;
-  return head.log == name.log && head.segment == name.segment &&
+  return head.log == name.log && head.segment == name.segment && head.salt == salt_ &&
          (first || head.previous == found_.last) && head.position > head.previous;
 }
 
@@ -119,6 +125,8 @@ void Scan::follow_chain(Bytes bytes, const SegmentName& name) {
     end += head->frame_bytes();
   }
   found_.files.back().end = end;
+  // Nothing in it: it is only prepared, or all of it is torn. What is behind does not go on there.
+  if (end == log_header_bytes) ended_ = true;
   // If the first frame does not chain, it is in the segment before that something is missing.
   const auto head = decode_frame_head(bytes.substr(end));
   if (end > log_header_bytes || (head && chains(*head, name))) {
@@ -128,17 +136,18 @@ void Scan::follow_chain(Bytes bytes, const SegmentName& name) {
 }
 
 // What begins like a frame of this life, and what is too short for any.
-std::size_t Scan::torn_bytes(Bytes rest, const SegmentName& name) {
+std::size_t Scan::torn_bytes(Bytes rest, const SegmentName& name) const {
   if (rest.size() < log_frame_head_bytes)
     return rest.find_first_not_of('\0') == Bytes::npos ? 0 : rest.size();
   const auto head = decode_frame_head(rest);
-  if (!head || head->log != name.log || head->segment != name.segment) return 0;
+  if (!head || head->log != name.log || head->segment != name.segment || head->salt != salt_)
+    return 0;
   return std::min(rest.size(), head->frame_bytes());
 }
 
 // Frames that do not chain: they still say what was synced.
 void Scan::look_behind(Bytes bytes, const SegmentName& name, std::size_t from) {
-  while (const auto at = find_frame(bytes, from, name.log, name.segment)) {
+  while (const auto at = find_frame(bytes, from, name.log, name.segment, salt_)) {
     const auto head = decode_frame_head(bytes.substr(*at));
     found_.synced = std::max(found_.synced, head->synced_upto);
     from = *at + head->frame_bytes();

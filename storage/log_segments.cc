@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "storage/base/random.h"
 #include "storage/base/system_clock.h"
 
 namespace dhrt {
@@ -28,8 +29,8 @@ Status grow(LogSegment& segment, std::size_t bytes) {
 
 }  // namespace
 
-LogSegments::LogSegments(std::string directory, LogId id, std::size_t segment_bytes)
-    : directory_(std::move(directory)), id_(id), segment_bytes_(segment_bytes) {
+LogSegments::LogSegments(std::string directory, LogId id, NodeId node, std::size_t segment_bytes)
+    : directory_(std::move(directory)), id_(id), node_(node), segment_bytes_(segment_bytes) {
   thread_ = std::thread([this] { run(); });
 }
 
@@ -129,40 +130,52 @@ void LogSegments::run() {
 }
 
 Result<SharedSegment> LogSegments::make() {
-  SharedSegment spare;
-  {
-    const std::lock_guard lock(mutex_);
-    if (!spares_.empty()) {
-      spare = std::move(spares_.front());
-      spares_.pop_front();
-    }
-  }
   const std::uint64_t number = last_number_ + 1;
-  auto made = spare ? rename_spare(std::move(spare), number) : make_new(number);
-  if (!made) return made;
-  // A frame in it may count as synced from its first sync on: the name has to be there before.
-  if (const Status status = sync_directory(directory_); !status) {
-    (void)(*made)->file.unlink();
+  SharedSegment made = take_spare();
+  if (!made) {
+    auto fresh = make_new(number);
+    if (!fresh) return fresh;
+    made = std::move(*fresh);
+  }
+  if (const Status status = begin_life(*made, number); !status) {
+    (void)made->file.unlink();
     return tl::unexpected(status.error());
   }
   last_number_ = number;
   return made;
 }
 
-Result<SharedSegment> LogSegments::rename_spare(SharedSegment spare, std::uint64_t number) {
-  if (const Status status = spare->file.rename(path_of(segment_file_name({id_, number})));
-      !status) {
-    (void)spare->file.unlink();
-    return tl::unexpected(status.error());
-  }
-  spare->number = number;
+SharedSegment LogSegments::take_spare() {
+  const std::lock_guard lock(mutex_);
+  if (spares_.empty()) return nullptr;
+  SharedSegment spare = std::move(spares_.front());
+  spares_.pop_front();
   return spare;
+}
+
+// Whatever a power cut leaves, a file of a segment's name has that segment's header.
+Status LogSegments::begin_life(LogSegment& segment, std::uint64_t number) {
+  const std::string path = path_of(segment_file_name({id_, number}));
+  const bool is_spare = segment.file.path() != path;
+  Status status;
+  // On the disk it may still have its old name: with a new header it would be damage.
+  if (is_spare) status = sync_directory(directory_);
+  segment.number = number;
+  segment.salt = random_seed();
+  const std::string header =
+      encode_segment_header({.log = id_, .node = node_, .segment = number, .salt = segment.salt});
+  if (status) status = segment.file.write(0, header);
+  if (status) status = segment.file.sync();
+  if (status && is_spare) status = segment.file.rename(path);
+  // A frame in it may count as synced from its first sync on: the name has to be there before.
+  if (status) status = sync_directory(directory_);
+  return status;
 }
 
 Result<SharedSegment> LogSegments::make_new(std::uint64_t number) {
   auto file = LogFile::create(path_of(segment_file_name({id_, number})));
   if (!file) return tl::unexpected(file.error());
-  auto segment = std::make_shared<LogSegment>(LogSegment{std::move(*file), number, 0});
+  auto segment = std::make_shared<LogSegment>(LogSegment{std::move(*file), number, 0, 0});
   if (const Status status = fill(*segment); !status) {
     (void)segment->file.unlink();
     return tl::unexpected(status.error());

@@ -3,7 +3,8 @@
 // Intuition: a sync is quick when it writes data only. So a segment gets its blocks, its size and
 // its name on the disk beforehand, by a thread: a new one is filled with zeros (a block that was
 // only allocated costs a journal commit when it is first written), one that was released is
-// renamed. If the next is asked for before it is filled, it is cut off at what is filled by then.
+// renamed. Each has its header, with a new salt, before it may be written to. If the next is asked
+// for before it is filled, it is cut off at what is filled by then.
 //
 // Bounds: one segment ready and spares_max to become one; what is released beyond is removed.
 // Errors: full, io: no segment could be made; asking again may work, and tries at most every
@@ -28,6 +29,7 @@ struct LogSegment {
   LogFile file;
   std::uint64_t number = 0;
   std::size_t capacity = 0;  // Bytes that can be written without asking the disk for space.
+  std::uint64_t salt = 0;    // As its header says.
 };
 // Shared, because it may be synced by one thread while another is done with it.
 using SharedSegment = std::shared_ptr<LogSegment>;
@@ -37,7 +39,7 @@ class LogSegments {
   static constexpr std::size_t spares_max = 2;
 
   // `directory` exists.
-  LogSegments(std::string directory, LogId id, std::size_t segment_bytes);
+  LogSegments(std::string directory, LogId id, NodeId node, std::size_t segment_bytes);
   LogSegments(const LogSegments&) = delete;
   LogSegments& operator=(const LogSegments&) = delete;
   // Removes what is ready and not used.
@@ -57,8 +59,9 @@ class LogSegments {
   void run();
   Result<SharedSegment> make();
   Result<SharedSegment> make_new(std::uint64_t number);
-  Result<SharedSegment> rename_spare(SharedSegment spare, std::uint64_t number);
+  Status begin_life(LogSegment& segment, std::uint64_t number);
   Status fill(LogSegment& segment);
+  SharedSegment take_spare();
   bool is_urgent();
   bool takes_spare(const LogSegment& segment);
   // With the mutex held.
@@ -69,6 +72,7 @@ class LogSegments {
 
   const std::string directory_;
   const LogId id_;
+  const NodeId node_;
   const std::size_t segment_bytes_;
   std::uint64_t last_number_ = 0;  // The thread's.
 

@@ -22,6 +22,7 @@ constexpr std::int64_t average_weight = 8;
 // A segment that was written to and is not released.
 struct UsedSegment {
   SharedSegment segment;
+  Position first = 0;
   Position last = 0;
   std::uint64_t bytes = 0;
 };
@@ -31,7 +32,7 @@ class Log final : public LogWriter {
   explicit Log(const LogOptions& options)
       : options_(options),
         frame_(Origin{options.node, options.id.run, options.id.loop}),
-        segments_(options.directory, options.id, options.segment_bytes) {}
+        segments_(options.directory, options.id, options.node, options.segment_bytes) {}
   ~Log() override;
 
   Status start();
@@ -74,7 +75,6 @@ class Log final : public LogWriter {
   SharedSegment current_;
   SharedSegment next_;  // Taken over when a frame does not fit into the current one.
   std::size_t used_ = log_header_bytes;
-  bool has_header_ = false;
   Position last_frame_ = 0;
 
   LogSegments segments_;
@@ -125,15 +125,15 @@ Status Log::reserve(std::size_t bytes, bool is_delete) {
   if (failed()) [[unlikely]]
     return health();
   const std::size_t wanted = frame_.bytes() + bytes;
-  const std::size_t kept = is_delete ? 0 : std::min(options_.reserve_bytes, current_->capacity / 8);
-  if (fits_current(wanted + kept)) [[likely]]
-    return {};
-  if (wanted > log_frame_bytes_max) {
+  if (wanted > log_frame_bytes_max) [[unlikely]] {
     return fail(ErrorCode::busy, "the log takes at most " + std::to_string(log_frame_bytes_max) +
                                      " bytes in one turn; write this in the next");
   }
+  const std::size_t kept = is_delete ? 0 : std::min(options_.reserve_bytes, current_->capacity / 8);
+  if (fits_current(wanted + kept)) [[likely]]
+    return {};
   const Status status = make_next(log_header_bytes + wanted + kept);
-  if (status) return {};
+  if (status || status.error().code != ErrorCode::full) return status;
   return fail(status.error().code,
               status.error().message + "; free some space, writing goes on by itself then");
 }
@@ -155,6 +155,7 @@ void Log::commit(Position position) {
     note_empty(position);
     return;
   }
+  check(position > written(), "positions in a log grow");
   const std::size_t bytes = frame_.bytes();
   Status status = place(bytes);
   if (status) status = write_frame(position);
@@ -173,23 +174,14 @@ Status Log::place(std::size_t bytes) {
   if (Status status = make_next(log_header_bytes + bytes); !status) return status;
   current_ = std::exchange(next_, nullptr);
   used_ = log_header_bytes;
-  has_header_ = false;
   segments_.prepare();
   return {};
 }
 
 Status Log::write_frame(Position position) {
-  if (!has_header_) {
-    const Status status =
-        current_->file.write(0, encode_segment_header({.log = options_.id,
-                                                       .node = options_.node,
-                                                       .segment = current_->number,
-                                                       .first_position = position}));
-    if (!status) return status;
-    has_header_ = true;
-  }
   const Bytes frame = frame_.finish({.log = options_.id,
                                      .segment = current_->number,
+                                     .salt = current_->salt,
                                      .position = position,
                                      .previous = last_frame_,
                                      .synced_upto = synced_frame_});
@@ -202,7 +194,7 @@ Status Log::write_frame(Position position) {
 void Log::note_written(Position position, std::size_t bytes) {
   const std::lock_guard lock(mutex_);
   if (used_segments_.empty() || used_segments_.back().segment != current_)
-    used_segments_.push_back({current_, 0, 0});
+    used_segments_.push_back({current_, position, 0, 0});
   UsedSegment& used = used_segments_.back();
   used.last = position;
   used.bytes += bytes;
@@ -299,7 +291,9 @@ Status Log::sync_written() {
 Status Log::sync_files(const std::vector<SharedSegment>& files) {
   if (options_.before_sync && !files.empty()) options_.before_sync();
   for (const SharedSegment& segment : files) {
-    if (Status status = segment->file.sync(); !status) return status;
+    const Status status =
+        options_.sync_file ? options_.sync_file(segment->file) : segment->file.sync();
+    if (!status) return status;
   }
   return {};
 }
@@ -307,12 +301,16 @@ Status Log::sync_files(const std::vector<SharedSegment>& files) {
 void Log::release(Position position) {
   const std::lock_guard one_at_a_time(release_mutex_);
   // What is synced is not being synced: nobody but us looks at its segment.
-  position = std::min(position, synced());
+  const Position safe = synced();
+  position = std::min(position, safe);
   for (;;) {
     SharedSegment done;
     {
       const std::lock_guard lock(mutex_);
       if (used_segments_.size() < 2 || used_segments_.front().last > position) return;
+      // A frame stays that says where the log begins: without one, a reader that finds the next
+      // segment torn could not tell what was released from what is lost.
+      if (used_segments_[1].first > safe) return;
       done = used_segments_.front().segment;
     }
     // In order and only one by one, so that a crash leaves no gap between the segments.

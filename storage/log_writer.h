@@ -17,6 +17,7 @@
 #include <memory>
 #include <string>
 
+#include "storage/log_file.h"
 #include "storage/log_format.h"
 
 namespace dhrt {
@@ -35,6 +36,7 @@ struct LogOptions {
   Duration inline_sync_max{1};        // Average sync above this: syncs move to a thread.
   std::function<void()> wake;         // Any thread: synced() moved, or the log failed.
   std::function<void()> before_sync;  // Test only: on the thread that syncs, never the loop's.
+  std::function<Status(LogFile&)> sync_file;  // Test only: in place of LogFile::sync().
 };
 
 class LogWriter {

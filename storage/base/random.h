@@ -34,7 +34,7 @@ class Random {
   std::array<std::uint64_t, 4> state_;
 };
 
-// A seed that nobody can guess, from the operating system. For node/ only.
+// A seed that nobody can guess, from the operating system. For node/, and for salts on disk.
 std::uint64_t random_seed();
 
 }  // namespace dhrt

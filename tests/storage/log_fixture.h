@@ -17,7 +17,7 @@
 #include "storage/log_file.h"
 #include "storage/log_reader.h"
 #include "storage/log_writer.h"
-#include "tests/storage/file_size_limit.h"
+#include "tests/storage/small_disk.h"
 #include "tests/storage/temporary_directory.h"
 
 namespace dhrt::test {

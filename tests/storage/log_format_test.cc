@@ -99,8 +99,12 @@ void add(FrameBuilder& frame, const Notes::Item& item) {
     frame.add_erase(item.collection);
 }
 
-const FrameHead head_of_all{
-    .log = {3, 1}, .segment = 1ULL << 40, .position = 12, .previous = 10, .synced_upto = 9};
+const FrameHead head_of_all{.log = {3, 1},
+                            .segment = 1ULL << 40,
+                            .salt = 1ULL << 63,
+                            .position = 12,
+                            .previous = 10,
+                            .synced_upto = 9};
 
 // A short one, so that tests can try every place in it.
 std::string short_frame() {
@@ -219,7 +223,7 @@ TEST_CASE("log frame: a body with any byte changed decodes or is corrupt, never 
 }
 
 TEST_CASE("log segment: its header comes back, and every flipped bit or cut is noticed") {
-  const SegmentHeader header{.log = {5, 2}, .node = 0xabcdef, .segment = 17, .first_position = 99};
+  const SegmentHeader header{.log = {5, 2}, .node = 0xabcdef, .segment = 17, .salt = 99};
   std::string bytes = encode_segment_header(header);
   REQUIRE(bytes.size() == log_header_bytes);
   const auto again = decode_segment_header(bytes);
@@ -227,7 +231,7 @@ TEST_CASE("log segment: its header comes back, and every flipped bit or cut is n
   CHECK(again->log == header.log);
   CHECK(again->node == header.node);
   CHECK(again->segment == header.segment);
-  CHECK(again->first_position == header.first_position);
+  CHECK(again->salt == header.salt);
   for (std::size_t bit = 0; bit < bytes.size() * 8; ++bit) {
     char& byte = bytes[bit / 8];
     byte = static_cast<char>(byte ^ (1 << (bit % 8)));

@@ -13,7 +13,7 @@ namespace {
 std::vector<std::size_t> frame_offsets(const std::string& bytes, std::uint64_t segment) {
   std::vector<std::size_t> offsets;
   std::size_t at = log_header_bytes;
-  while (const auto found = find_frame(bytes, at, log_id, segment)) {
+  while (const auto found = find_frame(bytes, at, log_id, segment, std::nullopt)) {
     offsets.push_back(*found);
     at = *found + decode_frame_head(Bytes(bytes).substr(*found))->frame_bytes();
   }
@@ -38,7 +38,7 @@ class Crashed {
       const std::string copy = found_.file(entry.path().filename().string());
       std::filesystem::copy_file(entry.path(), copy);
       // What is only prepared changes while it is copied, and is not looked at here.
-      if (read_all(copy).find_first_not_of('\0') == std::string::npos)
+      if (read_all(copy).find_first_not_of('\0', log_header_bytes) == std::string::npos)
         std::filesystem::remove(copy);
     }
   }
@@ -50,6 +50,21 @@ class Crashed {
   TemporaryDirectory running_;
   TemporaryDirectory found_;
 };
+
+// A whole frame that a client can make up: everything in it can be guessed but the salt.
+std::string forged_frame(std::uint64_t segment, Position position, Position previous,
+                         Position synced_upto) {
+  FrameBuilder frame({log_node, log_id.run, log_id.loop});
+  RecordView record;
+  record.version = {1, log_node};
+  record.dot = {{log_node, log_id.run, log_id.loop}, 1000};
+  frame.add_record(log_users, "forged", record, true);
+  return std::string(frame.finish({.log = log_id,
+                                   .segment = segment,
+                                   .position = position,
+                                   .previous = previous,
+                                   .synced_upto = synced_upto}));
+}
 
 void check_refused(const std::string& directory, const std::string& file, const std::string& byte) {
   const auto logs = find_logs(directory, true);
@@ -292,4 +307,55 @@ TEST_CASE("log reader: a directory that is not there is an error, an empty one i
   const auto missing = find_logs(directory.file("missing"), false);
   REQUIRE(!missing);
   CHECK(missing.error().code == ErrorCode::io);
+}
+
+TEST_CASE("log reader: a frame in a value counts for nothing when the frame around it is torn") {
+  const TemporaryDirectory directory;
+  LogBench bench(log_options(directory.path()));
+  bench.write_many(3, 20);
+  REQUIRE(bench.write("k4", forged_frame(1, 1000, 999, 1000)));
+  const std::string path = segment_path(directory.path(), 1);
+  std::string bytes = read_all(path);
+  const auto offsets = frame_offsets(bytes, 1);
+  REQUIRE(offsets.size() >= 5);
+  flip(bytes, offsets[3] + log_frame_head_bytes);
+  write_all(path, bytes);
+  const LogFound found = must_find_one(directory.path());
+  CHECK(found.last == 3);
+  CHECK(found.synced == 2);
+  CHECK(replay(found) == positions_and_keys(1, 3));
+}
+
+TEST_CASE("log reader: a frame in a value of a segment's earlier life does not go on the log") {
+  const TemporaryDirectory directory;
+  LogBench bench(log_options(directory.path()));
+  bench.write_many(2, 20);
+  const std::string path = segment_path(directory.path(), 1);
+  std::string bytes = read_all(path);
+  const std::size_t end = frame_offsets(bytes, 1).back();
+  const std::string forged = forged_frame(1, 3, 2, 2);
+  write_all(path, bytes.replace(end, forged.size(), forged));
+  CHECK(replay(must_find_one(directory.path())) == positions_and_keys(1, 2));
+}
+
+TEST_CASE(
+    "log reader: when a first segment is all torn, what is behind it does not begin the log") {
+  const Crashed crashed(2, 3500, false);
+  const std::string whole = read_all(crashed.segment(1));
+  REQUIRE(frame_offsets(whole, 1).size() == 2);
+  std::string torn = whole;
+  SUBCASE("its only frame") {
+    flip(torn, log_header_bytes + 100);
+  }
+  SUBCASE("everything behind its header") {
+    torn.replace(log_header_bytes, std::string::npos, whole.size() - log_header_bytes, '\0');
+  }
+  write_all(crashed.segment(1), torn);
+  const LogFound found = must_find_one(crashed.path());
+  CHECK(found.last == 0);
+  CHECK(found.bytes_cut > 3500);
+  CHECK(replay(found).empty());
+  REQUIRE(secure_log(crashed.path(), found));
+  for (const LogFound& again : must_find(crashed.path()))
+    CHECK(replay(again).empty());
 }
