@@ -5,10 +5,12 @@
 #include <atomic>
 #include <condition_variable>
 #include <fcntl.h>
+#include <map>
 #include <mutex>
 #include <thread>
 #include <unistd.h>
 
+#include "storage/base/system_clock.h"
 #include "storage/log_segments.h"
 #include "tests/storage/log_fixture.h"
 
@@ -182,6 +184,31 @@ TEST_CASE("log: what is not synced is not released, and the current segment neve
   CHECK(replay(must_find_one(directory.path())).back() == "20:k20");
 }
 
+TEST_CASE("log: a segment is released when something behind it is synced, so that a tear is one") {
+  const TemporaryDirectory directory;
+  LogOptions options = log_options(directory.path());
+  options.durability = Durability::none;
+  LogBench bench(options);
+  bench.write_many(1, 3500);
+  REQUIRE(bench.log->sync_now());
+  bench.write_many(2, 1500);  // In the second segment, and not synced.
+  REQUIRE(bench.log->figures().segments == 2);
+  bench.log->release(1);
+  // A crash tears the second segment's first frame, with its header or without.
+  const std::string path = segment_path(directory.path(), 2);
+  std::string bytes = read_all(path);
+  std::size_t torn_at = 512;
+  SUBCASE("with its header") {
+    torn_at = 0;
+  }
+  SUBCASE("without") {}
+  bytes.replace(torn_at, 512, 512, '\0');
+  write_all(path, bytes);
+  const LogFound found = must_find_one(directory.path());
+  CHECK(found.last == 1);
+  CHECK(replay(found) == positions_and_keys(1, 1));
+}
+
 TEST_CASE("log: an end of the writer leaves only what was written") {
   const TemporaryDirectory directory;
   {
@@ -292,6 +319,170 @@ TEST_CASE("log: a turn that is too large for one frame is told to commit first")
   const Status status = bench.log->reserve(log_frame_bytes_max, false);
   REQUIRE(!status);
   CHECK(status.error().code == ErrorCode::busy);
+}
+
+TEST_CASE("log: on a disk that is really full it refuses writes, and recovers by itself") {
+  const SmallDisk disk("2m");
+  LogOptions options = log_options(disk.path());
+  options.segment_bytes = 256 << 10;
+  LogBench bench(options);
+  const auto write = [&](bool is_delete) {
+    const std::string key = "k" + std::to_string(bench.position + 1);
+    return bench.write(key, is_delete ? "" : std::string(1000, 'v'), is_delete);
+  };
+  Status status;
+  while ((status = write(false)))
+    REQUIRE(bench.position < 4000);
+  CHECK(status.error().code == ErrorCode::full);
+  CHECK(status.error().message.find("disk full") == 0);
+  CHECK(status.error().message.find(disk.path()) != std::string::npos);
+  const Position refused_at = bench.position;
+  while (write(true))
+    REQUIRE(bench.position < 40'000);
+  const Position last = bench.position;
+  CHECK(last > refused_at + 100);
+  CHECK(bench.log->health());
+  CHECK(bench.log->synced() == last);
+  CHECK(replay(must_find_one(disk.path())) == positions_and_keys(1, last));
+  // A checkpoint gives segments back: writing goes on.
+  bench.log->release(refused_at);
+  while (!write(false))
+    continue;
+  CHECK(bench.log->health());
+  CHECK(bench.log->synced() == last + 1);
+  const LogFound found = must_find_one(disk.path());
+  CHECK(found.begins_after <= refused_at);
+  CHECK(replay(found) == positions_and_keys(found.begins_after + 1, last + 1));
+}
+
+TEST_CASE("log: syncs move to the thread while they are slow on average, and come back") {
+  const TemporaryDirectory directory;
+  std::atomic<bool> slow{false};
+  Wakes wakes;
+  LogOptions options = log_options(directory.path());
+  options.inline_sync_max = Duration{20};
+  options.wake = wakes.hook();
+  options.sync_file = [&](LogFile&) -> Status {
+    const auto until = monotonic_microseconds() + std::chrono::microseconds(slow ? 200'000 : 0);
+    while (monotonic_microseconds() < until)
+      continue;
+    return {};
+  };
+  LogBench bench(options);
+  const auto write = [&] {
+    bench.write_many(1, 10);
+    wakes.wait_until([&] { return bench.log->synced() == bench.position; });
+  };
+  write();
+  CHECK(!bench.log->figures().sync_thread);
+  slow = true;
+  write();  // Nobody can know before: 200 ms for an eighth are 25.
+  CHECK(!bench.log->figures().sync_thread);
+  write();
+  CHECK(bench.log->figures().sync_thread);
+  slow = false;
+  int writes = 0;
+  while (bench.log->figures().sync_thread && ++writes < 1000)
+    write();
+  CHECK(writes >= 2);
+  CHECK(!bench.log->figures().sync_thread);
+  CHECK(bench.log->figures().syncs == bench.position);
+  CHECK(bench.log->health());
+}
+
+TEST_CASE("log: a sync that fails in a commit kills it, even if the next one would not") {
+  const TemporaryDirectory directory;
+  std::atomic<bool> broken{false};
+  Wakes wakes;
+  LogOptions options = log_options(directory.path());
+  options.wake = wakes.hook();
+  options.sync_file = [&](LogFile& file) -> Status {
+    return broken ? fail(ErrorCode::io, "sync log segment " + file.path() + ": broken") : Status{};
+  };
+  SUBCASE("on the loop") {}
+  SUBCASE("on the thread") {
+    options.inline_sync_max = Duration{0};
+  }
+  LogBench bench(options);
+  bench.write_many(1, 10);
+  wakes.wait_until([&] { return bench.log->synced() == 1; });
+  broken = true;
+  bench.write_many(1, 10);
+  wakes.wait_until([&] { return !bench.log->health(); });
+  broken = false;
+  CHECK(bench.log->health().error().message.find("broken; nobody knows") != std::string::npos);
+  bench.log->commit(3);
+  bench.add("k4", "v");
+  bench.log->commit(4);
+  CHECK(!bench.log->sync_now());
+  CHECK(!bench.log->reserve(1, true));
+  CHECK(bench.log->written() == 2);
+  CHECK(bench.log->synced() == 1);
+}
+
+namespace {
+
+// What the disk holds of each file: what the file was when its last sync began.
+class ForgetfulDisk {
+ public:
+  Status sync(LogFile& file) {
+    std::string bytes = read_all(file.path());
+    const std::lock_guard lock(mutex_);
+    kept_[std::filesystem::path(file.path()).filename().string()] = std::move(bytes);
+    return {};
+  }
+  void cut_power(const std::string& directory) {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [name, bytes] : kept_)
+      write_all(directory + "/" + name, bytes);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, std::string> kept_;
+};
+
+}  // namespace
+
+TEST_CASE("log: whatever is called synced outlasts a power cut at any moment") {
+  const TemporaryDirectory directory;
+  ForgetfulDisk disk;
+  LogOptions options = log_options(directory.path());
+  options.sync_file = [&](LogFile& file) { return disk.sync(file); };
+  bool has_interval = false;
+  SUBCASE("synced on the loop") {}
+  SUBCASE("synced on the thread") {
+    options.inline_sync_max = Duration{0};
+  }
+  SUBCASE("synced by somebody else") {
+    options.durability = Durability::interval;
+    has_interval = true;
+  }
+  LogBench bench(options);
+  std::atomic<bool> done{false};
+  std::thread others([&] {
+    while (!done) {
+      if (has_interval) CHECK(bench.log->sync_now());
+      const Position promised = bench.log->synced();
+      if (promised == 0) continue;
+      const TemporaryDirectory after;
+      disk.cut_power(after.path());
+      const LogFound found = must_find_one(after.path());
+      // A position without a frame follows every tenth.
+      CHECK(found.last >= promised - (promised % 11 == 0 ? 1 : 0));
+      CHECK(found.begins_after == 0);
+      bench.log->release(promised / 2);
+      if (!has_interval) CHECK(bench.log->sync_now());
+    }
+  });
+  for (int i = 0; i < 60; ++i) {
+    bench.write_many(10, 200);
+    bench.log->commit(++bench.position);
+  }
+  done = true;
+  others.join();
+  REQUIRE(bench.log->sync_now());
+  CHECK(bench.log->synced() == 660);
 }
 
 TEST_CASE("log: after a failed write it is dead, and what was synced before is read again") {
