@@ -169,6 +169,29 @@ TEST_CASE("log: released segments are used again, and what was in them is not re
   CHECK(bench.log->synced() == 400);
 }
 
+TEST_CASE("log: a segment has a header before its first frame, and another salt in each life") {
+  const TemporaryDirectory directory;
+  LogBench bench(log_options(directory.path()));
+  std::map<std::string, std::uint64_t> salts;
+  for (int round = 0; round < 60; ++round) {
+    bench.write_many(4, 300);
+    for (const std::string& name : file_names(directory.path())) {
+      const auto header = decode_segment_header(read_all(directory.file(name)));
+      const auto parsed = parse_segment_file_name(name);
+      if (!parsed || !header) continue;  // A spare, or not ready yet.
+      CHECK(header->segment == parsed->segment);
+      CHECK(salts.try_emplace(name, header->salt).first->second == header->salt);
+    }
+    bench.log->release(bench.position - 1);
+  }
+  std::vector<std::uint64_t> different;
+  for (const auto& [name, salt] : salts)
+    different.push_back(salt);
+  std::ranges::sort(different);
+  CHECK(std::ranges::adjacent_find(different) == different.end());
+  CHECK(different.size() > 20);
+}
+
 TEST_CASE("log: what is not synced is not released, and the current segment never is") {
   const TemporaryDirectory directory;
   LogOptions options = log_options(directory.path());
