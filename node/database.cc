@@ -23,7 +23,7 @@ std::optional<Version> parse_version(Bytes text) {
 }
 
 Status Database::member() const {
-  if (parts_.core.belongs()) return {};
+  if (parts_.view.belongs.load(std::memory_order_relaxed)) return {};
   return fail(ErrorCode::unavailable, "not a member of a cluster yet; waiting for " + waits_for_);
 }
 
@@ -39,6 +39,7 @@ Result<std::optional<Record>> Database::held(Bytes collection, Bytes key) {
 }
 
 bool Database::asks_others(Bytes collection) const {
+  if (knows_all()) return false;
   const MissPolicy miss = parts_.catalog.config(collection).miss;
   if (miss == MissPolicy::local) return false;
   return miss == MissPolicy::fanout || !healthy();
@@ -150,8 +151,8 @@ void Database::remove(Bytes collection, std::string key, RemovedDone done) {
   if (auto status = member(); !status) return done(tl::unexpected(status.error()));
   const auto local = held(collection, key);
   if (!local) return done(tl::unexpected(local.error()));
-  if (healthy() && local->has_value()) {
-    if (!visible(**local, wall_now())) return done(Removed{});
+  if (knows_all() || (healthy() && local->has_value())) {
+    if (!*local || !visible(**local, wall_now())) return done(Removed{});
     return done(bury(collection, std::move(key), true, 0));
   }
   ask(collection, key,

@@ -14,7 +14,8 @@
 #include <optional>
 #include <string>
 
-#include "cluster/core.h"
+#include "cluster/actions.h"
+#include "node/cluster_view.h"
 #include "node/figures.h"
 #include "node/store_driver.h"
 
@@ -27,7 +28,7 @@ class Database {
     Catalog& catalog;
     RecordWriter& writer;
     StoreDriver& driver;
-    const Core& core;
+    const ClusterView& view;
     NodeFigures& figures;
     bool memory = false;
   };
@@ -78,8 +79,10 @@ class Database {
 
  private:
   using ReplyDone = std::function<void(FanoutReply)>;
-  bool healthy() const { return parts_.core.state() == MemberState::healthy; }
+  bool healthy() const { return parts_.view.healthy.load(std::memory_order_relaxed); }
   Result<std::optional<Record>> held(Bytes collection, Bytes key);
+  // Nobody else can hold what is missing here.
+  bool knows_all() const { return healthy() && parts_.view.alone.load(std::memory_order_relaxed); }
   bool asks_others(Bytes collection) const;
   void ask(Bytes collection, Bytes key, ReplyDone done);
   Result<Removed> bury(Bytes collection, std::string key, bool existed, std::uint64_t above_hlc);

@@ -38,6 +38,7 @@ void Node::end_turn() {
   ++figures_.turns_total;
   store_->commit();
   durable_ = cluster_->collect();
+  update_view();
   for (const SessionId id : std::exchange(due_, {})) {
     if (Session* due = session(id)) due->turn_end(durable_);
   }
@@ -54,6 +55,15 @@ void Node::end_turn() {
   if (runnable_.empty()) busy_.turn_off();
 }
 
+void Node::update_view() {
+  const NodeId self = core_->self().id;
+  view_.belongs = core_->belongs();
+  view_.healthy = core_->state() == MemberState::healthy;
+  view_.alone = std::ranges::all_of(core_->members(), [&](const auto& entry) {
+    return entry.first == self || entry.second.liveness >= Liveness::left;
+  });
+}
+
 void Node::run_sessions() {
   for (const SessionId id : std::exchange(runnable_, {})) {
     if (Session* runnable = session(id)) runnable->run();
@@ -63,6 +73,7 @@ void Node::run_sessions() {
 void Node::tick() {
   if (has_left_) return finish_if_sent();
   cluster_->tick();
+  update_view();
   report_progress();
   const Duration interval = identity_failed_ ? identity_retry_interval : identity_interval;
   if (identity_changed_ && monotonic_now() - identity_written_ >= interval) persist_identity();

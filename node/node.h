@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "node/cluster_driver.h"
+#include "node/cluster_view.h"
 #include "node/commands.h"
 #include "node/data_dir.h"
 #include "node/database.h"
@@ -67,6 +68,8 @@ class Node final : public SessionHost {
   void tick();
   void persist_identity();
   void report_progress();
+  // What the core knows now, for all who may not ask it.
+  void update_view();
 
   // --- Clients.
   void accept(std::unique_ptr<TcpConnection> connection);
@@ -105,6 +108,7 @@ class Node final : public SessionHost {
   std::optional<Catalog> catalog_;
   std::optional<StoreDriver> store_driver_;
   std::optional<Core> core_;
+  ClusterView view_;
   std::optional<ClusterDriver> cluster_;
   std::optional<Database> database_;
   std::optional<NodeReport> report_;

@@ -176,7 +176,8 @@ void Node::make_core() {
                 identity_changed_ = true;
               },
           .left = [this] { left(); }});
-  database_.emplace(Database::Parts{*store_, *catalog_, *writer_, *store_driver_, *core_, figures_,
+  update_view();
+  database_.emplace(Database::Parts{*store_, *catalog_, *writer_, *store_driver_, view_, figures_,
                                     options_.memory},
                     waits_for(), [this](FanoutRead read) { cluster_->input(std::move(read)); });
   report_.emplace(NodeReport::Parts{*core_, *store_, *catalog_, figures_, connections_, durable_,
