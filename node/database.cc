@@ -99,8 +99,16 @@ Position Database::configurations_written() {
   return last;
 }
 
-Result<Written> Database::set(Bytes collection, std::string key, std::string value,
-                              SetOptions options) {
+Result<Written> Database::write(Collection& collection, const WriteRequest& request,
+                                WallMilliseconds now) {
+  auto written = parts_.writer.write(collection, request, now);
+  if (written)
+    parts_.driver.wrote(collection, {std::string(request.key), record_of(request, *written)},
+                        written->position);
+  return written;
+}
+
+Result<Written> Database::set(Bytes collection, Bytes key, Bytes value, const SetOptions& options) {
   if (auto status = member(); !status) return tl::unexpected(status.error());
   const WallMilliseconds now = wall_now();
   const auto target = parts_.catalog.find_or_create(collection, now);
@@ -108,29 +116,24 @@ Result<Written> Database::set(Bytes collection, std::string key, std::string val
   if (!target) return tl::unexpected(target.error());
   const std::uint64_t ttl =
       options.ttl_milliseconds.value_or(parts_.catalog.config(collection).ttl_milliseconds);
-  auto written = parts_.writer.write(**target,
-                                     {.key = key,
-                                      .value = std::move(value),
-                                      .attributes = std::move(options.attributes),
-                                      .deadline = ttl == 0 ? 0 : now + ttl,
-                                      .if_absent = options.if_absent,
-                                      .if_version = options.if_version},
-                                     now);
-  if (!written) return written;
-  parts_.driver.wrote(**target, {std::move(key), written->record}, written->position);
-  return written;
+  return write(**target,
+               {.key = key,
+                .value = value,
+                .attributes = options.attributes,
+                .deadline = ttl == 0 ? 0 : now + ttl,
+                .if_absent = options.if_absent,
+                .if_version = options.if_version},
+               now);
 }
 
-Result<Database::Removed> Database::bury(Bytes collection, std::string key, bool existed,
+Result<Database::Removed> Database::bury(Bytes collection, Bytes key, bool existed,
                                          std::uint64_t above_hlc) {
   const WallMilliseconds now = wall_now();
   const auto target = parts_.catalog.find_or_create(collection, now);
   configurations_written();
   if (!target) return tl::unexpected(target.error());
-  auto written =
-      parts_.writer.write(**target, {.key = key, .deletes = true, .above_hlc = above_hlc}, now);
+  const auto written = write(**target, {.key = key, .deletes = true, .above_hlc = above_hlc}, now);
   if (!written) return tl::unexpected(written.error());
-  parts_.driver.wrote(**target, {std::move(key), std::move(written->record)}, written->position);
   return Removed{existed || written->existed, written->position};
 }
 
@@ -147,18 +150,17 @@ Result<Database::Removed> Database::remove_answered(const std::string& collectio
   return bury(collection, key, existed, *newest ? (*newest)->version.hlc : 0);
 }
 
-void Database::remove(Bytes collection, std::string key, RemovedDone done) {
+void Database::remove(Bytes collection, Bytes key, RemovedDone done) {
   if (auto status = member(); !status) return done(tl::unexpected(status.error()));
   const auto local = held(collection, key);
   if (!local) return done(tl::unexpected(local.error()));
   if (knows_all() || (healthy() && local->has_value())) {
     if (!*local || !visible(**local, wall_now())) return done(Removed{});
-    return done(bury(collection, std::move(key), true, 0));
+    return done(bury(collection, key, true, 0));
   }
   ask(collection, key,
-      [this, name = std::string(collection), key, done = std::move(done)](FanoutReply reply) {
-        done(remove_answered(name, key, reply));
-      });
+      [this, name = std::string(collection), key = std::string(key),
+       done = std::move(done)](FanoutReply reply) { done(remove_answered(name, key, reply)); });
 }
 
 // --- Collections ----------------------------------------------------------------------------

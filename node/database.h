@@ -57,14 +57,14 @@ class Database {
     std::string attributes;
   };
   // Makes the collection if it is not there.
-  Result<Written> set(Bytes collection, std::string key, std::string value, SetOptions options);
+  Result<Written> set(Bytes collection, Bytes key, Bytes value, const SetOptions& options);
 
   struct Removed {
     bool existed = false;
     Position position = 0;  // 0: nothing was written.
   };
   using RemovedDone = std::function<void(Result<Removed>)>;
-  void remove(Bytes collection, std::string key, RemovedDone done);
+  void remove(Bytes collection, Bytes key, RemovedDone done);
 
   // Null if there is no such collection here.
   Collection* find(Bytes collection) { return parts_.catalog.find(collection); }
@@ -85,7 +85,9 @@ class Database {
   bool knows_all() const { return healthy() && parts_.view.alone.load(std::memory_order_relaxed); }
   bool asks_others(Bytes collection) const;
   void ask(Bytes collection, Bytes key, ReplyDone done);
-  Result<Removed> bury(Bytes collection, std::string key, bool existed, std::uint64_t above_hlc);
+  // Writes, and sees to it that peers hear of it.
+  Result<Written> write(Collection& collection, const WriteRequest& request, WallMilliseconds now);
+  Result<Removed> bury(Bytes collection, Bytes key, bool existed, std::uint64_t above_hlc);
   Result<Removed> remove_answered(const std::string& collection, const std::string& key,
                                   const FanoutReply& reply);
   // Hands on what the catalog wrote; the position up to which it must be durable.

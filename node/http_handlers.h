@@ -72,6 +72,6 @@ void not_found(const Exchange& exchange);
 // A client that just sent a value as a body (PUT) is not sent it back.
 enum class ValueShown { yes, no };
 // "Key":…,"Value":… and what belongs to it, as an object.
-std::string record_json(Bytes key, const Record& record, ValueShown value);
+std::string record_json(Bytes key, const RecordView& record, ValueShown value);
 
 }  // namespace dhrt

@@ -57,8 +57,8 @@ Result<std::optional<std::uint64_t>> ttl_of(const http::Request& request) {
   return std::optional<std::uint64_t>();
 }
 
-http::Header etag_of(const Record& record) {
-  return {"ETag", "\"" + to_text(record.version) + "\""};
+http::Header etag_of(const Version& version) {
+  return {"ETag", "\"" + to_text(version) + "\""};
 }
 
 bool wants_raw(const http::Request& request) {
@@ -66,18 +66,18 @@ bool wants_raw(const http::Request& request) {
 }
 
 void respond_record(const Exchange& exchange, Bytes key, const Record& record) {
-  http::Response response{.headers = {etag_of(record)}};
+  http::Response response{.headers = {etag_of(record.version)}};
   if (wants_raw(exchange->request())) {
     response.content_type = find_attribute(record.attributes, attribute_content_type)
                                 .value_or("application/octet-stream");
     response.body = record.value;
   } else {
-    response.body = record_json(key, record, ValueShown::yes);
+    response.body = record_json(key, view_of(record), ValueShown::yes);
   }
   exchange->respond(response);
 }
 
-void store(const Exchange& exchange, HttpTarget target, std::string value, std::string attributes,
+void store(const Exchange& exchange, const HttpTarget& target, Bytes value, std::string attributes,
            ValueShown shown) {
   const auto ttl = ttl_of(exchange->request());
   if (!ttl) return exchange->respond(error_response(ttl.error()));
@@ -85,13 +85,13 @@ void store(const Exchange& exchange, HttpTarget target, std::string value, std::
     return exchange->respond(error_response(status.error()));
   if (auto status = check_value(value, exchange->server().limits); !status)
     return exchange->respond(error_response(413, status.error().message));
-  Database::SetOptions options{.ttl_milliseconds = *ttl, .attributes = std::move(attributes)};
-  const auto written =
-      exchange->database().set(target.collection, target.key, std::move(value), std::move(options));
+  const Database::SetOptions options{.ttl_milliseconds = *ttl, .attributes = std::move(attributes)};
+  const auto written = exchange->database().set(target.collection, target.key, value, options);
   if (!written) return exchange->respond(error_response(written.error()));
+  const RecordView stored{.version = written->version, .created = written->created, .value = value};
   exchange->respond({.status = 201,
-                     .headers = {etag_of(written->record)},
-                     .body = record_json(target.key, written->record, shown)},
+                     .headers = {etag_of(written->version)},
+                     .body = record_json(target.key, stored, shown)},
                     written->position);
 }
 
@@ -115,7 +115,7 @@ void ask_for_key(const Exchange& exchange, const std::string& word,
 
 }  // namespace
 
-std::string record_json(Bytes key, const Record& record, ValueShown value) {
+std::string record_json(Bytes key, const RecordView& record, ValueShown value) {
   const WallMilliseconds updated = hlc_milliseconds(record.version.hlc);
   json::Writer writer;
   writer.begin_object();
@@ -173,13 +173,12 @@ void put_key(const Exchange& exchange, HttpTarget target) {
   std::string attributes;
   if (!content_type.empty() && content_type.size() <= 255)
     attributes = with_attribute({}, attribute_content_type, content_type);
-  store(exchange, std::move(target), std::move(request.body), std::move(attributes),
-        ValueShown::no);
+  store(exchange, target, request.body, std::move(attributes), ValueShown::no);
 }
 
 void post_key(const Exchange& exchange, HttpTarget target, std::string value) {
   if (target.key.empty()) target.key = random_uuid();
-  store(exchange, std::move(target), std::move(value), {}, ValueShown::yes);
+  store(exchange, target, value, {}, ValueShown::yes);
 }
 
 void delete_key(const Exchange& exchange, HttpTarget target) {

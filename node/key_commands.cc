@@ -63,15 +63,14 @@ void read(CommandCall& call, Reply (*to_answer)(Database::Found)) {
 }  // namespace
 
 void set(CommandCall& call) {
-  auto named = named_key(call, 3);
+  const auto named = named_key(call, 3);
   if (!named) return call.fail(named.error());
-  std::string value = std::move(call.words().back());
+  const std::string& value = call.words().back();
   if (auto status = check_value(value, call.server().limits); !status)
     return call.fail(status.error());
-  auto options = set_options(call.arguments());
+  const auto options = set_options(call.arguments());
   if (!options) return call.fail(options.error());
-  const auto written = call.database().set(named->collection, std::move(named->key),
-                                           std::move(value), std::move(*options));
+  const auto written = call.database().set(named->collection, named->key, value, *options);
   if (!written) return call.fail(written.error());
   call.reply(Reply::ok(), written->position);
 }
@@ -87,15 +86,14 @@ void has(CommandCall& call) {
 }
 
 void del(CommandCall& call) {
-  auto named = named_key(call, 2);
+  const auto named = named_key(call, 2);
   if (!named) return call.fail(named.error());
   if (auto status = check_write_level(call.arguments()); !status) return call.fail(status.error());
   const auto later = call.later_in_order();
-  call.database().remove(named->collection, std::move(named->key),
-                         [later](Result<Database::Removed> removed) {
-                           if (!removed) return later.fail(removed.error());
-                           later.reply(Reply::integer(removed->existed ? 1 : 0), removed->position);
-                         });
+  call.database().remove(named->collection, named->key, [later](Result<Database::Removed> removed) {
+    if (!removed) return later.fail(removed.error());
+    later.reply(Reply::integer(removed->existed ? 1 : 0), removed->position);
+  });
 }
 
 void count(CommandCall& call) {

@@ -137,9 +137,11 @@ std::vector<std::string> Catalog::names() const {
 Result<Collection*> Catalog::write_config(Bytes name, const CollectionConfig& config,
                                           WallMilliseconds now) {
   std::string key = config_key(name, config.generation);
-  auto written = writer_.write(*configurations_, {.key = key, .value = encode_config(config)}, now);
+  const std::string value = encode_config(config);
+  const WriteRequest request{.key = key, .value = value};
+  auto written = writer_.write(*configurations_, request, now);
   if (!written) return tl::unexpected(written.error());
-  written_.push_back({written->position, {std::move(key), written->record}});
+  written_.push_back({written->position, {std::move(key), record_of(request, *written)}});
   if (auto status = adopt(std::string(name), config); !status)
     return tl::unexpected(status.error());
   return store_.find(name);

@@ -16,9 +16,14 @@ class HybridClock {
   // `stored`, the hlc of what the write replaces (the bump rule: whoever overwrites or deletes
   // what they can see wins, whatever the clocks say).
   std::uint64_t next(WallMilliseconds wall, std::uint64_t stored) {
-    last_ = std::max({last_ + 1, wall << hlc_counter_bits, stored + 1});
+    last_ = after(wall, stored);
     return last_;
   }
+  // What next() would give, for a write that may not come to be: take() it when it did.
+  std::uint64_t after(WallMilliseconds wall, std::uint64_t stored) const {
+    return std::max({last_ + 1, wall << hlc_counter_bits, stored + 1});
+  }
+  void take(std::uint64_t hlc) { last_ = std::max(last_, hlc); }
   // Notes an hlc met elsewhere. It pulls our clock ahead of the wall by `offset_max` at most,
   // so that one wrong clock does not spread.
   void observe(std::uint64_t hlc, WallMilliseconds wall) {

@@ -1,6 +1,7 @@
 #include "storage/writer.h"
 
-#include <map>
+#include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace dhrt {
@@ -11,8 +12,8 @@ std::string to_text(const Version& version) {
   return std::to_string(version.hlc) + "-" + std::to_string(version.node);
 }
 
-Status check_preconditions(const WriteRequest& request, const std::optional<Record>& held,
-                           bool existed) {
+// Message of the precondition that does not hold; `held` is null or what is there.
+Status check_preconditions(const WriteRequest& request, const RecordView* held, bool existed) {
   if (request.if_absent && existed)
     return fail(ErrorCode::precondition,
                 "the key exists with version " + to_text(held->version) + "; it was not written");
@@ -23,86 +24,117 @@ Status check_preconditions(const WriteRequest& request, const std::optional<Reco
   return {};
 }
 
-}  // namespace
-
-Dot RecordWriter::next_dot(const Collection& collection) {
-  return {origin_, collection.last_sequence(origin_) + 1};
+HashedKey hashed(const WriteRequest& request) {
+  return request.hash == 0 ? HashedKey(request.key) : HashedKey(request.key, request.hash);
 }
 
-Result<Written> RecordWriter::write(Collection& collection, WriteRequest request,
+WallMilliseconds created_of(const RecordView& held) {
+  return held.created != 0 ? held.created : hlc_milliseconds(held.version.hlc);
+}
+
+}  // namespace
+
+Record record_of(const WriteRequest& request, const Written& written) {
+  return {.version = written.version,
+          .dot = written.dot,
+          .deleted = request.deletes,
+          .damaged = false,
+          .deadline = written.deadline,
+          .created = written.created,
+          .previous = written.previous,
+          .attributes = std::string(request.attributes),
+          .value = std::string(request.value)};
+}
+
+Result<Written> RecordWriter::write(Collection& collection, const WriteRequest& request,
                                     WallMilliseconds wall) {
-  auto held = collection.find(request.key);
-  if (!held) return tl::unexpected(held.error());
-  const bool existed = held->has_value() && visible(**held, wall);
-  if (auto status = check_preconditions(request, *held, existed); !status)
-    return tl::unexpected(status.error());
-
   Written written;
-  written.existed = existed;
-  Record& record = written.record;
-  const std::uint64_t stored = held->has_value() ? (*held)->version.hlc : 0;
-  record.version = {clock_.next(wall, std::max(stored, request.above_hlc)), origin_.node};
-  record.dot = next_dot(collection);
-  record.deleted = request.deletes;
-  record.deadline = request.deletes ? 0 : request.deadline;
-  if (existed && !request.deletes)
-    record.created =
-        (*held)->created != 0 ? (*held)->created : hlc_milliseconds((*held)->version.hlc);
-  if (held->has_value()) record.previous = (*held)->dot;
-  record.attributes = std::move(request.attributes);
-  record.value = std::move(request.value);
-
-  Batch batch;
-  batch.seen.add(record.dot);
-  // What a pull brought is not in the context yet; who replaces it has seen it.
-  if (held->has_value()) batch.seen.add((*held)->dot);
-  batch.puts.push_back({std::move(request.key), record});
-  const auto position = store_.append(collection, std::move(batch));
+  Status allowed;
+  bool replaces_unseen = false;
+  // Nobody else takes dots of our origin, so this one stays the next until the write is made.
+  written.dot = {origin_, collection.last_sequence(origin_) + 1};
+  written.deadline = request.deletes ? 0 : request.deadline;
+  const auto position = store_.update(
+      collection, hashed(request), Store::Joins::seen,
+      [&](const RecordView* held, RecordView& put) {
+        const bool existed = held != nullptr && visible(*held, wall);
+        allowed = check_preconditions(request, held, existed);
+        if (!allowed) return false;
+        const std::uint64_t stored = held != nullptr ? held->version.hlc : 0;
+        written.existed = existed;
+        written.version = {clock_.after(wall, std::max(stored, request.above_hlc)), origin_.node};
+        written.created = existed && !request.deletes ? created_of(*held) : 0;
+        written.previous = held != nullptr ? std::optional(held->dot) : std::nullopt;
+        replaces_unseen = held != nullptr && held->unseen;
+        put = {.version = written.version,
+               .dot = written.dot,
+               .deleted = request.deletes,
+               .deadline = written.deadline,
+               .created = written.created,
+               .attributes = request.attributes,
+               .value = request.value};
+        return true;
+      });
   if (!position) return tl::unexpected(position.error());
+  if (!allowed) return tl::unexpected(std::move(allowed.error()));
+  clock_.take(written.version.hlc);
   written.position = *position;
+  if (!replaces_unseen) return written;
+  // What a pull brought is not in the context yet; who replaces it has seen it.
+  Batch batch;
+  batch.seen.add(*written.previous);
+  const auto seen = store_.append(collection, std::move(batch));
+  if (!seen) return tl::unexpected(seen.error());
+  written.position = *seen;
   return written;
 }
 
+Result<RecordWriter::Put> RecordWriter::put_if_newer(Collection& collection, Bytes key,
+                                                     const RecordView& record, Store::Joins joins) {
+  Put made;
+  const auto position = store_.update(
+      collection, HashedKey(key), joins, [&](const RecordView* held, RecordView& put) {
+        // A damaged copy is replaced by the same write, intact.
+        const bool same = held != nullptr && held->dot == record.dot;
+        const bool heals = same && held->damaged && !record.damaged;
+        made.replaced.reset();
+        if (held != nullptr && !heals && !newer(record, *held)) return false;
+        if (held != nullptr && held->unseen && !same) made.replaced = held->dot;
+        put = record;
+        return true;
+      });
+  if (!position) return tl::unexpected(position.error());
+  made.position = *position;
+  return made;
+}
+
+// Dots without a record join the context behind the records: who loses power in between is sent
+// such a record once more, and it loses again.
 Result<Position> RecordWriter::put_newer(Collection& collection,
                                          const std::vector<KeyedRecord>& records,
                                          WallMilliseconds wall, bool live) {
-  Batch batch;
-  // Two records of one key may be in one message: the later is compared with the earlier.
-  std::map<Bytes, std::size_t> in_batch;
+  Context seen = collection.seen();
+  const Context flushed = collection.flushed();
+  Batch contexts;
+  Position last = 0;
   for (const KeyedRecord& incoming : records) {
-    const Record& record = incoming.record;
-    const Origin& origin = record.dot.origin;
-    if (live && (collection.seen().contains(record.dot) || batch.seen.contains(record.dot)))
-      continue;
-    if (live && collection.seen().knows_later_epoch(origin)) continue;
-    clock_.observe(record.version.hlc, wall);
-    if (live) batch.seen.add(record.dot);
-
-    const auto earlier = in_batch.find(incoming.key);
-    std::optional<Record> held;
-    if (earlier != in_batch.end()) {
-      held = batch.puts[earlier->second].record;
-    } else {
-      auto found = collection.find(incoming.key);
-      if (!found) return tl::unexpected(found.error());
-      held = std::move(*found);
-    }
-    // A damaged copy is replaced by the same write, intact.
-    const bool heals = held && held->damaged && !record.damaged && held->dot == record.dot;
-    if (held && !heals && !newer(record, *held)) continue;
-    if (held && held->dot != record.dot) batch.seen.add(held->dot);
-
-    KeyedRecord put{incoming.key,
-                    collection.flushed().contains(record.dot) ? tombstone_of(record) : record};
-    put.record.previous.reset();
-    if (earlier != in_batch.end()) {
-      batch.puts[earlier->second] = std::move(put);
-    } else {
-      in_batch.emplace(incoming.key, batch.puts.size());
-      batch.puts.push_back(std::move(put));
-    }
+    const Dot& dot = incoming.record.dot;
+    if (live && (seen.contains(dot) || seen.knows_later_epoch(dot.origin))) continue;
+    clock_.observe(incoming.record.version.hlc, wall);
+    const RecordView shown = view_of(incoming.record);
+    const auto put =
+        put_if_newer(collection, incoming.key, flushed.contains(dot) ? tombstone_of(shown) : shown,
+                     live ? Store::Joins::seen : Store::Joins::nothing);
+    if (!put) return tl::unexpected(put.error());
+    last = std::max(last, put->position);
+    if (put->replaced) contexts.seen.add(*put->replaced);
+    if (!live) continue;
+    seen.add(dot);
+    if (put->position == 0) contexts.seen.add(dot);
   }
-  return store_.append(collection, std::move(batch));
+  if (last != 0 && contexts.seen.empty()) return last;
+  // Also if it is empty: its position says when all that was met here is durable.
+  return store_.append(collection, std::move(contexts));
 }
 
 Result<Position> RecordWriter::push(Collection& collection, const std::vector<KeyedRecord>& records,

@@ -23,11 +23,13 @@
 
 namespace dhrt {
 
+// Borrows what it names; none of it is copied on the way to the store.
 struct WriteRequest {
-  std::string key;
+  Bytes key;
+  std::uint64_t hash = 0;  // hash64(key), from who has it already; 0 = not taken yet.
   bool deletes = false;
-  std::string value;
-  std::string attributes;
+  Bytes value;
+  Bytes attributes;
   WallMilliseconds deadline = 0;
   bool if_absent = false;
   std::optional<Version> if_version;
@@ -37,9 +39,16 @@ struct WriteRequest {
 
 struct Written {
   Position position = 0;
-  Record record;
+  Version version;
+  Dot dot;
   bool existed = false;  // A visible record was there before.
+  WallMilliseconds deadline = 0;
+  WallMilliseconds created = 0;  // As in Record.
+  std::optional<Dot> previous;   // What was held before, visible or not.
 };
+
+// The record that a write made, for those who need a copy of it: peers.
+Record record_of(const WriteRequest& request, const Written& written);
 
 class RecordWriter {
  public:
@@ -48,7 +57,8 @@ class RecordWriter {
       : store_(store), clock_(clock), origin_(origin) {}
 
   // precondition: if_absent or if_version does not hold; the message names the version held.
-  Result<Written> write(Collection& collection, WriteRequest request, WallMilliseconds wall);
+  // Another loop may write the same key meanwhile: which of the two came first is decided once.
+  Result<Written> write(Collection& collection, const WriteRequest& request, WallMilliseconds wall);
   // Records that their origin sent live. Those of an epoch that is over are refused silently.
   Result<Position> push(Collection& collection, const std::vector<KeyedRecord>& records,
                         WallMilliseconds wall);
@@ -63,9 +73,14 @@ class RecordWriter {
   const Origin& origin() const { return origin_; }
 
  private:
+  struct Put {
+    Position position = 0;        // 0: what is held is newer.
+    std::optional<Dot> replaced;  // A dot that was not in the context.
+  };
+  Result<Put> put_if_newer(Collection& collection, Bytes key, const RecordView& record,
+                           Store::Joins joins);
   Result<Position> put_newer(Collection& collection, const std::vector<KeyedRecord>& records,
                              WallMilliseconds wall, bool live);
-  Dot next_dot(const Collection& collection);
 
   Store& store_;
   HybridClock& clock_;

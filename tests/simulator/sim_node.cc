@@ -251,14 +251,14 @@ void SimNode::collect() {
 // --- Clients ----------------------------------------------------------------------------------
 
 void SimNode::write(const std::string& collection, const std::string& key, bool deletes,
-                    std::string value) {
+                    const std::string& value) {
   if (!serves() || world_.schedule.now() < paused_until_) return;
   const auto place = catalog_->find_or_create(collection, wall());
   if (!place) return;
-  auto written =
-      writer_->write(**place, {.key = key, .deletes = deletes, .value = std::move(value)}, wall());
+  const WriteRequest request{.key = key, .deletes = deletes, .value = value};
+  const auto written = writer_->write(**place, request, wall());
   if (!written) return;
-  const KeyedRecord record{key, written->record};
+  const KeyedRecord record{key, record_of(request, *written)};
   world_.history.assigned((*place)->ref(), record);
   driver_->wrote(**place, record, written->position);
   const auto acknowledge = [this, collection, record] {

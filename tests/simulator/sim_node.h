@@ -52,7 +52,7 @@ class SimNode {
 
   // What clients do.
   void write(const std::string& collection, const std::string& key, bool deletes,
-             std::string value);
+             const std::string& value);
   void flush(const std::string& collection);
   void drop(const std::string& collection);
   void read(const std::string& key);

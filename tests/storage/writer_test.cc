@@ -21,10 +21,12 @@ struct Node {
   explicit Node(Origin origin) : writer(*store, clock, origin) {}
 
   Record set(const std::string& key, const std::string& value, WallMilliseconds wall = noon) {
-    return must(writer.write(users, {.key = key, .value = value}, wall)).record;
+    const WriteRequest request{.key = key, .value = value};
+    return record_of(request, must(writer.write(users, request, wall)));
   }
   Record erase(const std::string& key) {
-    return must(writer.write(users, {.key = key, .deletes = true}, noon)).record;
+    const WriteRequest request{.key = key, .deletes = true};
+    return record_of(request, must(writer.write(users, request, noon)));
   }
   void push(const std::vector<KeyedRecord>& records) { must(writer.push(users, records, noon)); }
   void pull(const std::vector<KeyedRecord>& records) { must(writer.pull(users, records, noon)); }
@@ -62,7 +64,7 @@ TEST_CASE("writer: who overwrites wins, whatever the other clock says") {
   CHECK(node.value("b") == "ours");
   CHECK(must(node.writer.write(node.users, {.key = "c", .above_hlc = ahead.record.version.hlc + 9},
                                noon))
-            .record.version.hlc > ahead.record.version.hlc + 9);
+            .version.hlc > ahead.record.version.hlc + 9);
 }
 
 TEST_CASE("writer: a condition that does not hold writes nothing") {
