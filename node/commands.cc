@@ -81,7 +81,7 @@ Reply to_reply(const Error& error) {
 
 void CommandCall::reply(const Reply& reply, Position position) {
   if (reply.is_error()) ++server_.figures.errors_total;
-  session_.reply(to_bytes(reply), position);
+  resp::append_reply(session_.open_reply(position), reply);
 }
 
 void CommandCall::fail(const Error& error) {
@@ -101,7 +101,7 @@ void run_command(CommandServer& server, Session& session, std::vector<text::Toke
   ++server.figures.commands_total;
   const auto refuse = [&](const Reply& reply) {
     ++server.figures.errors_total;
-    session.reply(to_bytes(reply), 0);
+    resp::append_reply(session.open_reply(0), reply);
   };
   const CommandInfo* info = find_command(tokens.front().text);
   if (is_http_in_lower_case(tokens)) return refuse(Reply::error(std::string(upper_case_wanted)));

@@ -13,6 +13,7 @@
 #include "node/node_report.h"
 #include "node/session.h"
 #include "protocol/arguments.h"
+#include "protocol/fast_command.h"
 #include "protocol/reply.h"
 
 namespace dhrt {
@@ -24,6 +25,7 @@ struct CommandServer {
   NodeFigures& figures;
   ProtocolLimits limits;
   std::size_t output_buffer_max = 0;
+  FastBatch fast_batch{};  // Of the take() under way; all connections of the loop use the one.
 };
 
 class CommandCall {

@@ -4,8 +4,6 @@
 #include <charconv>
 #include <utility>
 
-#include "storage/base/system_clock.h"
-
 namespace dhrt {
 
 std::string to_text(const Version& version) {
@@ -66,8 +64,8 @@ void keep_newer(std::optional<Record>& ours, const std::optional<Record>& theirs
   if (theirs && (!ours || newer(*theirs, *ours))) ours = theirs;
 }
 
-Database::Found visible_part(std::optional<Record> record, bool partial) {
-  if (record && !visible(*record, wall_now())) record.reset();
+Database::Found visible_part(std::optional<Record> record, bool partial, WallMilliseconds now) {
+  if (record && !visible(*record, now)) record.reset();
   return {std::move(record), partial};
 }
 
@@ -79,12 +77,37 @@ void Database::read(Bytes collection, Bytes key, ReadFrom from, FoundDone done) 
   if (!local) return done(tl::unexpected(local.error()));
   const bool knows = healthy() && local->has_value();
   if (knows || from == ReadFrom::here || !asks_others(collection))
-    return done(visible_part(std::move(*local), !healthy()));
-  ask(collection, key, [local = std::move(*local), done = std::move(done)](FanoutReply reply) {
-    std::optional<Record> newest = local;
-    keep_newer(newest, reply.record);
-    done(visible_part(std::move(newest), reply.partial));
+    return done(visible_part(std::move(*local), !healthy(), parts_.clock.wall()));
+  ask(collection, key,
+      [this, local = std::move(*local), done = std::move(done)](FanoutReply reply) {
+        std::optional<Record> newest = local;
+        keep_newer(newest, reply.record);
+        done(visible_part(std::move(newest), reply.partial, parts_.clock.wall()));
+      });
+}
+
+Database::Place Database::place(Bytes collection) const {
+  Place place{.collection = parts_.catalog.find(collection)};
+  if (place.collection != nullptr)
+    place.ttl_milliseconds = parts_.catalog.config(collection).ttl_milliseconds;
+  return place;
+}
+
+bool Database::read_at_once(const Place& place, const HashedKey& key,
+                            FunctionRef<void(const RecordView*)> show) {
+  if (!healthy() || !member()) return false;
+  const bool absence_known = knows_all();
+  if (place.collection == nullptr) {
+    if (absence_known) show(nullptr);
+    return absence_known;
+  }
+  bool known = false;
+  const WallMilliseconds now = parts_.clock.wall();
+  const Status read = place.collection->read(key, [&](const RecordView* held) {
+    known = held != nullptr ? !held->damaged : absence_known;
+    if (known) show(held != nullptr && visible(*held, now) ? held : nullptr);
   });
+  return read && known;
 }
 
 // --- Writes ---------------------------------------------------------------------------------
@@ -102,15 +125,40 @@ Position Database::configurations_written() {
 Result<Written> Database::write(Collection& collection, const WriteRequest& request,
                                 WallMilliseconds now) {
   auto written = parts_.writer.write(collection, request, now);
-  if (written)
-    parts_.driver.wrote(collection, {std::string(request.key), record_of(request, *written)},
-                        written->position);
+  if (!written) return written;
+  if (alone()) {
+    publish_later(collection, request, *written);
+    return written;
+  }
+  publish();
+  parts_.driver.wrote(collection, {std::string(request.key), record_of(request, *written)},
+                      written->position);
   return written;
+}
+
+void Database::publish_later(const Collection& collection, const WriteRequest& request,
+                             const Written& written) {
+  if (unpublished_.collection != &collection) {
+    publish();
+    unpublished_.collection = &collection;
+    unpublished_.ref = collection.ref();
+  }
+  unpublished_.record.key = request.key;
+  copy_record(request, written, unpublished_.record.record);
+  unpublished_.position = written.position;
+}
+
+void Database::publish() {
+  if (unpublished_.collection == nullptr) return;
+  const Collection* const written = std::exchange(unpublished_.collection, nullptr);
+  const Collection* const here = parts_.catalog.find(unpublished_.ref.name);
+  if (here != written || here->ref() != unpublished_.ref) return;  // It was dropped meanwhile.
+  parts_.driver.wrote(*here, std::move(unpublished_.record), unpublished_.position);
 }
 
 Result<Written> Database::set(Bytes collection, Bytes key, Bytes value, const SetOptions& options) {
   if (auto status = member(); !status) return tl::unexpected(status.error());
-  const WallMilliseconds now = wall_now();
+  const WallMilliseconds now = parts_.clock.wall();
   const auto target = parts_.catalog.find_or_create(collection, now);
   configurations_written();  // Has a lower position than the write below.
   if (!target) return tl::unexpected(target.error());
@@ -126,9 +174,20 @@ Result<Written> Database::set(Bytes collection, Bytes key, Bytes value, const Se
                now);
 }
 
+Result<Written> Database::set_at_once(const Place& place, const HashedKey& key, Bytes value) {
+  if (auto status = member(); !status) return tl::unexpected(status.error());
+  const WallMilliseconds now = parts_.clock.wall();
+  return write(*place.collection,
+               {.key = key.bytes,
+                .hash = key.hash,
+                .value = value,
+                .deadline = place.ttl_milliseconds == 0 ? 0 : now + place.ttl_milliseconds},
+               now);
+}
+
 Result<Database::Removed> Database::bury(Bytes collection, Bytes key, bool existed,
                                          std::uint64_t above_hlc) {
-  const WallMilliseconds now = wall_now();
+  const WallMilliseconds now = parts_.clock.wall();
   const auto target = parts_.catalog.find_or_create(collection, now);
   configurations_written();
   if (!target) return tl::unexpected(target.error());
@@ -145,7 +204,7 @@ Result<Database::Removed> Database::remove_answered(const std::string& collectio
   auto newest = held(collection, key);
   if (!newest) return tl::unexpected(newest.error());
   keep_newer(*newest, reply.record);
-  const bool existed = *newest && visible(**newest, wall_now());
+  const bool existed = *newest && visible(**newest, parts_.clock.wall());
   if (!existed && !reply.partial) return Removed{};
   return bury(collection, key, existed, *newest ? (*newest)->version.hlc : 0);
 }
@@ -155,7 +214,7 @@ void Database::remove(Bytes collection, Bytes key, RemovedDone done) {
   const auto local = held(collection, key);
   if (!local) return done(tl::unexpected(local.error()));
   if (knows_all() || (healthy() && local->has_value())) {
-    if (!*local || !visible(**local, wall_now())) return done(Removed{});
+    if (!*local || !visible(**local, parts_.clock.wall())) return done(Removed{});
     return done(bury(collection, key, true, 0));
   }
   ask(collection, key,
@@ -178,7 +237,7 @@ Result<Position> Database::flush(Bytes collection) {
 
 Result<Position> Database::create(Bytes collection, const CollectionConfig& config) {
   if (auto status = member(); !status) return tl::unexpected(status.error());
-  const auto made = parts_.catalog.create(collection, config, wall_now());
+  const auto made = parts_.catalog.create(collection, config, parts_.clock.wall());
   const Position position = configurations_written();
   if (!made) return tl::unexpected(made.error());
   return position;
@@ -186,7 +245,7 @@ Result<Position> Database::create(Bytes collection, const CollectionConfig& conf
 
 Result<Position> Database::drop(Bytes collection) {
   if (auto status = member(); !status) return tl::unexpected(status.error());
-  const Status dropped = parts_.catalog.drop(collection, wall_now());
+  const Status dropped = parts_.catalog.drop(collection, parts_.clock.wall());
   const Position position = configurations_written();
   if (!dropped) return tl::unexpected(dropped.error());
   return position;

@@ -18,6 +18,7 @@
 #include "node/cluster_view.h"
 #include "node/figures.h"
 #include "node/store_driver.h"
+#include "node/turn_clock.h"
 
 namespace dhrt {
 
@@ -29,6 +30,7 @@ class Database {
     RecordWriter& writer;
     StoreDriver& driver;
     const ClusterView& view;
+    TurnClock& clock;
     NodeFigures& figures;
     bool memory = false;
   };
@@ -66,6 +68,21 @@ class Database {
   using RemovedDone = std::function<void(Result<Removed>)>;
   void remove(Bytes collection, Bytes key, RemovedDone done);
 
+  // --- The quick ways, for whom a lookup of the collection or a copy of the value is too much.
+  struct Place {
+    Collection* collection = nullptr;  // Null if there is none; valid for this turn.
+    std::uint64_t ttl_milliseconds = 0;
+  };
+  Place place(Bytes collection) const;
+  // If what is held here is the answer: shows it, or null if the key is not there. False: only
+  // read() can tell; nothing was shown. `show` may not call the store.
+  bool read_at_once(const Place& place, const HashedKey& key,
+                    FunctionRef<void(const RecordView*)> show);
+  // As set() without options; the collection must be there.
+  Result<Written> set_at_once(const Place& place, const HashedKey& key, Bytes value);
+  // Call at the end of every turn, before the store's commit().
+  void publish();
+
   // Null if there is no such collection here.
   Collection* find(Bytes collection) { return parts_.catalog.find(collection); }
   Result<Position> flush(Bytes collection);
@@ -81,12 +98,15 @@ class Database {
   using ReplyDone = std::function<void(FanoutReply)>;
   bool healthy() const { return parts_.view.healthy.load(std::memory_order_relaxed); }
   Result<std::optional<Record>> held(Bytes collection, Bytes key);
+  bool alone() const { return parts_.view.alone.load(std::memory_order_relaxed); }
   // Nobody else can hold what is missing here.
-  bool knows_all() const { return healthy() && parts_.view.alone.load(std::memory_order_relaxed); }
+  bool knows_all() const { return healthy() && alone(); }
   bool asks_others(Bytes collection) const;
   void ask(Bytes collection, Bytes key, ReplyDone done);
   // Writes, and sees to it that peers hear of it.
   Result<Written> write(Collection& collection, const WriteRequest& request, WallMilliseconds now);
+  void publish_later(const Collection& collection, const WriteRequest& request,
+                     const Written& written);
   Result<Removed> bury(Bytes collection, Bytes key, bool existed, std::uint64_t above_hlc);
   Result<Removed> remove_answered(const std::string& collection, const std::string& key,
                                   const FanoutReply& reply);
@@ -98,6 +118,15 @@ class Database {
   std::function<void(FanoutRead)> ask_;
   std::uint64_t requests_ = 0;
   std::map<std::uint64_t, ReplyDone> waiting_;
+  // The last write of this turn, while nobody is there to hear of all of them: from it the core
+  // learns that there was one, and how far writing has come.
+  struct Unpublished {
+    const Collection* collection = nullptr;  // May be gone at the end of the turn.
+    CollectionRef ref;
+    KeyedRecord record;
+    Position position = 0;
+  };
+  Unpublished unpublished_;
 };
 
 // "<hlc>-<node>", as replies and ETags show a version.

@@ -189,12 +189,10 @@ HttpExchange::HttpExchange(CommandServer& server, Session& session, http::Reques
 
 void HttpExchange::respond(const http::Response& response, Position position) {
   if (response.status >= 400) ++server_.figures.errors_total;
+  if (!reserved_) return http::append_response(session_->open_reply(position), response, request_);
   std::string bytes;
   http::append_response(bytes, response, request_);
-  if (reserved_)
-    ticket_.give(std::move(bytes), position);
-  else
-    session_->reply(std::move(bytes), position);
+  ticket_.give(std::move(bytes), position);
 }
 
 void HttpExchange::stream(std::unique_ptr<ReplyStream> stream) {

@@ -61,19 +61,19 @@ std::optional<http::Response> refuse_browser(const http::Request& request, const
   return std::nullopt;
 }
 
-std::size_t HttpProtocol::take(Bytes input) {
+ClientProtocol::Took HttpProtocol::take(Bytes input) {
   if (too_long_) {
     answer_and_close(414, "the request line is longer than 65536 bytes");
-    return input.size();
+    return {.bytes = input.size()};
   }
   http::Fed fed = parser_.feed(input);
-  if (fed.wants_continue) session_.reply(std::string(http::continue_line), 0);
+  if (fed.wants_continue) session_.reply(http::continue_line, 0);
   if (fed.error) {
     answer_and_close(fed.error->status, fed.error->message);
-    return input.size();
+    return {.bytes = input.size()};
   }
   if (fed.request) serve(std::move(*fed.request));
-  return fed.consumed;
+  return {.bytes = fed.consumed};
 }
 
 void HttpProtocol::serve(http::Request request) {
@@ -93,9 +93,7 @@ void HttpProtocol::answer_and_close(int status, const std::string& message) {
   ++server_.figures.errors_total;
   http::Request unknown;
   unknown.keep_alive = false;
-  std::string bytes;
-  http::append_response(bytes, error_response(status, message), unknown);
-  session_.reply(std::move(bytes), 0);
+  http::append_response(session_.open_reply(0), error_response(status, message), unknown);
   session_.close_after_replies();
 }
 

@@ -29,7 +29,7 @@ class HttpProtocol final : public ClientProtocol {
         parser_(server.limits),
         too_long_(too_long) {}
 
-  std::size_t take(Bytes input) override;
+  Took take(Bytes input) override;
   void refuse(const Error& why) override;
 
  private:

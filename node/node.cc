@@ -36,6 +36,7 @@ int Node::run() {
 // is told to the cluster, and the replies that waited for it go out.
 void Node::end_turn() {
   ++figures_.turns_total;
+  database_->publish();
   store_->commit();
   durable_ = cluster_->collect();
   update_view();
@@ -53,6 +54,7 @@ void Node::end_turn() {
   store_->commit();
   drop_ended();
   if (runnable_.empty()) busy_.turn_off();
+  turn_clock_.turn_over();
 }
 
 void Node::update_view() {
@@ -188,7 +190,7 @@ std::unique_ptr<ClientProtocol> Node::make_protocol(Dialect dialect, Session& se
       log_warning("a client asked for TLS, which this node does not speak",
                   {{"client", session.connection().remote_host()}});
       // The alert "handshake_failure" (RFC 8446, section 6.2), so that the client says why.
-      session.reply(std::string("\x15\x03\x03\x00\x02\x02\x28", 7), 0);
+      session.reply(Bytes("\x15\x03\x03\x00\x02\x02\x28", 7), 0);
       return nullptr;
     case Dialect::text:
     case Dialect::resp:

@@ -75,6 +75,7 @@ class Node final : public SessionHost {
   void accept(std::unique_ptr<TcpConnection> connection);
   std::optional<Error> refusal(const TcpConnection& connection) const;
   void drop_ended();
+  TurnClock& clock() override { return turn_clock_; }
   Session* session(SessionId id) override;
   void reply_is_due(SessionId id) override { due_.insert(id); }
   void has_more_to_do(SessionId id) override;
@@ -93,6 +94,7 @@ class Node final : public SessionHost {
   const Hooks hooks_;
   NodeFigures figures_;
   EventLoop loop_;
+  TurnClock turn_clock_;
   std::optional<DataDir> data_dir_;
   NodeIdentity identity_;
   bool identity_changed_ = false;

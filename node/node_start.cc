@@ -177,16 +177,19 @@ void Node::make_core() {
               },
           .left = [this] { left(); }});
   update_view();
-  database_.emplace(Database::Parts{*store_, *catalog_, *writer_, *store_driver_, view_, figures_,
-                                    options_.memory},
+  database_.emplace(Database::Parts{*store_, *catalog_, *writer_, *store_driver_, view_,
+                                    turn_clock_, figures_, options_.memory},
                     waits_for(), [this](FanoutRead read) { cluster_->input(std::move(read)); });
   report_.emplace(NodeReport::Parts{*core_, *store_, *catalog_, figures_, connections_, durable_,
                                     started_, options_.memory, options_.data_dir,
                                     to_text(bound())});
   ProtocolLimits limits;
   limits.value_bytes_max = options_.max_value_bytes;
-  server_.emplace(
-      CommandServer{*database_, *report_, figures_, limits, options_.output_buffer_max});
+  server_.emplace(CommandServer{.database = *database_,
+                                .report = *report_,
+                                .figures = figures_,
+                                .limits = limits,
+                                .output_buffer_max = options_.output_buffer_max});
   if (options_.output_buffer_max < options_.max_value_bytes)
     log_warning(
         "--output-buffer-max is below --max-value-bytes: clients that read a large value "

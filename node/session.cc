@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "storage/base/system_clock.h"
-
 namespace dhrt {
 
 using namespace session_limits;
@@ -32,16 +30,19 @@ void Session::start() {
 
 void Session::received(Bytes bytes) {
   if (closing_) return;  // Lingering: read, so that no reset is sent, and forgotten.
-  last_active_ = monotonic_now();
+  last_active_ = host_.clock().now();
   if (!begun_) begun_ = last_active_;
-  input_ += bytes;
-  run();
+  if (input_.empty())
+    arrived_ = bytes;  // The common case: whole requests, which nobody copies.
+  else
+    input_ += bytes;
+  take_requests();
 }
 
 void Session::ended() {
   input_ended_ = true;
   if (lingering_) return end();
-  run();
+  take_requests();
 }
 
 void Session::failed(const std::string&) {
@@ -55,34 +56,58 @@ bool Session::must_wait() {
 }
 
 void Session::run() {
+  runnable_ = false;
+  take_requests();
+}
+
+void Session::take_requests() {
   if (running_ || over_) return;
   running_ = true;
   bool progress = true;
   std::size_t taken = 0;
   while (progress && !must_wait() && taken < requests_per_turn_max) {
-    progress = take_one();
-    ++taken;
+    const std::size_t more = take_some();
+    progress = more > 0;
+    taken += more;
   }
   running_ = false;
   if (over_) return;
-  if (taken == requests_per_turn_max) host_.has_more_to_do(id());
+  if (taken >= requests_per_turn_max) is_runnable();
   if (input_ended_ && !progress) close_after_replies();
-  input_.erase(0, closing_ ? input_.size() : used_);
-  used_ = 0;
+  keep_unused();
   waiting_ = must_wait();
   if (waiting_)
     connection_->stop_reading();
   else if (!input_ended_)
     connection_->start_reading();
-  host_.reply_is_due(id());
+  is_due();
 }
 
-bool Session::take_one() {
-  if (!protocol_ && !decide()) return false;
-  if (over_ || closing_ || unused_input().empty()) return false;
-  const std::size_t taken = protocol_->take(unused_input());
-  used_ += taken;
-  return taken > 0;
+std::size_t Session::take_some() {
+  if (!protocol_ && !decide()) return 0;
+  const Bytes input = unused_input();
+  if (over_ || closing_ || input.empty()) return 0;
+  const ClientProtocol::Took took = protocol_->take(input);
+  used_ += took.bytes;
+  return took.bytes == 0 ? 0 : took.requests;
+}
+
+void Session::keep_unused() {
+  if (!arrived_.empty()) {
+    if (!closing_) input_.assign(arrived_.substr(used_));
+    arrived_ = {};
+  } else if (used_ > 0 || closing_) {
+    input_.erase(0, closing_ ? input_.size() : used_);
+  }
+  used_ = 0;
+}
+
+void Session::is_due() {
+  if (!std::exchange(due_, true)) host_.reply_is_due(id());
+}
+
+void Session::is_runnable() {
+  if (!std::exchange(runnable_, true)) host_.has_more_to_do(id());
 }
 
 // False: not decided yet, or nothing is to be done any more.
@@ -113,14 +138,10 @@ bool Session::decide() {
 Session::Taken Session::give_up_connection() {
   connection_->stop_reading();
   connection_->set_handler(nullptr);
-  return {std::move(connection_), input_.substr(used_)};
+  return {std::move(connection_), std::string(unused_input())};
 }
 
 // --- Replies --------------------------------------------------------------------------------
-
-void Session::reply(std::string bytes, Position position) {
-  replies_.add(std::move(bytes), position);
-}
 
 void Session::stream(std::unique_ptr<ReplyStream> stream) {
   replies_.add(std::move(stream));
@@ -148,22 +169,25 @@ void Session::finish(ReplyQueue::Slot slot, std::unique_ptr<ReplyStream> stream)
 void Session::slot_is_filled(ReplyQueue::Slot slot) {
   if (waits_for_ == slot) {
     waits_for_.reset();
-    if (!running_) host_.has_more_to_do(id());
+    if (!running_) is_runnable();
   }
-  host_.reply_is_due(id());
+  is_due();
 }
 
 void Session::turn_end(Position durable) {
+  due_ = false;
   if (over_) return;
   replies_.release(durable, out_);
-  produce();
-  if (over_) return;
-  replies_.release(durable, out_);
+  if (replies_.stream() != nullptr) {
+    produce();
+    if (over_) return;
+    replies_.release(durable, out_);
+  }
   send_out();
   if (over_) return;
-  if (waiting_ && !closing_ && !must_wait()) host_.has_more_to_do(id());
+  if (waiting_ && !closing_ && !must_wait()) is_runnable();
   close_if_done();
-  if (replies_.waits_for_store()) host_.reply_is_due(id());
+  if (replies_.waits_for_store()) is_due();
 }
 
 // One piece per turn; the loop serves the others in between.
@@ -179,14 +203,15 @@ void Session::produce() {
     replies_.end_stream(std::move(piece), promises);
   else
     out_ += piece;
-  host_.has_more_to_do(id());
+  is_runnable();
 }
 
 void Session::send_out() {
   if (out_.empty()) return;
-  connection_->write(std::exchange(out_, {}));
+  connection_->write(out_);
+  if (out_.capacity() > kept_bytes_max) out_ = {};
   // A client that takes all at once is never waited for; it has its time, too.
-  if (connection_->unsent() == 0) closing_since_ = monotonic_now();
+  if (connection_->unsent() == 0) closing_since_ = host_.clock().now();
 }
 
 // More than the limit is allowed for as long as the client reads: one reply may be larger.
@@ -203,10 +228,10 @@ void Session::check_output(Time now) {
 }
 
 void Session::drained() {
-  last_active_ = monotonic_now();
+  last_active_ = host_.clock().now();
   if (!lingering_) closing_since_ = last_active_;  // It reads; it may have its time.
-  host_.has_more_to_do(id());
-  host_.reply_is_due(id());
+  is_runnable();
+  is_due();
 }
 
 // --- The end --------------------------------------------------------------------------------
@@ -214,8 +239,8 @@ void Session::drained() {
 void Session::close_after_replies() {
   if (closing_) return;
   closing_ = true;
-  closing_since_ = monotonic_now();
-  host_.reply_is_due(id());
+  closing_since_ = host_.clock().now();
+  is_due();
 }
 
 void Session::store_failed() {
@@ -226,7 +251,7 @@ void Session::close_if_done() {
   if (!closing_ || lingering_ || !replies_.empty() || connection_->unsent() > 0) return;
   if (input_ended_) return end();
   lingering_ = true;
-  closing_since_ = monotonic_now();
+  closing_since_ = host_.clock().now();
   connection_->shutdown();
   connection_->start_reading();
 }
@@ -240,11 +265,18 @@ void Session::check_time(Time now) {
     return;
   }
   const Duration silent = now - last_active_;
+  if (silent > idle_after) give_memory_back();
   if (!protocol_ && (begun_ || options_.refused) &&
       now - begun_.value_or(options_.now) > options_.handshake_timeout)
     return end();
   if (options_.idle_timeout.count() > 0 && silent > options_.idle_timeout && replies_.empty())
     close_after_replies();
+}
+
+void Session::give_memory_back() {
+  replies_.shrink();
+  if (out_.empty()) out_ = {};
+  if (input_.empty()) input_ = {};
 }
 
 void Session::end() {

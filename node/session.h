@@ -15,6 +15,7 @@
 #include "cluster/message.h"
 #include "node/reply_queue.h"
 #include "node/tcp_connection.h"
+#include "node/turn_clock.h"
 #include "protocol/limits.h"
 #include "protocol/sniff.h"
 
@@ -30,9 +31,13 @@ class ClientProtocol {
   ClientProtocol(const ClientProtocol&) = delete;
   ClientProtocol& operator=(const ClientProtocol&) = delete;
   virtual ~ClientProtocol() = default;
-  // Takes at most one request from the front of `input` and sees to its reply; the result is
-  // how much it used, 0 if more is needed.
-  virtual std::size_t take(Bytes input) = 0;
+  struct Took {
+    std::size_t bytes = 0;  // 0: more is needed.
+    std::size_t requests = 1;
+  };
+  // Takes a request from the front of `input` and sees to its reply; several, if the session
+  // takes_more() after each.
+  virtual Took take(Bytes input) = 0;
   // Tells the client that it is not served at all. The session closes then.
   virtual void refuse(const Error& why) = 0;
 };
@@ -44,10 +49,13 @@ class SessionHost {
   SessionHost(const SessionHost&) = delete;
   SessionHost& operator=(const SessionHost&) = delete;
   virtual ~SessionHost() = default;
-  virtual Session* session(SessionId id) = 0;     // Null if it has ended.
-  virtual void reply_is_due(SessionId id) = 0;    // Call turn_end() when this turn ends.
-  virtual void has_more_to_do(SessionId id) = 0;  // Call run() in the next turn.
-  virtual void session_ended(SessionId id) = 0;   // Drop it when this turn ends.
+  virtual TurnClock& clock() = 0;
+  virtual Session* session(SessionId id) = 0;  // Null if it has ended.
+  // Call turn_end() when this turn ends. Asked once until then.
+  virtual void reply_is_due(SessionId id) = 0;
+  // Call run() in the next turn. Asked once until then.
+  virtual void has_more_to_do(SessionId id) = 0;
+  virtual void session_ended(SessionId id) = 0;                      // Drop it when this turn ends.
   virtual void is_peer(Session& session, LinkClass link_class) = 0;  // Take its connection.
   virtual void slow_client(SessionId id) = 0;                        // It was cut off.
   virtual std::unique_ptr<ClientProtocol> make_protocol(Dialect dialect, Session& session) = 0;
@@ -60,6 +68,9 @@ inline constexpr std::size_t unread_bytes_max = std::size_t{1} << 20;
 inline constexpr std::size_t replies_waiting_max = 16384;
 // Requests of one client per turn, so that others get theirs.
 inline constexpr std::size_t requests_per_turn_max = 2048;
+// Memory for replies that a session keeps from one turn to the next, and how long it keeps any.
+inline constexpr std::size_t kept_bytes_max = std::size_t{64} << 10;
+inline constexpr Duration idle_after{1000};
 // How long a closing session may take to send its last replies.
 inline constexpr Duration drain_timeout{30000};
 // How long it waits then for the client to close, so that no reset overtakes the last reply.
@@ -97,7 +108,11 @@ class Session final : private TcpConnection::Handler {
   SessionId id() const { return options_.id; }
   SessionHost& host() { return host_; }
   const TcpConnection& connection() const { return *connection_; }
-  void reply(std::string bytes, Position position);
+  void reply(Bytes bytes, Position position) { open_reply(position) += bytes; }
+  // Where a complete reply is to be appended, at once.
+  std::string& open_reply(Position position) { return replies_.open(position); }
+  // Another request may be taken in the same call of take().
+  bool takes_more() { return !must_wait(); }
   void stream(std::unique_ptr<ReplyStream> stream);
   ReplyQueue::Slot reserve();
   // As reserve(), and no further request is taken before that reply is there.
@@ -112,14 +127,20 @@ class Session final : private TcpConnection::Handler {
   void drained() override;
 
   bool must_wait();
-  bool take_one();
+  void take_requests();
+  // How many requests were taken.
+  std::size_t take_some();
   bool decide();
-  Bytes unused_input() const { return Bytes(input_).substr(used_); }
+  Bytes unused_input() const { return (arrived_.empty() ? Bytes(input_) : arrived_).substr(used_); }
+  void keep_unused();
+  void is_due();
+  void is_runnable();
   std::size_t unread() const { return replies_.bytes() + out_.size() + connection_->unsent(); }
   void produce();
   void send_out();
   void check_output(Time now);
   void close_if_done();
+  void give_memory_back();
   void slot_is_filled(ReplyQueue::Slot slot);
   void end();
 
@@ -127,7 +148,8 @@ class Session final : private TcpConnection::Handler {
   SessionHost& host_;
   std::unique_ptr<TcpConnection> connection_;
   std::unique_ptr<ClientProtocol> protocol_;
-  std::string input_;
+  Bytes arrived_;         // Within received(): all there is to take, where it was read.
+  std::string input_;     // Otherwise: what is left of earlier bytes.
   std::size_t used_ = 0;  // Of the input, by requests already taken.
   ReplyQueue replies_;
   std::string out_;
@@ -139,6 +161,8 @@ class Session final : private TcpConnection::Handler {
   Time unsent_since_;
   bool paused_ = false;       // The client does not read.
   bool waiting_ = false;      // Requests are not taken for now.
+  bool due_ = false;          // The host was told.
+  bool runnable_ = false;     // The host was told.
   bool running_ = false;      // Guards against a reply that comes within a request.
   bool input_ended_ = false;  // The client sends no more.
   bool closing_ = false;

@@ -118,18 +118,21 @@ void TcpConnection::fail(int status) {
   if (handler_ != nullptr) handler_->failed(uv_strerror(status));
 }
 
-void TcpConnection::write(std::string bytes) {
-  if (failed_ || bytes.empty()) return;
-  std::size_t sent = 0;
-  if (unsent() == 0) {
-    uv_buf_t buffer = uv_buf_init(bytes.data(), static_cast<unsigned>(bytes.size()));
-    const int result = uv_try_write(stream(), &buffer, 1);
-    // Errors come back from uv_write below, in a callback and not in the middle of our caller.
-    if (result > 0) sent = static_cast<std::size_t>(result);
-    if (sent == bytes.size()) return;
-  }
+std::size_t TcpConnection::send_now(std::string& bytes) {
+  if (unsent() > 0) return 0;
+  uv_buf_t buffer = uv_buf_init(bytes.data(), static_cast<unsigned>(bytes.size()));
+  const int sent = uv_try_write(stream(), &buffer, 1);
+  // Errors come back from uv_write, in a callback and not in the middle of our caller.
+  return sent > 0 ? static_cast<std::size_t>(sent) : 0;
+}
+
+void TcpConnection::write(std::string& bytes) {
+  if (failed_) bytes.clear();
+  if (bytes.empty()) return;
+  const std::size_t sent = send_now(bytes);
+  if (sent == bytes.size()) return bytes.clear();
   auto write = std::make_unique<WriteRequest>();
-  write->bytes = std::move(bytes);
+  write->bytes = std::exchange(bytes, {});
   write->request.data = write.get();
   uv_buf_t buffer =
       uv_buf_init(write->bytes.data() + sent, static_cast<unsigned>(write->bytes.size() - sent));

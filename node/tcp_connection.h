@@ -36,8 +36,10 @@ class TcpConnection {
   void set_handler(Handler* handler) { handler_ = handler; }
   void start_reading();
   void stop_reading();
-  // Sends at once what the system takes and queues the rest.
-  void write(std::string bytes);
+  // Sends at once what the system takes and queues the rest. `bytes` is empty then, and has kept
+  // its memory if all was taken.
+  void write(std::string& bytes);
+  void write(std::string&& bytes) { write(bytes); }
   std::size_t unsent() const { return uv_stream_get_write_queue_size(stream()); }
   // No more comes from us; what is queued is sent first.
   void shutdown();
@@ -53,6 +55,8 @@ class TcpConnection {
  private:
   struct WriteRequest;
   uv_stream_t* stream() const { return reinterpret_cast<uv_stream_t*>(handle_.get()); }
+  // How many of the bytes the system took at once.
+  std::size_t send_now(std::string& bytes);
   void read_done(ssize_t count);
   void write_done(int status);
   void fail(int status);

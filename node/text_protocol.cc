@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "node/fast_commands.h"
+#include "protocol/fast_text.h"
 #include "protocol/resp.h"
 #include "protocol/text.h"
 
@@ -16,10 +18,34 @@ constexpr Bytes no_arrays =
 
 }  // namespace
 
-std::size_t TextProtocol::take(Bytes input) {
+ClientProtocol::Took TextProtocol::take(Bytes input) {
+  if (searched_ == 0) {
+    if (const Took took = take_fast(input); took.bytes > 0) return took;
+  }
+  return {.bytes = take_line(input)};
+}
+
+ClientProtocol::Took TextProtocol::take_fast(Bytes input) {
+  FastBatch& batch = server_.fast_batch;
+  batch.clear();
+  text::recognise(input, server_.limits, batch);
+  if (batch.empty()) return {};
+  FastExecutor executor(server_.database, server_.figures, server_.limits, session_);
+  executor.announce(batch);
+  Took took{.requests = 0};
+  do {
+    const FastCommand& command = batch[took.requests];
+    if (!executor.execute(command)) take_line(input.substr(took.bytes, command.end - took.bytes));
+    took.bytes = command.end;
+    ++took.requests;
+  } while (took.requests < batch.size() && session_.takes_more());
+  return took;
+}
+
+std::size_t TextProtocol::take_line(Bytes input) {
   if (searched_ == 0 && input.front() == '*') {
     ++server_.figures.errors_total;
-    session_.reply(std::string(no_arrays), 0);
+    session_.reply(no_arrays, 0);
     session_.close_after_replies();
     return input.size();
   }
@@ -28,9 +54,7 @@ std::size_t TextProtocol::take(Bytes input) {
   searched_ = 0;
   if (line->error) {
     ++server_.figures.errors_total;
-    std::string bytes;
-    resp::append_reply(bytes, Reply::error("ERR " + *line->error));
-    session_.reply(std::move(bytes), 0);
+    resp::append_reply(session_.open_reply(0), Reply::error("ERR " + *line->error));
     if (line->closes) session_.close_after_replies();
   } else if (!line->tokens.empty()) {
     run_command(server_, session_, std::move(line->tokens));
@@ -39,9 +63,7 @@ std::size_t TextProtocol::take(Bytes input) {
 }
 
 void TextProtocol::refuse(const Error& why) {
-  std::string bytes;
-  resp::append_reply(bytes, to_reply(why));
-  session_.reply(std::move(bytes), 0);
+  resp::append_reply(session_.open_reply(0), to_reply(why));
 }
 
 }  // namespace dhrt

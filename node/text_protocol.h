@@ -11,10 +11,13 @@ class TextProtocol final : public ClientProtocol {
   // Both outlive the protocol.
   TextProtocol(CommandServer& server, Session& session) : server_(server), session_(session) {}
 
-  std::size_t take(Bytes input) override;
+  Took take(Bytes input) override;
   void refuse(const Error& why) override;
 
  private:
+  Took take_fast(Bytes input);
+  std::size_t take_line(Bytes input);
+
   CommandServer& server_;
   Session& session_;
   std::size_t searched_ = 0;  // Of a line that is not complete.

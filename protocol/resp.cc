@@ -9,11 +9,12 @@ namespace dhrt::resp {
 namespace {
 
 void append_number_line(std::string& out, char type, std::int64_t number) {
-  char digits[20];
-  const auto end = std::to_chars(std::begin(digits), std::end(digits), number).ptr;
-  out += type;
-  out.append(digits, static_cast<std::size_t>(end - digits));
-  out += "\r\n";
+  char line[23];  // Type, sign, 19 digits, line end.
+  line[0] = type;
+  char* end = std::to_chars(line + 1, std::end(line) - 2, number).ptr;
+  *end++ = '\r';
+  *end++ = '\n';
+  out.append(line, static_cast<std::size_t>(end - line));
 }
 
 void append_text_line(std::string& out, char type, Bytes text) {
@@ -29,15 +30,11 @@ void append_text_line(std::string& out, char type, Bytes text) {
 struct Writer {
   std::string& out;
 
-  void operator()(const Nil&) const { out += "$-1\r\n"; }
+  void operator()(const Nil&) const { append_nil(out); }
   void operator()(const SimpleString& simple) const { append_text_line(out, '+', simple.text); }
   void operator()(const ReplyError& error) const { append_text_line(out, '-', error.message); }
   void operator()(std::int64_t number) const { append_number_line(out, ':', number); }
-  void operator()(const std::string& bulk) const {
-    append_number_line(out, '$', static_cast<std::int64_t>(bulk.size()));
-    out += bulk;
-    out += "\r\n";
-  }
+  void operator()(const std::string& bulk) const { append_bulk(out, bulk); }
   // Replies are made by our own commands, a few levels deep.
   void operator()(const Reply::Array& items) const {
     append_number_line(out, '*', static_cast<std::int64_t>(items.size()));
@@ -145,6 +142,12 @@ class Reader {
 };
 
 }  // namespace
+
+void append_bulk(std::string& out, Bytes bytes) {
+  append_number_line(out, '$', static_cast<std::int64_t>(bytes.size()));
+  out += bytes;
+  out += "\r\n";
+}
 
 void append_reply(std::string& out, const Reply& reply) {
   std::visit(Writer{out}, reply.value);

@@ -16,6 +16,14 @@
 namespace dhrt::resp {
 
 void append_reply(std::string& out, const Reply& reply);
+// The same without a Reply to be made first.
+void append_bulk(std::string& out, Bytes bytes);
+inline void append_nil(std::string& out) {
+  out += Bytes("$-1\r\n");
+}
+inline void append_ok(std::string& out) {
+  out += Bytes("+OK\r\n");
+}
 
 inline constexpr std::size_t reply_depth_max = 8;
 

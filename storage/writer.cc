@@ -34,16 +34,22 @@ WallMilliseconds created_of(const RecordView& held) {
 
 }  // namespace
 
+void copy_record(const WriteRequest& request, const Written& written, Record& record) {
+  record.version = written.version;
+  record.dot = written.dot;
+  record.deleted = request.deletes;
+  record.damaged = false;
+  record.deadline = written.deadline;
+  record.created = written.created;
+  record.previous = written.previous;
+  record.attributes = request.attributes;
+  record.value = request.value;
+}
+
 Record record_of(const WriteRequest& request, const Written& written) {
-  return {.version = written.version,
-          .dot = written.dot,
-          .deleted = request.deletes,
-          .damaged = false,
-          .deadline = written.deadline,
-          .created = written.created,
-          .previous = written.previous,
-          .attributes = std::string(request.attributes),
-          .value = std::string(request.value)};
+  Record record;
+  copy_record(request, written, record);
+  return record;
 }
 
 Result<Written> RecordWriter::write(Collection& collection, const WriteRequest& request,

@@ -49,6 +49,8 @@ struct Written {
 
 // The record that a write made, for those who need a copy of it: peers.
 Record record_of(const WriteRequest& request, const Written& written);
+// The same into a record whose memory is used again.
+void copy_record(const WriteRequest& request, const Written& written, Record& record);
 
 class RecordWriter {
  public:

@@ -52,6 +52,7 @@ class Turns final : public SessionHost {
     if (std::exchange(more_, false) && session_) session_->run();
     if (std::exchange(due_, false) && session_) session_->turn_end(durable);
     if (ended_) session_.reset();
+    clock_.turn_over();
   }
   // Turns until the client has something to read, or for long enough.
   bool answers(TestClient& client, Position durable) {
@@ -69,12 +70,12 @@ class Turns final : public SessionHost {
   class Letters final : public ClientProtocol {
    public:
     Letters(Turns& turns, Session& session) : turns_(turns), session_(session) {}
-    std::size_t take(Bytes input) override {
+    Took take(Bytes input) override {
       if (input.front() == 's')
         session_.stream(std::move(turns_.stream_));
       else if (input.front() != '\n')
-        session_.reply(std::string(1, input.front()), 0);
-      return 1;
+        session_.reply(input.substr(0, 1), 0);
+      return {1, 1};
     }
     void refuse(const Error&) override {}
 
@@ -82,6 +83,7 @@ class Turns final : public SessionHost {
     Turns& turns_;
     Session& session_;
   };
+  TurnClock& clock() override { return clock_; }
   void reply_is_due(SessionId) override { due_ = true; }
   void has_more_to_do(SessionId) override { more_ = true; }
   void session_ended(SessionId) override { ended_ = true; }
@@ -92,6 +94,7 @@ class Turns final : public SessionHost {
   }
 
   EventLoop loop_;
+  TurnClock clock_;
   std::unique_ptr<ReplyStream> stream_;
   std::unique_ptr<Listener> listener_;
   std::unique_ptr<Session> session_;

@@ -1,0 +1,64 @@
+#include "node/fast_commands.h"
+
+#include "node/command_input.h"
+#include "node/commands.h"
+#include "protocol/resp.h"
+
+namespace dhrt {
+
+const Database::Place* FastExecutor::place_of(Bytes collection) {
+  if (collection.empty()) collection = default_collection;
+  if (place_.collection != nullptr && place_name_ == collection) return &place_;
+  if (!check_collection(collection)) return nullptr;
+  place_name_ = collection;
+  place_ = database_.place(collection);
+  return &place_;
+}
+
+void FastExecutor::announce(FastBatch& batch) {
+  for (FastCommand& command : batch) {
+    const HashedKey key(command.key);
+    command.hash = key.hash;
+    if (batch.size() == 1) return;  // It is about to be looked up anyway.
+    const Database::Place* place = place_of(command.collection);
+    if (place != nullptr && place->collection != nullptr) place->collection->prefetch(key);
+  }
+}
+
+bool FastExecutor::execute(const FastCommand& command) {
+  if (command.key.empty() || command.key.size() > key_bytes_max) return false;
+  const Database::Place* place = place_of(command.collection);
+  if (place == nullptr) return false;
+  const bool done =
+      command.kind == FastCommand::Kind::get ? get(command, *place) : set(command, *place);
+  // The general path may make or drop collections.
+  if (!done) place_ = {};
+  figures_.commands_total += done ? 1 : 0;
+  return done;
+}
+
+bool FastExecutor::get(const FastCommand& command, const Database::Place& place) {
+  return database_.read_at_once(place, HashedKey(command.key, command.hash),
+                                [&](const RecordView* record) {
+                                  std::string& out = session_.open_reply(0);
+                                  if (record == nullptr)
+                                    resp::append_nil(out);
+                                  else
+                                    resp::append_bulk(out, record->value);
+                                });
+}
+
+bool FastExecutor::set(const FastCommand& command, const Database::Place& place) {
+  if (place.collection == nullptr || command.value.size() > limits_.value_bytes_max) return false;
+  const auto written =
+      database_.set_at_once(place, HashedKey(command.key, command.hash), command.value);
+  if (!written) {
+    ++figures_.errors_total;
+    resp::append_reply(session_.open_reply(0), to_reply(written.error()));
+  } else {
+    resp::append_ok(session_.open_reply(written->position));
+  }
+  return true;
+}
+
+}  // namespace dhrt

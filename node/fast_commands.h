@@ -1,0 +1,43 @@
+// Executes runs of reads and writes of single keys that a dialect recognised (FastBatch).
+//
+// Intuition: all keys of a run are hashed and announced first, so that memory fetches them while
+// the first ones are done. A command that cannot be answered from what is held here, or whose
+// answer is an error, is left to the general path, which knows how.
+// Threads: loop thread only.
+#pragma once
+
+#include "node/database.h"
+#include "node/session.h"
+#include "protocol/fast_command.h"
+#include "protocol/limits.h"
+
+namespace dhrt {
+
+class FastExecutor {
+ public:
+  // All outlive the executor, which lives for one batch.
+  FastExecutor(Database& database, NodeFigures& figures, const ProtocolLimits& limits,
+               Session& session)
+      : database_(database), figures_(figures), limits_(limits), session_(session) {}
+
+  // Before the first of them is executed.
+  void announce(FastBatch& batch);
+  // False: nothing was done or answered, the general path is to do it.
+  bool execute(const FastCommand& command);
+
+ private:
+  // Null if the name is not one of a collection.
+  const Database::Place* place_of(Bytes collection);
+  bool get(const FastCommand& command, const Database::Place& place);
+  bool set(const FastCommand& command, const Database::Place& place);
+
+  Database& database_;
+  NodeFigures& figures_;
+  const ProtocolLimits& limits_;
+  Session& session_;
+  // The collection of the command before this one: a lookup per run instead of one per command.
+  Bytes place_name_;
+  Database::Place place_;
+};
+
+}  // namespace dhrt
