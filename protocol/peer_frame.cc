@@ -29,7 +29,7 @@ void append_preface(std::string& out, LinkClass link_class) {
   out += static_cast<char>(link_class);
 }
 
-void append_frame(std::string& out, const FrameHead& head, Bytes payload) {
+void append_frame(std::string& out, const PeerFrameHead& head, Bytes payload) {
   check(payload.size() <= frame_bytes_max(value_bytes_ceiling), "a frame fits its length field");
   const std::size_t start = out.size();
   out.reserve(start + frame_head_bytes + payload.size() + frame_mac_bytes);

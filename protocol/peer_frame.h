@@ -38,24 +38,24 @@ constexpr std::size_t frame_bytes_max(std::size_t value_bytes_max) {
 // make a node hold more.
 inline constexpr std::size_t greeting_bytes_max = std::size_t{64} << 10;
 
-struct FrameHead {
+struct PeerFrameHead {
   std::uint8_t protocol = protocol_version_max;
   std::uint8_t type = 0;  // A MessageType, known or not.
   std::uint16_t flags = 0;
   std::uint32_t cluster_tag = 0;
   std::uint64_t sequence = 0;
 
-  bool operator==(const FrameHead&) const = default;
+  bool operator==(const PeerFrameHead&) const = default;
 };
 
 struct Frame {
-  FrameHead head;
+  PeerFrameHead head;
   Bytes payload;  // Valid until the reader is fed again or moved.
 };
 
 void append_preface(std::string& out, LinkClass link_class);
 // `payload` is at most frame_bytes_max(value_bytes_ceiling), which check() holds us to.
-void append_frame(std::string& out, const FrameHead& head, Bytes payload);
+void append_frame(std::string& out, const PeerFrameHead& head, Bytes payload);
 
 // Bytes of a link behind its preface, in pieces of any size: feed, then next() until it is
 // absent.

@@ -11,11 +11,11 @@ using namespace std::string_literals;
 
 namespace {
 
-constexpr FrameHead head{.protocol = 1,
-                         .type = 3,
-                         .flags = frame_optional,
-                         .cluster_tag = 0xcafe,
-                         .sequence = 0x0102030405060708};
+constexpr PeerFrameHead head{.protocol = 1,
+                             .type = 3,
+                             .flags = frame_optional,
+                             .cluster_tag = 0xcafe,
+                             .sequence = 0x0102030405060708};
 
 std::string frame(Bytes payload) {
   std::string out;
