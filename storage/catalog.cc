@@ -67,15 +67,16 @@ Result<CollectionConfig> decode_config(Bytes encoded) {
 }
 
 Status Catalog::load(WallMilliseconds now) {
+  const bool memory = shared_->options.memory;
   auto opened =
       store_.open({.ref = {std::string(configuration_collection), configurations_generation},
-                   .memory = options_.memory});
+                   .memory = memory});
   if (!opened) return tl::unexpected(opened.error());
-  configurations_ = *opened;
+  shared_->configurations = *opened;
 
   ScanRequest request{.from = {}, .prefix = {}, .with_values = true, .now = now, .limits = {}};
   for (;;) {
-    auto slice = configurations_->scan(request);
+    auto slice = configurations().scan(request);
     if (!slice) return tl::unexpected(slice.error());
     if (auto status = refresh(slice->records); !status) return status;
     if (!slice->next) return {};
@@ -83,47 +84,25 @@ Status Catalog::load(WallMilliseconds now) {
   }
 }
 
-Status Catalog::refresh(const std::vector<KeyedRecord>& configurations) {
-  for (const KeyedRecord& entry : configurations) {
-    // What is stored decides, not what was sent: the message may have lost.
-    auto held = configurations_->find(entry.key);
-    if (!held) return tl::unexpected(held.error());
-    if (!held->has_value() || (*held)->deleted) continue;
-    auto config = decode_config((*held)->value);
-    if (!config) return tl::unexpected(config.error());
-    const std::string name = entry.key.substr(0, entry.key.find('/'));
-    if (!valid_collection_name(name) || config_key(name, config->generation) != entry.key)
-      return fail(ErrorCode::corrupt, "the configuration '" + entry.key + "' names another");
-    if (auto status = adopt(name, *config); !status) return status;
-  }
-  return {};
-}
-
-Status Catalog::adopt(const std::string& name, const CollectionConfig& config) {
-  const auto known = configs_.find(name);
-  if (known != configs_.end() && known->second.generation > config.generation) return {};
-  configs_[name] = config;
-  const Collection* held = store_.find(name);
-  const bool in_force = held != nullptr && held->ref().generation >= config.generation;
-  // Data of this life keeps the collection, whoever won between its drop and its making.
-  if (in_force && (config.exists || !held->seen().empty())) return {};
-  if (config.exists) {
-    const auto opened = open({name, config.generation}, config.memory);
-    return opened ? Status{} : tl::unexpected(opened.error());
-  }
-  if (held != nullptr) gone_.push_back(held->ref());
-  return store_.erase(name);
-}
-
-Result<Collection*> Catalog::open(const CollectionRef& ref, bool memory) {
-  if (const Collection* held = store_.find(ref.name)) gone_.push_back(held->ref());
-  return store_.open({.ref = ref, .memory = memory || options_.memory});
-}
+// --- Looking up -----------------------------------------------------------------------------
 
 CollectionConfig Catalog::config(Bytes name) const {
-  const auto found = configs_.find(name);
-  if (found != configs_.end()) return found->second;
-  return {.memory = options_.memory};
+  const std::uint64_t version = shared_->version.load(std::memory_order_acquire);
+  if (version != looked_up_version_) looked_up_.clear();
+  looked_up_version_ = version;
+  const auto known = looked_up_.find(name);
+  if (known != looked_up_.end()) return known->second;
+
+  CollectionConfig config{.memory = shared_->options.memory};
+  {
+    const std::shared_lock lock(shared_->mutex);
+    const auto found = shared_->configs.find(name);
+    if (found == shared_->configs.end()) return config;
+    config = found->second;
+  }
+  // At worst newer than `version`: then the next look finds another version and asks again.
+  looked_up_.emplace(name, config);
+  return config;
 }
 
 std::vector<std::string> Catalog::names() const {
@@ -134,39 +113,36 @@ std::vector<std::string> Catalog::names() const {
   return names;
 }
 
-Result<Collection*> Catalog::write_config(Bytes name, const CollectionConfig& config,
-                                          WallMilliseconds now) {
-  std::string key = config_key(name, config.generation);
-  const std::string value = encode_config(config);
-  const WriteRequest request{.key = key, .value = value};
-  auto written = writer_.write(*configurations_, request, now);
-  if (!written) return tl::unexpected(written.error());
-  written_.push_back({written->position, {std::move(key), record_of(request, *written)}});
-  if (auto status = adopt(std::string(name), config); !status)
-    return tl::unexpected(status.error());
-  return store_.find(name);
-}
+// --- Changes by clients ---------------------------------------------------------------------
 
 Result<Collection*> Catalog::find_or_create(Bytes name, WallMilliseconds now) {
-  if (Collection* collection = store_.find(name)) {
-    if (!system_collection_name(name)) return collection;
-  }
-  return create(name, {.memory = options_.memory}, now);
+  if (system_collection_name(name)) return create(name, {}, now);  // Is refused.
+  if (Collection* collection = store_.find(name)) return collection;
+  const Changing changing(shared_->mutex);
+  // Another loop may have made it since.
+  if (Collection* collection = store_.find(name)) return collection;
+  return create(name, {.memory = shared_->options.memory}, now, changing);
 }
 
 Result<Collection*> Catalog::create(Bytes name, CollectionConfig config, WallMilliseconds now) {
+  return create(name, config, now, Changing(shared_->mutex));
+}
+
+Result<Collection*> Catalog::create(Bytes name, CollectionConfig config, WallMilliseconds now,
+                                    const Changing& changing) {
   if (auto status = check_name(name); !status) return tl::unexpected(status.error());
   if (store_.find(name) != nullptr)
     return fail(ErrorCode::precondition, "collection '" + std::string(name) + "' exists already");
-  if (store_.collections().size() > options_.collections_max)
-    return fail(ErrorCode::full, "the limit of " + std::to_string(options_.collections_max) +
+  const std::uint64_t collections_max = shared_->options.collections_max;
+  if (store_.collections().size() > collections_max)
+    return fail(ErrorCode::full, "the limit of " + std::to_string(collections_max) +
                                      " collections is reached; drop one, or raise "
                                      "--max-collections");
   // The number is kept: whoever dropped the last life of this collection has raised it.
-  const auto found = configs_.find(name);
-  if (found != configs_.end()) config.generation = found->second.generation;
+  const auto found = shared_->configs.find(name);
+  if (found != shared_->configs.end()) config.generation = found->second.generation;
   config.exists = true;
-  return write_config(name, config, now);
+  return write_config(name, config, now, changing);
 }
 
 Status Catalog::drop(Bytes name, WallMilliseconds now) {
@@ -174,14 +150,50 @@ Status Catalog::drop(Bytes name, WallMilliseconds now) {
   if (name == default_collection)
     return fail(ErrorCode::invalid_argument,
                 "the collection 'default' cannot be dropped; flush it instead");
+  const Changing changing(shared_->mutex);
   const Collection* held = store_.find(name);
   if (held == nullptr)
     return fail(ErrorCode::not_found, "there is no collection '" + std::string(name) + "'");
-  CollectionConfig config = this->config(name);
+  CollectionConfig config = this->config(name, changing);
   config.generation = held->ref().generation + 1;
   config.exists = false;
-  if (auto collection = write_config(name, config, now); !collection)
+  if (auto collection = write_config(name, config, now, changing); !collection)
     return tl::unexpected(collection.error());
+  return {};
+}
+
+Result<Collection*> Catalog::write_config(Bytes name, const CollectionConfig& config,
+                                          WallMilliseconds now, const Changing& changing) {
+  std::string key = config_key(name, config.generation);
+  const std::string value = encode_config(config);
+  const WriteRequest request{.key = key, .value = value};
+  auto written = writer_.write(configurations(), request, now);
+  if (!written) return tl::unexpected(written.error());
+  written_.push_back({written->position, {std::move(key), record_of(request, *written)}});
+  if (auto status = adopt(std::string(name), config, changing); !status)
+    return tl::unexpected(status.error());
+  return store_.find(name);
+}
+
+// --- Changes by peers -----------------------------------------------------------------------
+
+Status Catalog::refresh(const std::vector<KeyedRecord>& configurations) {
+  return refresh(configurations, Changing(shared_->mutex));
+}
+
+Status Catalog::refresh(const std::vector<KeyedRecord>& configurations, const Changing& changing) {
+  for (const KeyedRecord& entry : configurations) {
+    // What is stored decides, not what was sent: the message may have lost.
+    auto held = this->configurations().find(entry.key);
+    if (!held) return tl::unexpected(held.error());
+    if (!held->has_value() || (*held)->deleted) continue;
+    auto config = decode_config((*held)->value);
+    if (!config) return tl::unexpected(config.error());
+    const std::string name = entry.key.substr(0, entry.key.find('/'));
+    if (!valid_collection_name(name) || config_key(name, config->generation) != entry.key)
+      return fail(ErrorCode::corrupt, "the configuration '" + entry.key + "' names another");
+    if (auto status = adopt(name, *config, changing); !status) return status;
+  }
   return {};
 }
 
@@ -191,17 +203,57 @@ Result<Collection*> Catalog::for_peer(const CollectionRef& ref) {
   if (held != nullptr && held->ref().generation > ref.generation) return nullptr;
   const bool known_name = valid_collection_name(ref.name) || ref.name == configuration_collection;
   if (!known_name || ref.generation == 0) return nullptr;
-  const auto found = configs_.find(ref.name);
-  if (found != configs_.end() && found->second.generation > ref.generation) return nullptr;
-  return open(ref, config(ref.name).memory);
+  const Changing changing(shared_->mutex);
+  // Another loop may have made or dropped it since.
+  held = store_.find(ref.name);
+  if (held != nullptr && held->ref().generation == ref.generation) return held;
+  const CollectionConfig known = config(ref.name, changing);
+  const bool over = held != nullptr && held->ref().generation > ref.generation;
+  if (over || known.generation > ref.generation) return nullptr;
+  return open(ref, known.memory, changing);
 }
+
+// --- Both -----------------------------------------------------------------------------------
+
+CollectionConfig Catalog::config(Bytes name, const Changing& /*changing*/) const {
+  const auto found = shared_->configs.find(name);
+  if (found != shared_->configs.end()) return found->second;
+  return {.memory = shared_->options.memory};
+}
+
+Status Catalog::adopt(const std::string& name, const CollectionConfig& config,
+                      const Changing& changing) {
+  const auto known = shared_->configs.find(name);
+  if (known != shared_->configs.end() && known->second.generation > config.generation) return {};
+  shared_->configs[name] = config;
+  shared_->version.fetch_add(1, std::memory_order_release);
+  const Collection* held = store_.find(name);
+  const bool in_force = held != nullptr && held->ref().generation >= config.generation;
+  // Data of this life keeps the collection, whoever won between its drop and its making.
+  if (in_force && (config.exists || !held->seen().empty())) return {};
+  if (config.exists) {
+    const auto opened = open({name, config.generation}, config.memory, changing);
+    return opened ? Status{} : tl::unexpected(opened.error());
+  }
+  if (held != nullptr) shared_->gone.push_back(held->ref());
+  return store_.erase(name);
+}
+
+Result<Collection*> Catalog::open(const CollectionRef& ref, bool memory,
+                                  const Changing& /*changing*/) {
+  if (const Collection* held = store_.find(ref.name)) shared_->gone.push_back(held->ref());
+  return store_.open({.ref = ref, .memory = memory || shared_->options.memory});
+}
+
+// --- For the core ---------------------------------------------------------------------------
 
 std::vector<Catalog::WrittenConfig> Catalog::take_written() {
   return std::exchange(written_, {});
 }
 
 std::vector<CollectionRef> Catalog::take_gone() {
-  return std::exchange(gone_, {});
+  const std::unique_lock lock(shared_->mutex);
+  return std::exchange(shared_->gone, {});
 }
 
 }  // namespace dhrt

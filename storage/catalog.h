@@ -6,11 +6,19 @@
 // configuration says so or if there is data of its current generation: a concurrent drop can
 // hide no acknowledged write.
 //
-// Threads: those of the store.
+// Several event loops: each has a Catalog of its own, through which it writes with its own store
+// and writer; what they know is shared. Whoever makes or drops a collection does so alone.
+//
+// Threads: a Catalog belongs to the thread of its store. Looking things up takes no lock as long
+// as no configuration changes anywhere.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
+#include <memory>
+#include <mutex>
+#include <shared_mutex>
 #include <string>
 #include <vector>
 
@@ -50,7 +58,12 @@ class Catalog {
  public:
   // `store` and `writer` outlive the catalog.
   Catalog(Store& store, RecordWriter& writer, const CatalogOptions& options)
-      : store_(store), writer_(writer), options_(options) {}
+      : store_(store), writer_(writer), shared_(std::make_shared<Shared>()) {
+    shared_->options = options;
+  }
+  // For another loop: `store` shows the same collections as that of `first`, which is loaded.
+  Catalog(Store& store, RecordWriter& writer, const Catalog& first)
+      : store_(store), writer_(writer), shared_(first.shared_) {}
 
   // Opens `_sys` and every collection that it names. Call once, first.
   Status load(WallMilliseconds now);
@@ -71,34 +84,51 @@ class Catalog {
   // Call when records of `_sys` came from a peer: makes and drops collections accordingly.
   Status refresh(const std::vector<KeyedRecord>& configurations);
 
-  Collection& configurations() { return *configurations_; }
+  Collection& configurations() { return *shared_->configurations; }
   // The configuration in force; the default one if none was written.
   CollectionConfig config(Bytes name) const;
   // Names that a client may see, in order.
   std::vector<std::string> names() const;
 
-  // Configuration records that were written here since the last call, to be broadcast.
+  // Configuration records written through this catalog since the last call, to be broadcast.
   struct WrittenConfig {
     Position position = 0;
     KeyedRecord record;
   };
   std::vector<WrittenConfig> take_written();
-  // Collections, or lives of them, that ended since the last call.
+  // Collections, or lives of them, that any loop ended since the last call on any.
   std::vector<CollectionRef> take_gone();
 
  private:
-  Result<Collection*> write_config(Bytes name, const CollectionConfig& config,
-                                   WallMilliseconds now);
-  Status adopt(const std::string& name, const CollectionConfig& config);
-  Result<Collection*> open(const CollectionRef& ref, bool memory);
+  using Configs = std::map<std::string, CollectionConfig, std::less<>>;
+  // What all loops know. Changes are made by one loop at a time.
+  struct Shared {
+    CatalogOptions options;
+    Collection* configurations = nullptr;  // Never erased.
+    std::shared_mutex mutex;
+    Configs configs;
+    std::vector<CollectionRef> gone;
+    std::atomic<std::uint64_t> version{1};  // Of `configs`; raised after each change.
+  };
+  using Changing = std::unique_lock<std::shared_mutex>;
+
+  // Those that take `Changing` are called by whoever holds the mutex for a change.
+  Result<Collection*> create(Bytes name, CollectionConfig config, WallMilliseconds now,
+                             const Changing& changing);
+  Result<Collection*> write_config(Bytes name, const CollectionConfig& config, WallMilliseconds now,
+                                   const Changing& changing);
+  Status refresh(const std::vector<KeyedRecord>& configurations, const Changing& changing);
+  Status adopt(const std::string& name, const CollectionConfig& config, const Changing& changing);
+  Result<Collection*> open(const CollectionRef& ref, bool memory, const Changing& changing);
+  CollectionConfig config(Bytes name, const Changing& changing) const;
 
   Store& store_;
   RecordWriter& writer_;
-  CatalogOptions options_;
-  Collection* configurations_ = nullptr;
-  std::map<std::string, CollectionConfig, std::less<>> configs_;
+  std::shared_ptr<Shared> shared_;
   std::vector<WrittenConfig> written_;
-  std::vector<CollectionRef> gone_;
+  // Configurations that this loop looked up, as of `looked_up_version_`.
+  mutable Configs looked_up_;
+  mutable std::uint64_t looked_up_version_ = 0;
 };
 
 }  // namespace dhrt
