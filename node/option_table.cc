@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 
+#include "node/machine.h"
 #include "protocol/duration.h"
 
 namespace dhrt {
@@ -12,8 +13,29 @@ namespace {
 
 constexpr std::uint64_t kib = 1024;
 constexpr std::uint64_t mib = kib * kib;
+constexpr std::uint64_t gib = mib * kib;
+constexpr std::uint64_t tib = gib * kib;
 
 using O = NodeOptions;
+using Words = std::span<const std::string_view>;
+
+// In the order of the enumerations that they name.
+constexpr std::array<std::string_view, 5> level_words{"trace", "debug", "info", "warning", "error"};
+constexpr std::array<std::string_view, 3> durability_words{"sync", "interval", "none"};
+constexpr std::array<std::string_view, 3> eviction_words{"none", "lru", "s3fifo"};
+
+void choose_level(O& options, std::size_t word) {
+  options.log_level = static_cast<LogThreshold>(word);
+}
+void choose_durability(O& options, std::size_t word) {
+  options.durability = static_cast<Durability>(word);
+}
+void choose_eviction(O& options, std::size_t word) {
+  options.evict = static_cast<Eviction>(word);
+}
+void choose_cache_eviction(O& options, std::size_t word) {  // None of "none".
+  options.cache_evict = static_cast<Eviction>(word + 1);
+}
 
 constexpr std::array table{
     OptionInfo{"bind", "HOST:PORT", "0.0.0.0:7453", "127.0.0.1:7453",
@@ -47,6 +69,35 @@ constexpr std::array table{
     OptionInfo{"memory", "", "false", "true",
                "Keep the data in memory; only who the node is stays on disk.", "Storage",
                SwitchOption{&O::memory}},
+    OptionInfo{"durability", "MODE", "sync", "interval",
+               "A write is answered when it is synced (sync) or only written (interval, none).",
+               "Storage", ChoiceOption{durability_words, choose_durability}},
+    OptionInfo{"sync-interval", "TIME", "100ms", "1s",
+               "With --durability interval: sync this often; a power cut loses no more.", "Storage",
+               DurationOption{&O::sync_interval, false}},
+    OptionInfo{"log-segment-bytes", "SIZE", "64mb", "16mb",
+               "Size of one file of the log; two or more are kept for each event loop.", "Storage",
+               SizeOption{&O::log_segment_bytes, mib, gib}},
+    OptionInfo{"checkpoint-bytes", "SIZE", "256mb", "1gb",
+               "Bring the log into the files of the collections when it holds so much.", "Storage",
+               SizeOption{&O::checkpoint_bytes, mib, tib}},
+    OptionInfo{"checkpoint-age", "TIME", "10s", "1m", "Bring it there after this long in any case.",
+               "Storage", DurationOption{&O::checkpoint_age, false}},
+    OptionInfo{"unflushed-max", "SIZE", "1gb", "4gb",
+               "Slow writes down at half of so much that is in the log only, then refuse them.",
+               "Storage", SizeOption{&O::unflushed_max, 2 * mib, tib}},
+    OptionInfo{"cache-bytes", "SIZE|auto", "auto", "2gb",
+               "Memory for records that are in the files, too; auto: a quarter of all memory.",
+               "Storage", SizeOption{&O::cache_bytes, mib, tib, "auto"}},
+    OptionInfo{"cache-evict", "POLICY", "s3fifo", "lru",
+               "Which of them to forget when that is full: lru or s3fifo.", "Storage",
+               ChoiceOption{Words(eviction_words).subspan(1), choose_cache_eviction}},
+    OptionInfo{"memory-limit", "SIZE|none", "none", "4gb",
+               "Memory for collections that are kept in memory, all together.", "Storage",
+               SizeOption{&O::memory_limit, mib, tib, "none"}},
+    OptionInfo{"evict", "POLICY", "none", "s3fifo",
+               "At that limit: refuse writes (none), or forget records by lru or s3fifo.",
+               "Storage", ChoiceOption{eviction_words, choose_eviction}},
 
     OptionInfo{"read-timeout", "TIME", "2s", "500ms",
                "Wait this long for other nodes when a key is not here.", "Timeouts",
@@ -67,10 +118,11 @@ constexpr std::array table{
                "End a client that leaves so much unread for --handshake-timeout.", "Limits",
                SizeOption{&O::output_buffer_max, mib, mib* mib}},
 
-    OptionInfo{"cpu-num", "N|auto", "1", "auto", "Event loops; this version runs one.", "Process",
-               LoopOption{}},
+    OptionInfo{"cpu-num", "N|auto", "auto", "4",
+               "Event loops that serve clients side by side, up to 64; auto: one per processor.",
+               "Process", LoopOption{}},
     OptionInfo{"log-level", "LEVEL", "info", "debug", "Of trace, debug, info, warning, error.",
-               "Process", LevelOption{}},
+               "Process", ChoiceOption{level_words, choose_level}},
     OptionInfo{"config",
                "FILE",
                "",
@@ -104,8 +156,20 @@ Result<std::uint64_t> parse_count(const std::string& text) {
 }
 
 std::string size_text(std::uint64_t bytes) {
+  if (bytes % tib == 0) return std::to_string(bytes / tib) + "tb";
+  if (bytes % gib == 0) return std::to_string(bytes / gib) + "gb";
   if (bytes % mib == 0) return std::to_string(bytes / mib) + "mb";
   return std::to_string(bytes) + "b";
+}
+
+// "trace, debug, info, warning or error"
+std::string one_of(Words words) {
+  std::string text;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    if (i > 0) text += i + 1 == words.size() ? " or " : ", ";
+    text += words[i];
+  }
+  return text;
 }
 
 struct Apply {
@@ -139,6 +203,10 @@ struct Apply {
     return {};
   }
   Status operator()(const SizeOption& option) const {
+    if (!option.zero_word.empty() && text == option.zero_word) {
+      options.*option.field = 0;
+      return {};
+    }
     const auto bytes = parse_byte_size(text);
     if (!bytes) return bad(": " + bytes.error().message);
     if (text.back() >= '0' && text.back() <= '9')
@@ -158,17 +226,19 @@ struct Apply {
     return {};
   }
   Status operator()(const LoopOption&) const {
-    const auto count = text == "auto" ? Result<std::uint64_t>(1) : parse_count(text);
+    options.cpu_num = 0;
+    if (text == "auto") return {};
+    const auto count = parse_count(text);
     if (!count) return wanted("a whole number or auto is wanted");
-    if (*count != 1) return wanted("this version runs one event loop; leave it at 1 or auto");
+    if (*count < 1 || *count > event_loops_max)
+      return wanted("it must be from 1 to " + std::to_string(event_loops_max) + ", or auto");
     options.cpu_num = *count;
     return {};
   }
-  Status operator()(const LevelOption&) const {
-    constexpr std::array<std::string_view, 5> names{"trace", "debug", "info", "warning", "error"};
-    const auto found = std::ranges::find(names, text);
-    if (found == names.end()) return wanted("trace, debug, info, warning or error is wanted");
-    options.log_level = static_cast<LogThreshold>(found - names.begin());
+  Status operator()(const ChoiceOption& option) const {
+    const auto found = std::ranges::find(option.words, text);
+    if (found == option.words.end()) return wanted(one_of(option.words) + " is wanted");
+    option.choose(options, static_cast<std::size_t>(found - option.words.begin()));
     return {};
   }
   Status operator()(const BindOption&) const {

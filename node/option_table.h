@@ -26,19 +26,23 @@ struct DurationOption {
 struct SizeOption {
   std::uint64_t NodeOptions::*field;
   std::uint64_t min, max;
+  std::string_view zero_word = {};  // A word that may stand instead of a size, and means 0.
 };
 struct CountOption {
   std::uint64_t NodeOptions::*field;
   std::uint64_t min, max;
 };
 struct LoopOption {};  // --cpu-num: a count or "auto".
-struct LevelOption {};
+struct ChoiceOption {
+  std::span<const std::string_view> words;
+  void (*choose)(NodeOptions& options, std::size_t word);
+};
 struct BindOption {};
 struct AdvertiseOption {};
 struct JoinOption {};  // Addresses with commas between them.
 
 using OptionKind = std::variant<TextOption, SwitchOption, DurationOption, SizeOption, CountOption,
-                                LoopOption, LevelOption, BindOption, AdvertiseOption, JoinOption>;
+                                LoopOption, ChoiceOption, BindOption, AdvertiseOption, JoinOption>;
 
 struct OptionInfo {
   std::string_view name;  // Of the flag, without dashes in front.

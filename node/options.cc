@@ -139,6 +139,24 @@ const OptionInfo& config_option() {
   return option_table().front();
 }
 
+// The text of a setting, as it was given.
+std::string text_of(const NodeOptions& options, std::string_view name) {
+  const auto table = option_table();
+  for (std::size_t i = 0; i < table.size(); ++i)
+    if (table[i].name == name) return options.settings[i].text;
+  return {};
+}
+
+// What each option alone cannot know.
+Status check_together(const NodeOptions& options) {
+  // Above half of it writes are slowed down, which is for when checkpoints do not keep up.
+  if (options.checkpoint_bytes > options.unflushed_max / 2)
+    return refuse("--checkpoint-bytes is " + text_of(options, "checkpoint-bytes") +
+                  "; it must not be above half of --unflushed-max, which is " +
+                  text_of(options, "unflushed-max"));
+  return {};
+}
+
 }  // namespace
 
 Environment process_environment() {
@@ -171,6 +189,7 @@ Result<NodeOptions> read_options(const OptionInput& input) {
   }
   if (input.joins && options.join.empty())
     return refuse("join needs the address of a node, e.g. dhrt join 10.0.0.7:7453");
+  if (auto status = check_together(options); !status) return tl::unexpected(status.error());
   return options;
 }
 

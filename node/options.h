@@ -18,6 +18,7 @@
 #include "node/address.h"
 #include "storage/base/result.h"
 #include "storage/base/time.h"
+#include "storage/engine.h"
 
 namespace dhrt {
 
@@ -46,7 +47,18 @@ struct NodeOptions {
 
   std::string data_dir;
   bool memory = false;
-  std::uint64_t cpu_num = 1;
+  std::uint64_t cpu_num = 0;  // Event loops; 0: as many as this machine makes good use of.
+
+  Durability durability = Durability::sync;
+  Duration sync_interval{};
+  std::uint64_t log_segment_bytes = 0;
+  std::uint64_t checkpoint_bytes = 0;
+  Duration checkpoint_age{};
+  std::uint64_t unflushed_max = 0;
+  std::uint64_t cache_bytes = 0;  // 0: a quarter of the memory.
+  Eviction cache_evict = Eviction::s3fifo;
+  std::uint64_t memory_limit = 0;  // 0: none.
+  Eviction evict = Eviction::none;
 
   Duration read_timeout{};
   Duration join_timeout{};

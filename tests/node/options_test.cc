@@ -54,7 +54,17 @@ TEST_CASE("options: without a word about them they have their defaults") {
   CHECK(options->data_dir == "./data");
   CHECK_FALSE(options->memory);
   CHECK_FALSE(options->allow_public);
-  CHECK(options->cpu_num == 1);
+  CHECK(options->cpu_num == 0);
+  CHECK(options->durability == Durability::sync);
+  CHECK(options->sync_interval == Duration(100));
+  CHECK(options->log_segment_bytes == 64u << 20);
+  CHECK(options->checkpoint_bytes == 256u << 20);
+  CHECK(options->checkpoint_age == Duration(10000));
+  CHECK(options->unflushed_max == 1u << 30);
+  CHECK(options->cache_bytes == 0);
+  CHECK(options->cache_evict == Eviction::s3fifo);
+  CHECK(options->memory_limit == 0);
+  CHECK(options->evict == Eviction::none);
   CHECK(options->read_timeout == Duration(2000));
   CHECK(options->join_timeout == Duration(30000));
   CHECK(options->handshake_timeout == Duration(10000));
@@ -152,7 +162,19 @@ TEST_CASE("options: a bad value is told with its place and a right one") {
       {{"--memory=maybe"}, "--memory is 'maybe'", "true or false"},
       {{"--allow-public=2"}, "--allow-public is '2'", "true or false"},
       {{"--print-config=x"}, "--print-config is 'x'", "true or false"},
-      {{"--cpu-num", "4"}, "--cpu-num is '4'", "this version runs one event loop"},
+      {{"--cpu-num", "0"}, "--cpu-num is '0'", "from 1 to 64, or auto"},
+      {{"--cpu-num", "65"}, "--cpu-num is '65'", "from 1 to 64, or auto"},
+      {{"--durability", "always"}, "--durability is 'always'", "sync, interval or none is wanted"},
+      {{"--sync-interval", "0s"}, "--sync-interval is '0s'", "longer than 0"},
+      {{"--cache-evict", "none"}, "--cache-evict is 'none'", "lru or s3fifo is wanted"},
+      {{"--cache-bytes", "none"}, "--cache-bytes:", "is no size"},
+      {{"--cache-bytes", "1kb"}, "--cache-bytes is '1kb'", "from 1mb to 1tb"},
+      {{"--evict", "random"}, "--evict is 'random'", "none, lru or s3fifo is wanted"},
+      {{"--memory-limit", "0"}, "--memory-limit is '0'", "needs a unit"},
+      {{"--log-segment-bytes", "2gb"}, "--log-segment-bytes is '2gb'", "from 1mb to 1gb"},
+      {{"--checkpoint-age", "10"}, "--checkpoint-age:", "no unit"},
+      {{"--unflushed-max", "1mb"}, "--unflushed-max is '1mb'", "from 2mb"},
+      {{"--checkpoint-bytes", "600mb"}, "--checkpoint-bytes is 600mb", "half of --unflushed-max"},
       {{"--cpu-num", "all"}, "--cpu-num is 'all'", "whole number or auto"},
       {{"--read-timeout", "5"}, "--read-timeout:", "no unit"},
       {{"--read-timeout", "5 s"}, "--read-timeout:", "unit"},
@@ -215,7 +237,10 @@ TEST_CASE("options: what --print-config prints is a file that gives the same opt
       {"--bind", "[::1]:0", "--advertise", "h:1", "--join", "a:1", "--join", "b:2"},
       {"--name", "quote\" and \\ and ü # x", "--data-dir", "/tmp/a b"},
       {"--memory", "--allow-public=yes", "--cpu-num", "auto", "--max-clients", "0012"},
-      {"--timeout", "5m", "--max-value-bytes", "1kb", "--log-level", "trace"},
+      {"--timeout", "5m", "--max-value-bytes", "1kb", "--log-level", "trace", "--cpu-num", "007"},
+      {"--durability", "interval", "--sync-interval", "1s", "--cache-bytes", "2gb"},
+      {"--cache-evict", "lru", "--memory-limit", "1tb", "--evict", "s3fifo"},
+      {"--memory-limit", "none", "--cache-bytes", "auto", "--checkpoint-age", "1m"},
   };
   for (const auto& line : lines) {
     const auto options = Reader{}.read(line);
@@ -235,6 +260,14 @@ TEST_CASE("options: what --print-config prints is a file that gives the same opt
     CHECK(again->timeout == options->timeout);
     CHECK(again->max_value_bytes == options->max_value_bytes);
     CHECK(again->log_level == options->log_level);
+    CHECK(again->cpu_num == options->cpu_num);
+    CHECK(again->durability == options->durability);
+    CHECK(again->sync_interval == options->sync_interval);
+    CHECK(again->cache_bytes == options->cache_bytes);
+    CHECK(again->cache_evict == options->cache_evict);
+    CHECK(again->memory_limit == options->memory_limit);
+    CHECK(again->evict == options->evict);
+    CHECK(again->checkpoint_age == options->checkpoint_age);
     CHECK(contains(print_config(*again), "# from file " + file));
   }
 }
