@@ -151,6 +151,7 @@ std::string encode_identity(const NodeIdentity& identity) {
   writer.key("node_id").string(to_hex(identity.node_id));
   writer.key("epoch").number(std::uint64_t{identity.epoch});
   writer.key("incarnation").number(identity.incarnation);
+  writer.key("hlc_ceiling").number(identity.hlc_ceiling);
   writer.key("cluster_high").string(to_hex(identity.belonging.id.high));
   writer.key("cluster_low").string(to_hex(identity.belonging.id.low));
   writer.key("provisional").boolean(identity.belonging.provisional);
@@ -173,6 +174,9 @@ Result<NodeIdentity> decode_identity(Bytes text) {
   identity.node_id = fields.hex("node_id");
   identity.epoch = static_cast<std::uint32_t>(fields.number("epoch", any_u32 - 1));
   identity.incarnation = fields.number("incarnation", any_i64 - 1);
+  // Absent in files of earlier versions.
+  if (document->root().member("hlc_ceiling"))
+    identity.hlc_ceiling = fields.number("hlc_ceiling", any_i64);
   identity.belonging.id = {fields.hex("cluster_high"), fields.hex("cluster_low")};
   identity.belonging.provisional = fields.boolean("provisional");
   if (auto status = fields.status(); !status) return tl::unexpected(status.error());

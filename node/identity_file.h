@@ -21,6 +21,9 @@ struct NodeIdentity {
   NodeId node_id = 0;
   std::uint32_t epoch = 0;
   std::uint64_t incarnation = 0;
+  // No version given by earlier starts is above it; the next start begins above. 0: none was
+  // reserved, what is on the disk says enough.
+  std::uint64_t hlc_ceiling = 0;
   Belonging belonging;          // None: never was a member of a cluster.
   std::vector<Member> members;  // Whom the node knew when it ran last.
 };

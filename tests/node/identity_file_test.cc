@@ -12,6 +12,7 @@ namespace {
 
 NodeIdentity example() {
   NodeIdentity identity{.node_id = 0xfedcba9876543210, .epoch = 7, .incarnation = 1700000000000};
+  identity.hlc_ceiling = std::uint64_t{1700000010000} << 16;
   identity.belonging = {{1, 0xffffffffffffffff}, true};
   identity.members.push_back({.id = 3,
                               .name = "b\"\n",
@@ -44,9 +45,21 @@ TEST_CASE("identity file: what is written is read again") {
   CHECK(identity.node_id == written.node_id);
   CHECK(identity.epoch == written.epoch);
   CHECK(identity.incarnation == written.incarnation);
+  CHECK(identity.hlc_ceiling == written.hlc_ceiling);
   CHECK(identity.belonging == written.belonging);
   CHECK(identity.members == written.members);
   CHECK_FALSE(std::filesystem::exists(path + ".new"));
+}
+
+TEST_CASE("identity file: one of an earlier version reserved no versions") {
+  std::string text = encode_identity(example());
+  const std::size_t begin = text.find("\"hlc_ceiling\"");
+  REQUIRE(begin != std::string::npos);
+  text.erase(begin, text.find(',', begin) + 1 - begin);
+  const auto identity = decode_identity(text);
+  REQUIRE(identity);
+  CHECK(identity->hlc_ceiling == 0);
+  CHECK(identity->epoch == example().epoch);
 }
 
 TEST_CASE("identity file: no file is a new node, not an error") {
