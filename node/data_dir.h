@@ -2,7 +2,8 @@
 //
 //   <data-dir>/lock            held (flock) as long as the node lives
 //   <data-dir>/identity.json   who the node is
-//   <data-dir>/collections/    the store
+//   <data-dir>/collections/    the storage engine's files, one per collection
+//   <data-dir>/log/            what is not in them yet
 //
 // Errors: busy: a live node has it; io: it cannot be made or written. Threads: one.
 #pragma once
@@ -20,7 +21,7 @@ class DataDir {
   static Result<DataDir> open(const std::string& path);
 
   std::string identity_path() const { return path_ + "/identity.json"; }
-  std::string collections_path() const { return path_ + "/collections"; }
+  const std::string& path() const { return path_; }
 
  private:
   DataDir(std::string path, FileDescriptor lock) : path_(std::move(path)), lock_(std::move(lock)) {}

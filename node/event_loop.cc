@@ -58,6 +58,28 @@ void Wakeup::send() {
   uv_async_send(handle_.get());
 }
 
+Mailbox::Mailbox(EventLoop& loop) : wakeup_(loop, [this] { deliver(); }) {}
+
+void Mailbox::post(std::function<void()> letter) {
+  bool first = false;
+  {
+    const std::lock_guard lock(mutex_);
+    first = letters_.empty();
+    letters_.push_back(std::move(letter));
+  }
+  if (first) wakeup_.send();
+}
+
+void Mailbox::deliver() {
+  std::vector<std::function<void()>> letters;
+  {
+    const std::lock_guard lock(mutex_);
+    letters.swap(letters_);
+  }
+  for (const auto& letter : letters)
+    letter();
+}
+
 TurnEnd::TurnEnd(EventLoop& loop, std::function<void()> fire)
     : fire_(std::move(fire)), handle_(make_uv_handle<uv_prepare_t>(this, [&](uv_prepare_t* hook) {
         uv_prepare_init(loop.raw(), hook);

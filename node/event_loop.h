@@ -1,11 +1,14 @@
 // One libuv loop, and the handful of ways in which it calls us back.
 //
 // Units: milliseconds.   Errors: a loop that cannot be made is our end (no descriptors left at
-// start): check. Threads: everything on the thread that runs the loop; Wakeup::send on any.
+// start): check. Threads: everything on the thread that runs the loop; Wakeup::send and
+// Mailbox::post on any.
 #pragma once
 
 #include <array>
 #include <functional>
+#include <mutex>
+#include <vector>
 
 #include "node/uv_handle.h"
 #include "storage/base/time.h"
@@ -54,6 +57,21 @@ class Wakeup {
  private:
   std::function<void()> fire_;
   UvHandle<uv_async_t> handle_;
+};
+
+// Runs functions on the loop, in the order in which they were posted on any thread. What is
+// posted when the loop turns no more is forgotten with the mailbox.
+class Mailbox {
+ public:
+  explicit Mailbox(EventLoop& loop);
+  void post(std::function<void()> letter);
+
+ private:
+  void deliver();
+
+  std::mutex mutex_;
+  std::vector<std::function<void()>> letters_;
+  Wakeup wakeup_;
 };
 
 // Called once per turn, just before the loop waits for what comes next.

@@ -1,24 +1,45 @@
-// What a node counts about itself; shown by `stats`. Plain numbers of the loop thread.
+// What a node counts about itself; shown by `stats`. Every event loop has its own figures, and
+// whoever shows them adds them up.
+//
+// Threads: a counter is changed by one thread, its loop's, and read by any.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 
 namespace dhrt {
 
+// A number that costs its writer no more than a plain one.
+class Counter {
+ public:
+  Counter& operator++() { return *this += 1; }
+  Counter& operator+=(std::uint64_t more) { return *this = *this + more; }
+  Counter& operator=(std::uint64_t value) {
+    value_.store(value, std::memory_order_relaxed);
+    return *this;
+  }
+  operator std::uint64_t() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+};
+
 struct NodeFigures {
-  std::uint64_t connections_total = 0;
-  std::uint64_t connections_refused = 0;
-  std::uint64_t commands_total = 0;
-  std::uint64_t errors_total = 0;  // Commands and requests that were answered with an error.
-  std::uint64_t slow_clients_disconnected = 0;
-  std::uint64_t fanout_reads_total = 0;
-  std::uint64_t replication_bytes_sent = 0;  // Frames on peer links.
-  std::uint64_t replication_bytes_received = 0;
-  std::uint64_t replication_bulk_bytes_sent = 0;  // Of those, what catching up took.
-  std::uint64_t replication_bulk_bytes_received = 0;
-  std::uint64_t replication_dropped_total = 0;  // Live writes a peer was too slow for.
-  std::uint64_t peer_frames_malformed = 0;
-  std::uint64_t turns_total = 0;
+  Counter connections;  // Clients that are connected now.
+  Counter connections_total;
+  Counter connections_refused;
+  Counter commands_total;
+  Counter errors_total;  // Commands and requests that were answered with an error.
+  Counter slow_clients_disconnected;
+  Counter fanout_reads_total;
+  Counter durable_position;        // Up to where replies that promise a write may leave.
+  Counter replication_bytes_sent;  // Frames on peer links.
+  Counter replication_bytes_received;
+  Counter replication_bulk_bytes_sent;  // Of those, what catching up took.
+  Counter replication_bulk_bytes_received;
+  Counter replication_dropped_total;  // Live writes a peer was too slow for.
+  Counter peer_frames_malformed;
+  Counter turns_total;
 };
 
 }  // namespace dhrt

@@ -22,6 +22,8 @@ class FileDescriptor {
 
   explicit operator bool() const { return descriptor_ >= 0; }
   int get() const { return descriptor_; }
+  // Somebody else closes it.
+  void release() { descriptor_ = -1; }
 
  private:
   int descriptor_ = -1;

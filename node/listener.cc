@@ -1,7 +1,9 @@
 #include "node/listener.h"
 
+#include <cerrno>
 #include <cstring>
 #include <netdb.h>
+#include <sys/socket.h>
 #include <utility>
 
 #include "node/log.h"
@@ -41,32 +43,61 @@ tl::unexpected<Error> listen_error(const Address& address, int status) {
 
 }  // namespace
 
-Listener::Listener(EventLoop& loop, Accept accept)
+Listener::Listener(EventLoop& loop, const sockaddr_storage& at, Accept accept)
     : loop_(loop),
       accept_(std::move(accept)),
-      handle_(
-          make_uv_handle<uv_tcp_t>(this, [&](uv_tcp_t* tcp) { uv_tcp_init(loop.raw(), tcp); })) {}
+      at_(at),
+      handle_(make_uv_handle<uv_tcp_t>(this, [&](uv_tcp_t* tcp) {
+        // With the family named, the socket is there at once, to be given options.
+        uv_tcp_init_ex(loop.raw(), tcp, at.ss_family);
+      })) {}
 
 Result<std::unique_ptr<Listener>> Listener::open(EventLoop& loop, const Address& address,
                                                  Accept accept) {
   const auto resolved = resolve(address);
   if (!resolved) return tl::unexpected(resolved.error());
-  std::unique_ptr<Listener> listener(new Listener(loop, std::move(accept)));
-  uv_tcp_t* tcp = listener->handle_.get();
-  int status = uv_tcp_bind(tcp, reinterpret_cast<const sockaddr*>(&*resolved), 0);
-  if (status == 0)
-    status = uv_listen(reinterpret_cast<uv_stream_t*>(tcp), backlog,
-                       [](uv_stream_t* stream, int result) {
-                         if (auto* self = static_cast<Listener*>(stream->data))
-                           self->connection_waits(result);
-                       });
-  if (status != 0) return listen_error(address, status);
+  std::unique_ptr<Listener> listener(new Listener(loop, *resolved, std::move(accept)));
+  if (const int status = listener->listen(false); status != 0) return listen_error(address, status);
 
-  sockaddr_storage name{};
-  int length = sizeof(name);
-  uv_tcp_getsockname(tcp, reinterpret_cast<sockaddr*>(&name), &length);
-  listener->bound_ = {address.host, to_host_and_port(name).port};
+  int length = sizeof(listener->at_);
+  uv_tcp_getsockname(listener->handle_.get(), reinterpret_cast<sockaddr*>(&listener->at_), &length);
+  listener->bound_ = {address.host, to_host_and_port(listener->at_).port};
   return listener;
+}
+
+Status Listener::share() {
+  if (const int status = set_reuse_port(); status != 0) return listen_error(bound_, status);
+  return {};
+}
+
+Result<std::unique_ptr<Listener>> Listener::open_beside(const Listener& first, EventLoop& loop,
+                                                        Accept accept) {
+  std::unique_ptr<Listener> listener(new Listener(loop, first.at_, std::move(accept)));
+  if (const int status = listener->listen(true); status != 0)
+    return listen_error(first.bound_, status);
+  listener->bound_ = first.bound_;
+  return listener;
+}
+
+int Listener::listen(bool shares) {
+  uv_tcp_t* tcp = handle_.get();
+  if (const int status = shares ? set_reuse_port() : 0; status != 0) return status;
+  if (const int status = uv_tcp_bind(tcp, reinterpret_cast<const sockaddr*>(&at_), 0); status != 0)
+    return status;
+  return uv_listen(reinterpret_cast<uv_stream_t*>(tcp), backlog,
+                   [](uv_stream_t* stream, int result) {
+                     if (auto* self = static_cast<Listener*>(stream->data))
+                       self->connection_waits(result);
+                   });
+}
+
+int Listener::set_reuse_port() {
+  uv_os_fd_t socket = -1;
+  const int status = uv_fileno(reinterpret_cast<const uv_handle_t*>(handle_.get()), &socket);
+  if (status != 0) return status;
+  const int yes = 1;
+  if (setsockopt(socket, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof(yes)) == 0) return 0;
+  return uv_translate_sys_error(errno);
 }
 
 void Listener::connection_waits(int status) {

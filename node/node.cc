@@ -5,80 +5,90 @@
 
 #include "node/exit_code.h"
 #include "node/log.h"
-#include "node/text_protocol.h"
+#include "node/socket_handover.h"
 #include "storage/base/system_clock.h"
+#include "storage/hlc.h"
 
 namespace dhrt {
 
 namespace {
 
-// Refused clients get an answer in their dialect, as long as there are not too many of them.
-constexpr std::size_t refused_clients_max = 64;
 // The identity is written at most this often; before the process ends in any case.
 constexpr Duration identity_interval{100};
 // A disk that is full is asked again after this long.
 constexpr Duration identity_retry_interval{5000};
 // Links may send their last bytes for this long after the node has left.
 constexpr Duration flush_timeout{1000};
+// How far ahead of the clocks versions are reserved, and when it is done again.
+constexpr WallMilliseconds hlc_reserved = 10'000;
+constexpr WallMilliseconds hlc_reserved_min = 5'000;
+constexpr WallMilliseconds hlc_above_floor = 1'000;
 
 }  // namespace
 
-Node::~Node() = default;
+Node::~Node() {
+  // Without their threads first; then nobody uses the engine any more.
+  for (std::size_t i = loops_.size(); i-- > 0;)
+    loops_[i]->end();
+}
 
 int Node::run() {
-  loop_.run();
+  for (std::size_t i = 1; i < loops_.size(); ++i)
+    loops_[i]->start_thread();
+  events().run();
   return exit_code_;
 }
 
 // --- The turn -------------------------------------------------------------------------------
 
-// Everything that this turn wrote becomes one group on the disk; what became durable meanwhile
-// is told to the cluster, and the replies that waited for it go out.
-void Node::end_turn() {
-  ++figures_.turns_total;
-  database_->publish();
-  store_->commit();
-  durable_ = cluster_->collect();
+Position Node::collect() {
+  const Position durable = cluster_->collect();
   update_view();
-  for (const SessionId id : std::exchange(due_, {})) {
-    if (Session* due = session(id)) due->turn_end(durable_);
-  }
-  if (const Status health = store_->health(); !health) {
-    if (!disk_failed_) log_error("the disk failed", {{"reason", health.error().message}});
-    disk_failed_ = true;
-    for (const SessionId id : due_) {
-      if (Session* due = session(id)) due->store_failed();
-    }
-  }
-  // What the writes of peers, told in collect(), appended meanwhile.
-  store_->commit();
-  drop_ended();
-  if (runnable_.empty()) busy_.turn_off();
-  turn_clock_.turn_over();
+  return durable;
 }
 
 void Node::update_view() {
   const NodeId self = core_->self().id;
-  view_.belongs = core_->belongs();
-  view_.healthy = core_->state() == MemberState::healthy;
-  view_.alone = std::ranges::all_of(core_->members(), [&](const auto& entry) {
+  shared_.view.belongs = core_->belongs();
+  shared_.view.healthy = core_->state() == MemberState::healthy;
+  shared_.view.alone = std::ranges::all_of(core_->members(), [&](const auto& entry) {
     return entry.first == self || entry.second.liveness >= Liveness::left;
   });
 }
 
-void Node::run_sessions() {
-  for (const SessionId id : std::exchange(runnable_, {})) {
-    if (Session* runnable = session(id)) runnable->run();
-  }
+void Node::refresh_report() {
+  board_.put({.self = core_->self(),
+              .id = core_->belonging().id,
+              .belongs = core_->belongs(),
+              .state = core_->state(),
+              .members = core_->members(),
+              .records_pulled = core_->sync_progress().records_pulled,
+              .root = core_->root()});
 }
 
 void Node::tick() {
   if (has_left_) return finish_if_sent();
   cluster_->tick();
   update_view();
+  refresh_report();
   report_progress();
+  health_->look(monotonic_now());
+  reserve_hlc();
   const Duration interval = identity_failed_ ? identity_retry_interval : identity_interval;
   if (identity_changed_ && monotonic_now() - identity_written_ >= interval) persist_identity();
+}
+
+// What a crash may take from us may be known to others: the next start must not give its versions
+// again, so it begins above all that this start can have given.
+void Node::reserve_hlc() {
+  const bool crash_loses = options_.memory || options_.durability != Durability::sync;
+  if (!crash_loses) return;
+  const WallMilliseconds wall = wall_now();
+  const WallMilliseconds floor = hlc_milliseconds(hlc_floor_) + hlc_above_floor;
+  const WallMilliseconds reserved = hlc_milliseconds(identity_.hlc_ceiling);
+  if (reserved >= std::max(wall + hlc_reserved_min, floor)) return;
+  identity_.hlc_ceiling = std::max(wall + hlc_reserved, floor) << hlc_counter_bits;
+  identity_changed_ = true;
 }
 
 void Node::persist_identity() {
@@ -109,97 +119,36 @@ void Node::report_progress() {
   stop(exit_code::cannot_connect);
 }
 
-// --- Clients --------------------------------------------------------------------------------
+// --- Between the loops ----------------------------------------------------------------------
 
-std::optional<Error> Node::refusal(const TcpConnection& connection) const {
-  if (!options_.allow_public && !connection.remote_is_private())
-    return Error{ErrorCode::unavailable,
-                 "this node has no token and serves loopback and private addresses only; "
-                 "--allow-public opens it to everybody"};
-  if (sessions_.size() >= options_.max_clients)
-    return Error{ErrorCode::busy, "the limit of " + std::to_string(options_.max_clients) +
-                                      " connections is reached; --max-clients moves it"};
-  return std::nullopt;
+// The kernel gives a peer's connection to any loop; links live with the core.
+void Node::bring_peer(Session::Taken taken, LinkClass link_class) {
+  auto socket = take_socket(*taken.connection);
+  if (!socket) return log_warning(socket.error().message);
+  // A letter can be copied, a descriptor cannot.
+  const auto carried = std::make_shared<FileDescriptor>(std::move(*socket));
+  main_loop().post([this, carried, link_class, rest = std::move(taken.rest)] {
+    take_peer(std::move(*carried), link_class, rest);
+  });
 }
 
-void Node::accept(std::unique_ptr<TcpConnection> connection) {
-  if (leaving_) return;
-  ++figures_.connections_total;
-  auto refused = refusal(*connection);
-  if (refused) {
-    ++figures_.connections_refused;
-    if (sessions_.size() >= options_.max_clients + refused_clients_max) return;
-  }
-  const SessionId id = ++session_ids_;
-  auto& added = sessions_[id];
-  added =
-      std::make_unique<Session>(std::move(connection),
-                                Session::Options{.id = id,
-                                                 .output_buffer_max = server_->output_buffer_max,
-                                                 .handshake_timeout = options_.handshake_timeout,
-                                                 .idle_timeout = options_.timeout,
-                                                 .refused = std::move(refused),
-                                                 .now = monotonic_now()},
-                                *this);
-  connections_ = sessions_.size();
-  added->start();
+void Node::take_peer(FileDescriptor socket, LinkClass link_class, Bytes rest) {
+  auto connection = adopt_socket(events(), std::move(socket));
+  if (!connection) return log_warning(connection.error().message);
+  cluster_->accept(std::move(*connection), link_class, rest);
 }
 
-Session* Node::session(SessionId id) {
-  const auto found = sessions_.find(id);
-  return found == sessions_.end() ? nullptr : found->second.get();
+// Loops number their reads each for itself; the core is given numbers that name the loop, too.
+void Node::ask(unsigned loop, FanoutRead read) {
+  read.request = read.request * loops_.size() + loop;
+  cluster_->input(std::move(read));
 }
 
-void Node::has_more_to_do(SessionId id) {
-  runnable_.insert(id);
-  busy_.turn_on();
-}
-
-void Node::drop_ended() {
-  for (const SessionId id : std::exchange(ended_, {}))
-    sessions_.erase(id);
-  connections_ = sessions_.size();
-}
-
-void Node::is_peer(Session& session, LinkClass link_class) {
-  Session::Taken taken = session.give_up_connection();
-  session_ended(session.id());
-  if (!options_.allow_public && !taken.connection->remote_is_private()) {
-    log_warning("a peer from a public address was refused; --allow-public lets it in",
-                {{"peer", taken.connection->remote_host()}});
-    return;
-  }
-  cluster_->accept(std::move(taken.connection), link_class, taken.rest);
-}
-
-void Node::slow_client(SessionId id) {
-  ++figures_.slow_clients_disconnected;
-  const Session* slow = session(id);
-  log_warning("a client that does not read its replies was disconnected",
-              {{"client", slow == nullptr ? "" : slow->connection().remote_host()},
-               {"limit", "--output-buffer-max"}});
-}
-
-std::unique_ptr<ClientProtocol> Node::make_protocol(Dialect dialect, Session& session) {
-  switch (dialect) {
-    case Dialect::http:
-    case Dialect::http_too_long:
-      return std::make_unique<HttpProtocol>(*server_, http_rules_, session,
-                                            dialect == Dialect::http_too_long);
-    case Dialect::tls:
-      log_warning("a client asked for TLS, which this node does not speak",
-                  {{"client", session.connection().remote_host()}});
-      // The alert "handshake_failure" (RFC 8446, section 6.2), so that the client says why.
-      session.reply(Bytes("\x15\x03\x03\x00\x02\x02\x28", 7), 0);
-      return nullptr;
-    case Dialect::text:
-    case Dialect::resp:
-    case Dialect::undecided:
-    case Dialect::peer_control:
-    case Dialect::peer_bulk:
-      break;
-  }
-  return std::make_unique<TextProtocol>(*server_, session);
+void Node::answer(FanoutReply reply) {
+  ClientLoop& asker = *loops_[reply.request % loops_.size()];
+  reply.request /= loops_.size();
+  if (&asker == &main_loop()) return asker.database().fanout_reply(std::move(reply));
+  asker.post([&asker, reply = std::move(reply)] { asker.database().fanout_reply(reply); });
 }
 
 // --- Leaving --------------------------------------------------------------------------------
@@ -216,9 +165,16 @@ void Node::begin_leaving() {
   }
   leaving_ = true;
   log_info("leaving the cluster; a second signal hastens");
-  for (const auto& [id, client] : sessions_)
-    client->close_after_replies();
-  cluster_->input(LeaveRequested{});
+  for (const auto& loop : loops_) {
+    loop->post([this, &serving = *loop] {
+      serving.leave([this] { main_loop().post([this] { loop_settled(); }); });
+    });
+  }
+}
+
+// The peers are to have what clients of every loop wrote before the node says goodbye.
+void Node::loop_settled() {
+  if (++loops_settled_ == loops_.size()) cluster_->input(LeaveRequested{});
 }
 
 void Node::left() {
@@ -228,20 +184,22 @@ void Node::left() {
 }
 
 void Node::finish_if_sent() {
-  const bool sent = cluster_->unsent() == 0 && sessions_.empty();
+  const bool sent = cluster_->unsent() == 0 && shared_.clients == 0;
   if (sent || hastened_ || monotonic_now() - left_at_ > flush_timeout) stop(exit_code::done);
 }
 
 void Node::stop(int exit_code) {
   exit_code_ = exit_code;
+  for (std::size_t i = loops_.size(); i-- > 1;)
+    loops_[i]->stop();
   persist_identity();
-  if (const Status drained = store_->drain(); !drained) {
-    log_error("not everything could be saved", {{"reason", drained.error().message}});
+  if (const Status stopped = engine_->stop(); !stopped) {
+    log_error("not everything could be saved", {{"reason", stopped.error().message}});
     exit_code_ = exit_code::server_error;
   } else if (exit_code == exit_code::done) {
     log_info("left; nothing is waiting to be saved");
   }
-  loop_.stop();
+  main_loop().stop();
 }
 
 }  // namespace dhrt

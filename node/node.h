@@ -1,38 +1,35 @@
-// One dhrt node in this process: its store, its cluster core, its listener, its clients.
+// One dhrt node in this process: its event loops with their clients, the storage engine that they
+// share, and the cluster core.
 //
-// Intuition: everything runs on one loop thread. What a turn of the loop brought is committed
-// to the store as one group at the end of the turn; replies wait until it is durable.
+// Intuition: --cpu-num event loops serve clients side by side (ClientLoop). The first of them,
+// the main one, also has what a node has once: the cluster core and its links, the identity,
+// timers, signals. It runs on the thread of run(), the others have threads of their own.
+// What one loop wants of another it sends as a letter; nothing waits for an answer.
 //
 // Use: open() does all that can fail because of the machine (directory, store, port), run()
 // turns until the node has left. Threads: open, run and the destructor on one thread; leave()
-// on any.
+// on any; what is private on the main loop's, unless said otherwise.
 // Errors: of open: busy, corrupt, io, invalid_argument; one line that says what to do.
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
+#include "node/client_loop.h"
 #include "node/cluster_driver.h"
-#include "node/cluster_view.h"
-#include "node/commands.h"
 #include "node/data_dir.h"
-#include "node/database.h"
-#include "node/event_loop.h"
-#include "node/http_protocol.h"
+#include "node/health_watch.h"
 #include "node/identity_file.h"
-#include "node/listener.h"
 #include "node/node_report.h"
 #include "node/options.h"
-#include "node/session.h"
+#include "storage/engine.h"
 
 namespace dhrt {
 
-class Node final : public SessionHost {
+class Node {
  public:
   struct Hooks {
     std::function<void()> before_sync;  // Test only: the delay of a slow disk.
@@ -40,102 +37,87 @@ class Node final : public SessionHost {
     bool shows_banner = false;
   };
   static Result<std::unique_ptr<Node>> open(const NodeOptions& options, Hooks hooks);
-  ~Node() override;
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+  ~Node();
 
   // The exit code: done after it left, cannot_connect if it could not join in time.
   int run();
   // Leaves the cluster and ends run(); a second call hastens.
   void leave();
 
-  const Address& bound() const { return listener_->bound(); }
-  const NodeFigures& figures() const { return figures_; }
+  const Address& bound() const { return loops_.front()->bound(); }
+  // Any thread.
+  const NodeFigures& figures(unsigned loop) const { return loops_[loop]->figures(); }
+  unsigned loop_count() const { return static_cast<unsigned>(loops_.size()); }
 
  private:
   Node(const NodeOptions& options, Hooks hooks);
   // --- Start (node_start.cc).
   Status start();
   Status open_identity();
-  Status open_store();
-  Status open_listener();
+  Status open_engine();
+  Status open_loops();
+  Status open_listeners();
+  void start_clocks();
   void make_core();
+  void serve();
+  ClientLoop::CoreLink link_to_core(ClientLoop& loop);
   void handle_signals();
   void show_banner() const;
   std::string waits_for() const;
 
   // --- The turn.
-  void end_turn();
-  void run_sessions();
+  ClientLoop& main_loop() const { return *loops_.front(); }
+  EventLoop& events() const { return main_loop().events(); }
+  Position collect();
   void tick();
+  void reserve_hlc();
   void persist_identity();
   void report_progress();
   // What the core knows now, for all who may not ask it.
   void update_view();
+  void refresh_report();
 
-  // --- Clients.
-  void accept(std::unique_ptr<TcpConnection> connection);
-  std::optional<Error> refusal(const TcpConnection& connection) const;
-  void drop_ended();
-  TurnClock& clock() override { return turn_clock_; }
-  Session* session(SessionId id) override;
-  void reply_is_due(SessionId id) override { due_.insert(id); }
-  void has_more_to_do(SessionId id) override;
-  void session_ended(SessionId id) override { ended_.push_back(id); }
-  void is_peer(Session& session, LinkClass link_class) override;
-  void slow_client(SessionId id) override;
-  std::unique_ptr<ClientProtocol> make_protocol(Dialect dialect, Session& session) override;
+  // --- Between the loops.
+  void bring_peer(Session::Taken taken, LinkClass link_class);  // Not on the main loop.
+  void take_peer(FileDescriptor socket, LinkClass link_class, Bytes rest);
+  void ask(unsigned loop, FanoutRead read);
+  void answer(FanoutReply reply);
 
   // --- Leaving.
   void begin_leaving();
+  void loop_settled();
   void left();
   void finish_if_sent();
   void stop(int exit_code);
 
   const NodeOptions options_;
   const Hooks hooks_;
-  NodeFigures figures_;
-  EventLoop loop_;
-  TurnClock turn_clock_;
+  ClientLoop::Shared shared_;
+  std::vector<std::unique_ptr<ClientLoop>> loops_;
+  Wakeup leave_wakeup_;
+  std::vector<UvHandle<uv_signal_t>> signals_;
   std::optional<DataDir> data_dir_;
   NodeIdentity identity_;
+  std::uint64_t hlc_floor_ = 0;  // The clocks of this start begin above it.
   bool identity_changed_ = false;
   bool identity_failed_ = false;  // The last attempt to save it.
   Time identity_written_{};
-  bool founds_ = false;  // Makes a cluster rather than waiting for one.
-  Wakeup store_wakeup_;
-  Wakeup leave_wakeup_;
-  std::vector<UvHandle<uv_signal_t>> signals_;
-  std::unique_ptr<Store> store_;
-  HybridClock clock_;
-  std::optional<RecordWriter> writer_;
-  std::optional<Catalog> catalog_;
-  std::optional<StoreDriver> store_driver_;
-  std::optional<Core> core_;
-  ClusterView view_;
+  bool founds_ = false;             // Makes a cluster rather than waiting for one.
+  std::unique_ptr<Engine> engine_;  // Ends before the loops, which it wakes.
+  std::optional<dhrt::Core> core_;
   std::optional<ClusterDriver> cluster_;
-  std::optional<Database> database_;
-  std::optional<NodeReport> report_;
-  std::optional<CommandServer> server_;
-  HttpRules http_rules_;
-  std::unique_ptr<Listener> listener_;
-
-  Position durable_ = 0;
-  SessionId session_ids_ = 0;
-  std::map<SessionId, std::unique_ptr<Session>> sessions_;
-  std::size_t connections_ = 0;  // Clients, as the figures show them.
-  std::set<SessionId> due_;
-  std::set<SessionId> runnable_;
-  std::vector<SessionId> ended_;
+  ClusterBoard board_;
+  std::optional<HealthWatch> health_;
 
   Timer tick_;
   Timer maintenance_;
-  Timer sweep_;
-  TurnEnd turn_end_;
-  Busy busy_;
   Time started_;
-  bool disk_failed_ = false;
   bool was_member_ = false;
   bool was_healthy_ = false;
   bool leaving_ = false;
+  std::size_t loops_settled_ = 0;  // While leaving.
   bool has_left_ = false;
   bool hastened_ = false;
   Time left_at_{};

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <map>
 
+#include "node/engine_report.h"
 #include "protocol/json.h"
 #include "storage/base/system_clock.h"
 
@@ -26,24 +27,32 @@ std::string shown(const std::string& text) {
   return json::is_utf8(text) ? text : "?";
 }
 
-std::map<std::string_view, std::uint64_t> members_by_state(const Core& core) {
+std::map<std::string_view, std::uint64_t> members_by_state(const ClusterPicture& cluster) {
   std::map<std::string_view, std::uint64_t> states;
-  for (const auto& [id, member] : core.members())
+  for (const auto& [id, member] : cluster.members)
     ++states[to_text(state_of(member))];
   return states;
 }
 
-void write_states(json::Writer& writer, const Core& core) {
-  for (const auto& [state, count] : members_by_state(core))
-    writer.key(state).number(count);
+}  // namespace
+
+std::shared_ptr<const ClusterPicture> NodeReport::cluster() const {
+  if (refresh_) refresh_();
+  return node_.cluster.get();
 }
 
-}  // namespace
+std::uint64_t NodeReport::sum(Counter NodeFigures::*counter) const {
+  std::uint64_t sum = 0;
+  for (const NodeFigures* figures : node_.figures)
+    sum += figures->*counter;
+  return sum;
+}
 
 NodeReport::Totals NodeReport::totals() const {
   Totals totals;
-  for (const std::string& name : parts_.catalog.names()) {
-    const CollectionCounts counts = parts_.store.find(name)->counts();
+  for (const Collection* collection : store_.collections()) {
+    if (system_collection_name(collection->ref().name)) continue;
+    const CollectionCounts counts = collection->counts();
     totals.keys += counts.live;
     totals.bytes += counts.bytes;
     totals.tombstones += counts.tombstones;
@@ -53,71 +62,97 @@ NodeReport::Totals NodeReport::totals() const {
 }
 
 Status NodeReport::ready() const {
-  if (auto status = parts_.store.health(); !status) return status;
-  if (!parts_.core.belongs()) return fail(ErrorCode::unavailable, "not a member of a cluster yet");
-  if (parts_.core.state() != MemberState::healthy)
+  if (auto status = store_.health(); !status) return status;
+  if (!node_.view.belongs) return fail(ErrorCode::unavailable, "not a member of a cluster yet");
+  if (!node_.view.healthy)
     return fail(ErrorCode::unavailable,
-                "the node is " + std::string(to_text(parts_.core.state())) + ", not synced yet");
+                "the node is " + std::string(to_text(cluster()->state)) + ", not synced yet");
   return {};
 }
 
+// --- stats ----------------------------------------------------------------------------------
+
 std::string NodeReport::stats() const {
-  const Core& core = parts_.core;
-  const NodeFigures& figures = parts_.figures;
-  const Totals sums = totals();
+  const auto cluster = this->cluster();
   json::Writer writer;
-  const auto number = [&writer](Bytes name, std::uint64_t value) {
-    writer.key(name).number(value);
-  };
   writer.begin_object();
-  writer.key("version").string(DHRT_VERSION);
-  writer.key("name").string(shown(core.self().name));
-  writer.key("node_id").string(hex(core.self().id));
-  writer.key("cluster_id").string(hex(core.belonging().id));
-  writer.key("state").string(to_text(core.state()));
-  writer.key("mode").string(parts_.memory ? "memory" : "disk");
-  number("epoch", core.self().epoch);
-  number("uptime_seconds",
-         static_cast<std::uint64_t>((monotonic_now() - parts_.started).count() / 1000));
-  number("keys", sums.keys);
-  number("bytes", sums.bytes);
-  number("tombstones", sums.tombstones);
-  number("collections", sums.collections);
-  number("connections", parts_.connections);
-  number("connections_total", figures.connections_total);
-  number("connections_refused", figures.connections_refused);
-  number("commands_total", figures.commands_total);
-  number("errors_total", figures.errors_total);
-  number("slow_clients_disconnected", figures.slow_clients_disconnected);
-  number("fanout_reads_total", figures.fanout_reads_total);
-  number("durable_position", parts_.durable);
-  number("replication_bytes_sent", figures.replication_bytes_sent);
-  number("replication_bytes_received", figures.replication_bytes_received);
-  number("replication_bulk_bytes_sent", figures.replication_bulk_bytes_sent);
-  number("replication_bulk_bytes_received", figures.replication_bulk_bytes_received);
-  number("replication_dropped_total", figures.replication_dropped_total);
-  number("peer_frames_malformed", figures.peer_frames_malformed);
-  number("records_pulled", core.sync_progress().records_pulled);
-  writer.key("sync_root").string(hex(core.root()));
-  writer.key("peers").begin_object();
-  write_states(writer, core);
-  writer.end_object();
+  write_node(writer, *cluster);
+  write_clients(writer);
+  write_replication(writer, *cluster);
+  write_engine_figures(writer, node_.engine.figures());
   writer.end_object();
   return writer.take();
 }
 
+void NodeReport::write_node(json::Writer& writer, const ClusterPicture& cluster) const {
+  const Totals sums = totals();
+  const Duration up = monotonic_now() - node_.started;
+  writer.key("version").string(DHRT_VERSION);
+  writer.key("name").string(shown(cluster.self.name));
+  writer.key("node_id").string(hex(cluster.self.id));
+  writer.key("cluster_id").string(hex(cluster.id));
+  writer.key("state").string(to_text(cluster.state));
+  writer.key("mode").string(node_.memory ? "memory" : "disk");
+  writer.key("event_loops").number(std::uint64_t{node_.figures.size()});
+  writer.key("epoch").number(std::uint64_t{cluster.self.epoch});
+  writer.key("uptime_seconds").number(static_cast<std::uint64_t>(up.count() / 1000));
+  writer.key("keys").number(sums.keys);
+  writer.key("bytes").number(sums.bytes);
+  writer.key("tombstones").number(sums.tombstones);
+  writer.key("collections").number(sums.collections);
+}
+
+void NodeReport::write_clients(json::Writer& writer) const {
+  const auto number = [&](Bytes name, Counter NodeFigures::*counter) {
+    writer.key(name).number(sum(counter));
+  };
+  number("connections", &NodeFigures::connections);
+  number("connections_total", &NodeFigures::connections_total);
+  number("connections_refused", &NodeFigures::connections_refused);
+  number("commands_total", &NodeFigures::commands_total);
+  number("errors_total", &NodeFigures::errors_total);
+  number("slow_clients_disconnected", &NodeFigures::slow_clients_disconnected);
+  number("fanout_reads_total", &NodeFigures::fanout_reads_total);
+  number("durable_position", &NodeFigures::durable_position);
+  writer.key("connections_by_loop").begin_array();
+  for (const NodeFigures* figures : node_.figures)
+    writer.number(std::uint64_t{figures->connections});
+  writer.end_array();
+}
+
+void NodeReport::write_replication(json::Writer& writer, const ClusterPicture& cluster) const {
+  const auto number = [&](Bytes name, Counter NodeFigures::*counter) {
+    writer.key(name).number(sum(counter));
+  };
+  number("replication_bytes_sent", &NodeFigures::replication_bytes_sent);
+  number("replication_bytes_received", &NodeFigures::replication_bytes_received);
+  number("replication_bulk_bytes_sent", &NodeFigures::replication_bulk_bytes_sent);
+  number("replication_bulk_bytes_received", &NodeFigures::replication_bulk_bytes_received);
+  number("replication_dropped_total", &NodeFigures::replication_dropped_total);
+  number("peer_frames_malformed", &NodeFigures::peer_frames_malformed);
+  writer.key("records_pulled").number(cluster.records_pulled);
+  writer.key("sync_root").string(hex(cluster.root));
+  writer.key("peers").begin_object();
+  for (const auto& [state, count] : members_by_state(cluster))
+    writer.key(state).number(count);
+  writer.end_object();
+}
+
+// --- The others -----------------------------------------------------------------------------
+
 std::string NodeReport::nodes() const {
+  const auto cluster = this->cluster();
   json::Writer writer;
   writer.begin_array();
-  for (const auto& [id, member] : parts_.core.members()) {
+  for (const auto& [id, member] : cluster->members) {
     const MemberState state = state_of(member);
     if (state == MemberState::left || state == MemberState::evicted) continue;
-    const bool self = id == parts_.core.self().id;
+    const bool self = id == cluster->self.id;
     const bool unknown = self && member.address.empty();
     writer.begin_object();
     writer.key("name").string(shown(member.name));
     writer.key("id").string(hex(id));
-    writer.key("address").string(unknown ? parts_.address : shown(member.address));
+    writer.key("address").string(unknown ? node_.address : shown(member.address));
     writer.key("state").string(to_text(state));
     writer.key("self").boolean(self);
     writer.key("epoch").number(std::uint64_t{member.epoch});
@@ -130,14 +165,16 @@ std::string NodeReport::nodes() const {
 std::string NodeReport::collections() const {
   json::Writer writer;
   writer.begin_array();
-  for (const std::string& name : parts_.catalog.names()) {
-    const CollectionCounts counts = parts_.store.find(name)->counts();
-    const CollectionConfig config = parts_.catalog.config(name);
+  for (const Collection* collection : store_.collections()) {
+    const std::string& name = collection->ref().name;
+    if (system_collection_name(name)) continue;
+    const CollectionCounts counts = collection->counts();
+    const CollectionConfig config = catalog_.config(name);
     writer.begin_object();
     writer.key("name").string(name);
     writer.key("keys").number(counts.live);
     writer.key("bytes").number(counts.bytes);
-    writer.key("storage").string(parts_.store.find(name)->in_memory() ? "memory" : "disk");
+    writer.key("storage").string(collection->in_memory() ? "memory" : "disk");
     writer.key("replicas");
     if (config.replicas == 0)
       writer.string("all");
@@ -152,18 +189,19 @@ std::string NodeReport::collections() const {
 
 std::string NodeReport::overview() const {
   const Totals sums = totals();
+  const auto cluster = this->cluster();
   json::Writer writer;
   writer.begin_object();
   writer.key("Config").begin_object();
   writer.key("Version").string(DHRT_VERSION);
-  writer.key("Name").string(shown(parts_.core.self().name));
-  writer.key("Address").string(parts_.address);
-  writer.key("DataDir").string(parts_.memory ? "" : shown(parts_.data_dir));
-  writer.key("Mode").string(parts_.memory ? "memory" : "disk");
+  writer.key("Name").string(shown(cluster->self.name));
+  writer.key("Address").string(node_.address);
+  writer.key("DataDir").string(node_.memory ? "" : shown(node_.data_dir));
+  writer.key("Mode").string(node_.memory ? "memory" : "disk");
   writer.end_object();
   writer.key("Size").number(sums.bytes);
   writer.key("ItemCount").number(sums.keys);
-  const auto states = members_by_state(parts_.core);
+  const auto states = members_by_state(*cluster);
   writer.key("Nodes").begin_object();
   for (const Bytes state : {"healthy", "unhealthy", "dead"}) {
     const auto found = states.find(state);

@@ -1,31 +1,76 @@
 // What a node says about itself as JSON: `stats`, `nodes` and `collections`.
+//
+// Every event loop has a report; what the loops share, they read here: counters add up over the
+// loops, counts come from the storage engine, and what the cluster is like from a board on which
+// the loop of the core writes.
+// Threads: a report belongs to its loop. The board: the core's loop puts, any gets.
 #pragma once
 
-#include <cstddef>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
 #include <string>
+#include <vector>
 
 #include "cluster/core.h"
+#include "node/cluster_view.h"
 #include "node/figures.h"
 #include "storage/catalog.h"
+#include "storage/engine.h"
 #include "storage/store.h"
 
 namespace dhrt {
 
+namespace json {
+class Writer;
+}
+
+// The cluster as the core knew it a moment ago.
+struct ClusterPicture {
+  Member self;
+  ClusterId id;
+  bool belongs = false;
+  MemberState state{};
+  std::map<NodeId, Member> members;
+  std::uint64_t records_pulled = 0;
+  std::uint64_t root = 0;
+};
+
+class ClusterBoard {
+ public:
+  void put(ClusterPicture picture) {
+    auto fresh = std::make_shared<const ClusterPicture>(std::move(picture));
+    const std::lock_guard lock(mutex_);
+    picture_.swap(fresh);
+  }
+  // Something was put before.
+  std::shared_ptr<const ClusterPicture> get() const {
+    const std::lock_guard lock(mutex_);
+    return picture_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::shared_ptr<const ClusterPicture> picture_;
+};
+
 class NodeReport {
  public:
-  struct Parts {
-    const Core& core;
-    Store& store;
-    const Catalog& catalog;
-    const NodeFigures& figures;
-    const std::size_t& connections;
-    const Position& durable;
+  // What all loops of the node report alike; what it names outlives the report.
+  struct Node {
+    const ClusterBoard& cluster;
+    const ClusterView& view;
+    const Engine& engine;
+    std::vector<const NodeFigures*> figures;  // By loop.
     Time started;
     bool memory = false;
     std::string data_dir;
     std::string address;  // Where the node listens.
   };
-  explicit NodeReport(Parts parts) : parts_(std::move(parts)) {}
+  // `refresh`, if there is one, puts the present picture on the board.
+  NodeReport(Node node, Store& store, const Catalog& catalog, std::function<void()> refresh)
+      : node_(std::move(node)), store_(store), catalog_(catalog), refresh_(std::move(refresh)) {}
 
   std::string stats() const;
   // Members that are part of the cluster; those that left are not shown.
@@ -41,12 +86,20 @@ class NodeReport {
     std::uint64_t collections = 0;
   };
   Totals totals() const;
-  const Core& core() const { return parts_.core; }
   // Ready: synced and writable. Otherwise the reason.
   Status ready() const;
 
  private:
-  Parts parts_;
+  std::shared_ptr<const ClusterPicture> cluster() const;
+  std::uint64_t sum(Counter NodeFigures::*counter) const;
+  void write_node(json::Writer& writer, const ClusterPicture& cluster) const;
+  void write_clients(json::Writer& writer) const;
+  void write_replication(json::Writer& writer, const ClusterPicture& cluster) const;
+
+  Node node_;
+  Store& store_;
+  const Catalog& catalog_;
+  std::function<void()> refresh_;
 };
 
 }  // namespace dhrt

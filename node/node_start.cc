@@ -4,7 +4,9 @@
 #include <sys/resource.h>
 #include <utility>
 
+#include "node/locked_engine.h"
 #include "node/log.h"
+#include "node/machine.h"
 #include "node/node.h"
 #include "storage/base/random.h"
 #include "storage/base/system_clock.h"
@@ -15,7 +17,6 @@ namespace {
 
 constexpr Duration tick_interval{50};
 constexpr Duration maintenance_interval{100};
-constexpr Duration sweep_interval{250};
 // Expired records and the like that one round removes; a few milliseconds of work.
 constexpr std::size_t maintenance_records = 1000;
 // Files of collections, peers, the store's own, besides one descriptor per client.
@@ -27,6 +28,13 @@ bool is_wildcard(const std::string& host) {
 
 bool is_loopback(const std::string& host) {
   return host == "localhost" || host == "::1" || host.starts_with("127.");
+}
+
+std::vector<std::unique_ptr<ClientLoop>> make_loops(unsigned count, ClientLoop::Shared& shared) {
+  std::vector<std::unique_ptr<ClientLoop>> loops;
+  for (unsigned number = 0; number < count; ++number)
+    loops.push_back(std::make_unique<ClientLoop>(number, shared));
+  return loops;
 }
 
 }  // namespace
@@ -51,18 +59,12 @@ std::optional<std::string> raise_descriptor_limit(std::uint64_t max_clients) {
 Node::Node(const NodeOptions& options, Hooks hooks)
     : options_(options),
       hooks_(std::move(hooks)),
-      store_wakeup_(loop_, [] {}),  // The turn that it brings collects.
-      leave_wakeup_(loop_, [this] { begin_leaving(); }),
-      tick_(loop_, [this] { tick(); }),
-      maintenance_(loop_, [this] { store_->maintain(wall_now(), maintenance_records); }),
-      sweep_(loop_,
-             [this] {
-               const Time now = monotonic_now();
-               for (const auto& [id, client] : sessions_)
-                 client->check_time(now);
-             }),
-      turn_end_(loop_, [this] { end_turn(); }),
-      busy_(loop_, [this] { run_sessions(); }),
+      shared_{.options = options_},
+      loops_(make_loops(loop_count_for(options.cpu_num), shared_)),
+      leave_wakeup_(events(), [this] { begin_leaving(); }),
+      tick_(events(), [this] { tick(); }),
+      maintenance_(events(),
+                   [this] { main_loop().store().maintain(wall_now(), maintenance_records); }),
       started_(monotonic_now()) {}
 
 Result<std::unique_ptr<Node>> Node::open(const NodeOptions& options, Hooks hooks) {
@@ -74,19 +76,23 @@ Result<std::unique_ptr<Node>> Node::open(const NodeOptions& options, Hooks hooks
 
 Status Node::start() {
   if (auto status = open_identity(); !status) return status;
-  if (auto status = open_store(); !status) return status;
-  if (auto status = open_listener(); !status) return status;
+  if (auto status = open_engine(); !status) return status;
+  if (auto status = open_loops(); !status) return status;
+  start_clocks();
+  if (auto status = open_listeners(); !status) return status;
   // On the disk before anything is sent in the name of this start.
   if (data_dir_) {
     if (auto status = write_identity(data_dir_->identity_path(), identity_); !status) return status;
   }
   make_core();
+  serve();
   cluster_->announce();
   if (hooks_.handles_signals) handle_signals();
   if (hooks_.shows_banner) show_banner();
+  for (const std::string& note : engine_->notes())
+    log_info(note);
   tick_.every(tick_interval);
   maintenance_.every(maintenance_interval);
-  sweep_.every(sweep_interval);
   return {};
 }
 
@@ -109,32 +115,58 @@ Status Node::open_identity() {
   return {};
 }
 
-Status Node::open_store() {
-  if (options_.memory) {
-    store_ = make_memory_store({});
-  } else {
-    auto opened = open_lmdb_store({.directory = data_dir_->collections_path(),
-                                   .wake = [this] { store_wakeup_.send(); },
-                                   .before_sync = hooks_.before_sync});
-    if (!opened) return tl::unexpected(opened.error());
-    store_ = std::move(*opened);
-  }
-  writer_.emplace(*store_, clock_, Origin{identity_.node_id, identity_.epoch, 0});
-  catalog_.emplace(
-      *store_, *writer_,
-      CatalogOptions{.memory = options_.memory, .collections_max = options_.max_collections});
-  if (auto status = catalog_->load(wall_now()); !status) return status;
-  for (const Collection* collection : store_->collections())
-    clock_.start_above(collection->highest_hlc());
-  store_driver_.emplace(*store_, *catalog_, *writer_, StoreDriverOptions{});
+Status Node::open_engine() {
+  EngineOptions engine{.directory = options_.memory ? std::string() : data_dir_->path(),
+                       .node = identity_.node_id,
+                       .run = identity_.epoch,
+                       .loops = loop_count(),
+                       .durability = options_.durability,
+                       .sync_interval = options_.sync_interval,
+                       .cache_bytes = cache_bytes_for(options_.cache_bytes),
+                       .cache_eviction = options_.cache_evict,
+                       .memory_limit = options_.memory_limit,
+                       .memory_eviction = options_.evict,
+                       .checkpoint_bytes = options_.checkpoint_bytes,
+                       .checkpoint_age = options_.checkpoint_age,
+                       .unflushed_max = options_.unflushed_max,
+                       .log_segment_bytes = options_.log_segment_bytes,
+                       .before_sync = hooks_.before_sync};
+  for (const auto& loop : loops_)
+    engine.wake.emplace_back([&woken = *loop] { woken.wake(); });
+  auto opened = open_locked_engine(engine);
+  if (!opened) return tl::unexpected(opened.error());
+  engine_ = std::move(*opened);
+  health_.emplace(*engine_);
   return {};
 }
 
-Status Node::open_listener() {
-  auto opened = Listener::open(loop_, options_.bind,
-                               [this](auto connection) { accept(std::move(connection)); });
-  if (!opened) return tl::unexpected(opened.error());
-  listener_ = std::move(*opened);
+Status Node::open_loops() {
+  const ClientLoop* first = nullptr;
+  for (const auto& loop : loops_) {
+    const Origin origin{identity_.node_id, identity_.epoch,
+                        static_cast<std::uint16_t>(loop->number())};
+    if (auto status = loop->open(engine_->store(loop->number()), origin, first); !status)
+      return status;
+    first = loops_.front().get();
+  }
+  return {};
+}
+
+void Node::start_clocks() {
+  hlc_floor_ = identity_.hlc_ceiling;
+  for (const Collection* collection : main_loop().store().collections())
+    hlc_floor_ = std::max(hlc_floor_, collection->highest_hlc());
+  for (const auto& loop : loops_)
+    loop->hybrid_clock().start_above(hlc_floor_);
+  reserve_hlc();
+}
+
+Status Node::open_listeners() {
+  if (auto status = main_loop().listen(options_.bind); !status) return status;
+  for (const auto& loop : loops_) {
+    if (loop.get() == &main_loop()) continue;
+    if (auto status = loop->listen_beside(main_loop()); !status) return status;
+  }
   return {};
 }
 
@@ -164,44 +196,72 @@ void Node::make_core() {
   core_.emplace(std::move(core));
 
   cluster_.emplace(
-      loop_, *core_, *store_driver_, figures_,
+      events(), *core_, main_loop().driver(), main_loop().figures(),
       ClusterDriver::Options{.handshake_timeout = options_.handshake_timeout},
-      ClusterDriver::Hooks{
-          .fanout_reply = [this](FanoutReply reply) { database_->fanout_reply(std::move(reply)); },
-          .persist =
-              [this](Persist persist) {
-                identity_.belonging = persist.belonging;
-                identity_.members = std::move(persist.members);
-                identity_.incarnation = std::max(identity_.incarnation, core_->self().incarnation);
-                identity_changed_ = true;
-              },
-          .left = [this] { left(); }});
+      ClusterDriver::Hooks{.fanout_reply = [this](FanoutReply reply) { answer(std::move(reply)); },
+                           .persist =
+                               [this](Persist persist) {
+                                 identity_.belonging = persist.belonging;
+                                 identity_.members = std::move(persist.members);
+                                 identity_.incarnation =
+                                     std::max(identity_.incarnation, core_->self().incarnation);
+                                 identity_changed_ = true;
+                               },
+                           .left = [this] { left(); }});
   update_view();
-  database_.emplace(Database::Parts{*store_, *catalog_, *writer_, *store_driver_, view_,
-                                    turn_clock_, figures_, options_.memory},
-                    waits_for(), [this](FanoutRead read) { cluster_->input(std::move(read)); });
-  report_.emplace(NodeReport::Parts{*core_, *store_, *catalog_, figures_, connections_, durable_,
-                                    started_, options_.memory, options_.data_dir,
-                                    to_text(bound())});
-  ProtocolLimits limits;
-  limits.value_bytes_max = options_.max_value_bytes;
-  server_.emplace(CommandServer{.database = *database_,
-                                .report = *report_,
-                                .figures = figures_,
-                                .limits = limits,
-                                .output_buffer_max = options_.output_buffer_max});
+  refresh_report();
+}
+
+void Node::serve() {
+  NodeReport::Node node{.cluster = board_,
+                        .view = shared_.view,
+                        .engine = *engine_,
+                        .started = started_,
+                        .memory = options_.memory,
+                        .data_dir = options_.data_dir,
+                        .address = to_text(bound())};
+  for (const auto& loop : loops_)
+    node.figures.push_back(&loop->figures());
+  HttpRules rules{.names = {options_.name, options_.bind.host}};
+  if (options_.advertise) rules.names.push_back(options_.advertise->host);
+  for (const auto& loop : loops_)
+    loop->serve(link_to_core(*loop), node, rules, waits_for());
   if (options_.output_buffer_max < options_.max_value_bytes)
     log_warning(
         "--output-buffer-max is below --max-value-bytes: clients that read a large value "
         "slowly are cut off");
-  http_rules_.names = {options_.name, options_.bind.host};
-  if (options_.advertise) http_rules_.names.push_back(options_.advertise->host);
+}
+
+// How a loop reaches the core: at once on the main loop, by letter on the others.
+ClientLoop::CoreLink Node::link_to_core(ClientLoop& loop) {
+  if (&loop == &main_loop())
+    return {.collect = [this] { return collect(); },
+            .bring = {},
+            .ask = [this](FanoutRead read) { ask(0, std::move(read)); },
+            .peer =
+                [this](Session::Taken taken, LinkClass link_class) {
+                  cluster_->accept(std::move(taken.connection), link_class, taken.rest);
+                },
+            .refresh = [this] { refresh_report(); }};
+  return {
+      .collect = {},
+      .bring =
+          [this](StoreNews news) {
+            main_loop().post([this, news = std::move(news)] { main_loop().driver().bring(news); });
+          },
+      .ask =
+          [this, number = loop.number()](FanoutRead read) {
+            main_loop().post([this, number, read = std::move(read)] { ask(number, read); });
+          },
+      .peer = [this](Session::Taken taken,
+                     LinkClass link_class) { bring_peer(std::move(taken), link_class); },
+      .refresh = {}};
 }
 
 void Node::handle_signals() {
   for (const int number : {SIGHUP, SIGINT, SIGTERM, SIGQUIT}) {
     signals_.push_back(make_uv_handle<uv_signal_t>(
-        this, [&](uv_signal_t* handle) { uv_signal_init(loop_.raw(), handle); }));
+        this, [&](uv_signal_t* handle) { uv_signal_init(events().raw(), handle); }));
     uv_signal_start(
         signals_.back().get(),
         [](uv_signal_t* handle, int) { static_cast<Node*>(handle->data)->begin_leaving(); },
@@ -222,6 +282,7 @@ void Node::show_banner() const {
   text += "  listening on   " + to_text(bound()) + "   (text, HTTP, peers)\n";
   text += "  data           " +
           (options_.memory ? "in memory only, gone when the node stops" : options_.data_dir) + "\n";
+  text += "  event loops    " + std::to_string(loop_count()) + "\n";
   text += founds_ ? "  cluster        founded here; others join with: dhrt join " + to_text(here)
                   : "  cluster        " + std::string(was_member_ ? "known, looking for its members"
                                                                   : "waiting for " + waits_for());

@@ -25,7 +25,7 @@ void PeerLink::start() {
   connection_->start_reading();
 }
 
-void PeerLink::count(std::uint64_t& all, std::uint64_t& bulk, std::size_t bytes) const {
+void PeerLink::count(Counter& all, Counter& bulk, std::size_t bytes) const {
   all += bytes;
   if (options_.link_class == LinkClass::bulk) bulk += bytes;
 }

@@ -65,7 +65,7 @@ class PeerLink final : private TcpConnection::Handler {
   void ended() override;
   void failed(const std::string& reason) override;
   void drained() override {}
-  void count(std::uint64_t& all, std::uint64_t& bulk, std::size_t bytes) const;
+  void count(Counter& all, Counter& bulk, std::size_t bytes) const;
 
   Options options_;
   Owner& owner_;

@@ -106,35 +106,57 @@ void StoreDriver::flushed(const Collection& collection, Context context, Positio
   local_.emplace(position, Local{.collection = collection.ref(), .flushed = std::move(context)});
 }
 
-Position StoreDriver::collect(std::vector<Input>& inputs) {
+Position StoreDriver::collect(StoreNews& news) {
   for (auto& written : catalog_.take_written())
     wrote(catalog_.configurations(), std::move(written.record), written.position);
   const Position durable = store_.collect();
-  for (CollectionRef& ref : catalog_.take_gone())
-    inputs.emplace_back(CollectionGone{std::move(ref)});
-  for (const std::string& name : store_.take_changed()) {
-    if (const Collection* collection = store_.find(name)) inputs.emplace_back(changed(*collection));
-  }
+  for (std::string& name : store_.take_changed())
+    news.changed.insert(std::move(name));
 
-  std::map<CollectionRef, LocalWrites> told;
   const auto local_end = local_.upper_bound(durable);
   for (auto entry = local_.begin(); entry != local_end; ++entry) {
     Local& local = entry->second;
-    LocalWrites& writes = told[local.collection];
+    LocalWrites& writes = news.writes[local.collection];
+    writes.collection = local.collection;
     std::ranges::move(local.records, std::back_inserter(writes.records));
     writes.flushed.merge(local.flushed);
   }
   local_.erase(local_.begin(), local_end);
-  for (auto& [collection, writes] : told) {
-    writes.collection = collection;
-    inputs.emplace_back(std::move(writes));
+  return durable;
+}
+
+Position StoreDriver::collect(std::vector<Input>& inputs) {
+  StoreNews news = std::exchange(brought_, {});
+  const Position durable = collect(news);
+  for (CollectionRef& ref : catalog_.take_gone())
+    inputs.emplace_back(CollectionGone{std::move(ref)});
+  for (const std::string& name : news.changed) {
+    if (const Collection* collection = store_.find(name)) inputs.emplace_back(changed(*collection));
   }
+  for (auto& [collection, writes] : news.writes)
+    inputs.emplace_back(std::move(writes));
 
   const auto applied_end = applying_.upper_bound(durable);
   for (auto entry = applying_.begin(); entry != applied_end; ++entry)
     inputs.emplace_back(Applied{entry->second, true});
   applying_.erase(applying_.begin(), applied_end);
   return durable;
+}
+
+void StoreNews::add(StoreNews later) {
+  changed.merge(later.changed);
+  for (auto& [collection, more] : later.writes) {
+    LocalWrites& known = writes[collection];
+    known.collection = collection;
+    std::ranges::move(more.records, std::back_inserter(known.records));
+    known.flushed.merge(more.flushed);
+  }
+}
+
+void StoreNews::keep_last_writes() {
+  for (auto& [collection, known] : writes) {
+    if (known.records.size() > 1) known.records.erase(known.records.begin(), --known.records.end());
+  }
 }
 
 }  // namespace dhrt

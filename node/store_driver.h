@@ -1,5 +1,8 @@
 // Carries out the core's storage actions on a store, and tells the core what became durable.
 //
+// Intuition: every event loop has a driver for the writes of its own clients. The loop of the core
+// has the driver that carries out actions and talks to the core; the drivers of the others only
+// collect news, which are brought to it.
 // Node and simulator share it, so that the order proved in the simulator - store first, tell
 // afterwards - is the order that runs: a local write is broadcast, a vector reported and a pull
 // acknowledged only when the disk has it.
@@ -8,8 +11,8 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,6 +26,17 @@ namespace dhrt {
 struct StoreDriverOptions {
   // A mistake on purpose, which only the simulator makes: vectors are told before they are durable.
   bool mutate_report_early = false;
+};
+
+// What became durable on a loop, for the core.
+struct StoreNews {
+  std::set<std::string> changed;  // Collections with another durable context.
+  std::map<CollectionRef, LocalWrites> writes;
+
+  bool empty() const { return changed.empty() && writes.empty(); }
+  void add(StoreNews later);
+  // When nobody is to hear of every write: the last one says how far writing has come.
+  void keep_last_writes();
 };
 
 class StoreDriver {
@@ -41,9 +55,16 @@ class StoreDriver {
   void wrote(const Collection& collection, KeyedRecord record, Position position);
   void flushed(const Collection& collection, Context context, Position position);
 
+  // Every local write is durable and was told.
+  bool settled() const { return local_.empty(); }
+
   // Notes what became durable, tells the core, and says up to which position that is.
   // Call when the store wakes, and at the end of a turn after Store::commit().
   Position collect(std::vector<Input>& inputs);
+  // The same on a loop without the core: adds to `news`, to be given to the driver that has it.
+  Position collect(StoreNews& news);
+  // News of another loop; the next collect() tells them.
+  void bring(StoreNews news) { brought_.add(std::move(news)); }
 
  private:
   void apply(const ApplyRecords& action, WallMilliseconds now, std::vector<Input>& inputs);
@@ -64,6 +85,7 @@ class StoreDriver {
   };
   std::multimap<Position, Local> local_;  // Not durable yet, hence not told.
   std::multimap<Position, Token> applying_;
+  StoreNews brought_;
 };
 
 }  // namespace dhrt

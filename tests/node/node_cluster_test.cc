@@ -1,4 +1,4 @@
-// Two real nodes on one loop each.
+// Two real nodes, of one loop each and of several.
 #include "tests/node/node_fixture.h"
 
 namespace dhrt {
@@ -21,7 +21,7 @@ void wait_until_ready(std::uint16_t port) {
 
 }  // namespace
 
-TEST_CASE("cluster: a joined node has what the other has, and what it is told later") {
+NODE_TEST_CASE("cluster: a joined node has what the other has, and what it is told later") {
   const TemporaryDirectory directory;
   RunningNode first(node_options(directory.path() + "/a"));
   REQUIRE(first.error() == "");
@@ -40,7 +40,7 @@ TEST_CASE("cluster: a joined node has what the other has, and what it is told la
   CHECK(first.stop() == exit_code::done);
 }
 
-TEST_CASE("cluster: the last one to stop is ready again when it starts alone") {
+NODE_TEST_CASE("cluster: the last one to stop is ready again when it starts alone") {
   const TemporaryDirectory directory;
   RunningNode first(node_options(directory.path() + "/a"));
   REQUIRE(first.error() == "");
@@ -58,7 +58,7 @@ TEST_CASE("cluster: the last one to stop is ready again when it starts alone") {
   wait_until_ready(again.port());
 }
 
-TEST_CASE("cluster: a read that misses here is answered by another node") {
+NODE_TEST_CASE("cluster: a read that misses here is answered by another node") {
   const TemporaryDirectory directory;
   RunningNode first(node_options(directory.path() + "/a"));
   REQUIRE(first.error() == "");
@@ -75,7 +75,7 @@ TEST_CASE("cluster: a read that misses here is answered by another node") {
   }
 }
 
-TEST_CASE("cluster: a node takes from its peers values that it would refuse its clients") {
+NODE_TEST_CASE("cluster: a node takes from its peers values that it would refuse its clients") {
   const TemporaryDirectory directory;
   RunningNode first(node_options(directory.path() + "/a", {"--max-value-bytes", "32mb"}));
   REQUIRE(first.error() == "");
@@ -93,7 +93,8 @@ TEST_CASE("cluster: a node takes from its peers values that it would refuse its 
   CHECK(two.line("set own " + std::string(2000, 'x')).substr(0, 5) == "-ERR ");
 }
 
-TEST_CASE("cluster: a node that belongs to none says whom it waits for, and gives up in time") {
+NODE_TEST_CASE(
+    "cluster: a node that belongs to none says whom it waits for, and gives up in time") {
   const TemporaryDirectory directory;
   // A port that nobody listens on: it was ours a moment ago.
   std::string seed;

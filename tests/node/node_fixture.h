@@ -44,6 +44,24 @@ class TemporaryDirectory {
   std::string path_;
 };
 
+// How many event loops the nodes of the running test have.
+inline unsigned event_loops = 1;
+
+// A test of whole nodes: it runs with one event loop, and again with several.
+#define NODE_TEST_CASE(name) NODE_TEST_CASE_NAMED(name, DOCTEST_ANONYMOUS(node_test_))
+#define NODE_TEST_CASE_NAMED(name, function) \
+  static void function();                    \
+  TEST_CASE(name ", 1 loop") {               \
+    event_loops = 1;                         \
+    function();                              \
+  }                                          \
+  TEST_CASE(name ", 3 loops") {              \
+    event_loops = 3;                         \
+    function();                              \
+    event_loops = 1;                         \
+  }                                          \
+  static void function()
+
 inline NodeOptions node_options(const std::string& data_dir, std::vector<std::string> flags = {}) {
   set_log_threshold(LogThreshold::error);
   std::vector<std::string> arguments{"--data-dir",  data_dir,      "--bind",
@@ -53,6 +71,7 @@ inline NodeOptions node_options(const std::string& data_dir, std::vector<std::st
                                .environment = [](const std::string&) { return std::nullopt; },
                                .host_name = "test"});
   REQUIRE_MESSAGE(options.has_value(), (options ? "" : options.error().message));
+  options->cpu_num = event_loops;
   return *options;
 }
 

@@ -4,7 +4,7 @@
 
 namespace dhrt {
 
-TEST_CASE("hardship: every dialect may arrive one byte at a time") {
+NODE_TEST_CASE("hardship: every dialect may arrive one byte at a time") {
   const TemporaryDirectory directory;
   const RunningNode node(node_options(directory.path()));
   REQUIRE(node.error() == "");
@@ -28,7 +28,7 @@ TEST_CASE("hardship: every dialect may arrive one byte at a time") {
   }
 }
 
-TEST_CASE("hardship: garbage ends its own connection at most") {
+NODE_TEST_CASE("hardship: garbage ends its own connection at most") {
   const TemporaryDirectory directory;
   const RunningNode node(node_options(directory.path(), {"--handshake-timeout", "300ms"}));
   REQUIRE(node.error() == "");
@@ -46,7 +46,7 @@ TEST_CASE("hardship: garbage ends its own connection at most") {
   CHECK(client.line("ping") == "+PONG\r\n");
 }
 
-TEST_CASE("hardship: who begins and does not go on is dropped, who is silent is not") {
+NODE_TEST_CASE("hardship: who begins and does not go on is dropped, who is silent is not") {
   const TemporaryDirectory directory;
   const RunningNode node(node_options(directory.path(), {"--handshake-timeout", "200ms"}));
   REQUIRE(node.error() == "");
@@ -60,7 +60,7 @@ TEST_CASE("hardship: who begins and does not go on is dropped, who is silent is 
   CHECK(silent.line("ping") == "+PONG\r\n");
 }
 
-TEST_CASE("hardship: a caller that has not greeted cannot announce a large frame") {
+NODE_TEST_CASE("hardship: a caller that has not greeted cannot announce a large frame") {
   const TemporaryDirectory directory;
   const RunningNode node(node_options(directory.path()));
   REQUIRE(node.error() == "");
@@ -78,7 +78,7 @@ TEST_CASE("hardship: a caller that has not greeted cannot announce a large frame
   CHECK_FALSE(small.anything_within(100));
 }
 
-TEST_CASE("hardship: an idle client is dropped only if it is asked for") {
+NODE_TEST_CASE("hardship: an idle client is dropped only if it is asked for") {
   const TemporaryDirectory directory;
   const RunningNode node(node_options(directory.path(), {"--timeout", "200ms"}));
   REQUIRE(node.error() == "");
@@ -87,7 +87,7 @@ TEST_CASE("hardship: an idle client is dropped only if it is asked for") {
   CHECK(client.closed());
 }
 
-TEST_CASE("hardship: a line that never ends is refused") {
+NODE_TEST_CASE("hardship: a line that never ends is refused") {
   const TemporaryDirectory directory;
   const RunningNode node(with_value_limit(node_options(directory.path()), 1000));
   REQUIRE(node.error() == "");
@@ -97,7 +97,7 @@ TEST_CASE("hardship: a line that never ends is refused") {
   CHECK(client.closed());
 }
 
-TEST_CASE("hardship: a client that never reads is not listened to, and others do not notice") {
+NODE_TEST_CASE("hardship: a client that never reads is not listened to, and others do not notice") {
   const TemporaryDirectory directory;
   const RunningNode node(node_options(directory.path(), {"--memory"}));
   REQUIRE(node.error() == "");
@@ -116,7 +116,7 @@ TEST_CASE("hardship: a client that never reads is not listened to, and others do
   CHECK(good.line("ping") == "+PONG\r\n");
 }
 
-TEST_CASE("hardship: a client that owes too much reading is disconnected and counted") {
+NODE_TEST_CASE("hardship: a client that owes too much reading is disconnected and counted") {
   const TemporaryDirectory directory;
   const RunningNode node(node_options(
       directory.path(), {"--memory", "--max-value-bytes", "64mb", "--output-buffer-max", "1mb",
@@ -136,7 +136,7 @@ TEST_CASE("hardship: a client that owes too much reading is disconnected and cou
   CHECK(bad.closed());
 }
 
-TEST_CASE("hardship: a thousand idle connections cost nothing") {
+NODE_TEST_CASE("hardship: a thousand idle connections cost nothing") {
   const TemporaryDirectory directory;
   const RunningNode node(node_options(directory.path(), {"--memory"}));
   REQUIRE(node.error() == "");
@@ -149,7 +149,7 @@ TEST_CASE("hardship: a thousand idle connections cost nothing") {
   CHECK(idle[999].line("ping") == "+PONG\r\n");
 }
 
-TEST_CASE("hardship: more clients than allowed are told so") {
+NODE_TEST_CASE("hardship: more clients than allowed are told so") {
   const TemporaryDirectory directory;
   const RunningNode node(node_options(directory.path(), {"--memory", "--max-clients", "2"}));
   REQUIRE(node.error() == "");
@@ -164,7 +164,7 @@ TEST_CASE("hardship: more clients than allowed are told so") {
   CHECK(first.line("ping") == "+PONG\r\n");
 }
 
-TEST_CASE("hardship: a port in use and an unusable directory are told in one line") {
+NODE_TEST_CASE("hardship: a port in use and an unusable directory are told in one line") {
   const TemporaryDirectory directory;
   const RunningNode node(node_options(directory.path() + "/a"));
   REQUIRE(node.error() == "");

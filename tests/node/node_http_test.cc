@@ -3,7 +3,7 @@
 
 namespace dhrt {
 
-TEST_CASE("http: the routes answer as promised") {
+NODE_TEST_CASE("http: the routes answer as promised") {
   const TemporaryDirectory directory;
   const RunningNode node(node_options(directory.path()));
   REQUIRE(node.error() == "");
@@ -61,7 +61,7 @@ TEST_CASE("http: the routes answer as promised") {
   CHECK(client.last_head().find("Allow: GET, HEAD, PUT, DELETE, OPTIONS") != std::string::npos);
 }
 
-TEST_CASE("http: any bytes go in and come out") {
+NODE_TEST_CASE("http: any bytes go in and come out") {
   const TemporaryDirectory directory;
   const RunningNode node(node_options(directory.path()));
   REQUIRE(node.error() == "");
@@ -80,7 +80,7 @@ TEST_CASE("http: any bytes go in and come out") {
   CHECK(json.find("\"Encoding\":\"base64\"") != std::string::npos);
 }
 
-TEST_CASE("http: a long list arrives whole, though it is never built whole") {
+NODE_TEST_CASE("http: a long list arrives whole, though it is never built whole") {
   const TemporaryDirectory directory;
   const RunningNode node(node_options(directory.path()));
   REQUIRE(node.error() == "");
@@ -100,7 +100,7 @@ TEST_CASE("http: a long list arrives whole, though it is never built whole") {
   CHECK(list.back() == ']');
 }
 
-TEST_CASE("http: pipelined requests are answered in order") {
+NODE_TEST_CASE("http: pipelined requests are answered in order") {
   const TemporaryDirectory directory;
   const RunningNode node(node_options(directory.path()));
   REQUIRE(node.error() == "");
@@ -117,7 +117,7 @@ TEST_CASE("http: pipelined requests are answered in order") {
   CHECK(client.http_response().substr(0, 4) == "404 ");
 }
 
-TEST_CASE("http: pages of other sites are kept out") {
+NODE_TEST_CASE("http: pages of other sites are kept out") {
   const TemporaryDirectory directory;
   const RunningNode node(node_options(directory.path(), {"--advertise", "db.example:7453"}));
   REQUIRE(node.error() == "");
@@ -144,7 +144,7 @@ TEST_CASE("http: pages of other sites are kept out") {
   }
 }
 
-TEST_CASE("http: bad requests get a status and end the connection") {
+NODE_TEST_CASE("http: bad requests get a status and end the connection") {
   const TemporaryDirectory directory;
   const RunningNode node(with_value_limit(node_options(directory.path()), 1000));
   REQUIRE(node.error() == "");
@@ -170,7 +170,7 @@ TEST_CASE("http: bad requests get a status and end the connection") {
   }
 }
 
-TEST_CASE("http: a body is asked for when the client wants that") {
+NODE_TEST_CASE("http: a body is asked for when the client wants that") {
   const TemporaryDirectory directory;
   const RunningNode node(node_options(directory.path()));
   REQUIRE(node.error() == "");

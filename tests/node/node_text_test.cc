@@ -17,7 +17,7 @@ TEST_CASE("commands: every row of the table has a handler, and no handler is wit
     CHECK(bindings[i].name == rows[i].name);
 }
 
-TEST_CASE("text: a session says what the grammar promises") {
+NODE_TEST_CASE("text: a session says what the grammar promises") {
   const TemporaryDirectory directory;
   const RunningNode node(node_options(directory.path()));
   REQUIRE(node.error() == "");
@@ -65,7 +65,7 @@ TEST_CASE("text: a session says what the grammar promises") {
   }
 }
 
-TEST_CASE("text: what is wrong is told, and the connection stays usable") {
+NODE_TEST_CASE("text: what is wrong is told, and the connection stays usable") {
   const TemporaryDirectory directory;
   const RunningNode node(with_value_limit(node_options(directory.path()), 100));
   REQUIRE(node.error() == "");
@@ -107,7 +107,7 @@ TEST_CASE("text: what is wrong is told, and the connection stays usable") {
   CHECK(client.receive_until("\r\n") == "1\r\n");
 }
 
-TEST_CASE("text: ten thousand sets in one write are answered in order") {
+NODE_TEST_CASE("text: ten thousand sets in one write are answered in order") {
   const TemporaryDirectory directory;
   const RunningNode node(node_options(directory.path()));
   REQUIRE(node.error() == "");
@@ -123,7 +123,7 @@ TEST_CASE("text: ten thousand sets in one write are answered in order") {
   CHECK(client.receive_until("\r\n") == ":10000\r\n");
 }
 
-TEST_CASE("text: a write is answered when it is durable, not before") {
+NODE_TEST_CASE("text: a write is answered when it is durable, not before") {
   struct Gate {
     std::mutex mutex;
     std::condition_variable changed;
@@ -152,7 +152,7 @@ TEST_CASE("text: a write is answered when it is durable, not before") {
   CHECK(writer.receive_until("PONG\r\n") == "+OK\r\n+PONG\r\n");
 }
 
-TEST_CASE("text: a half-closed client still gets its replies") {
+NODE_TEST_CASE("text: a half-closed client still gets its replies") {
   const TemporaryDirectory directory;
   const RunningNode node(node_options(directory.path()));
   REQUIRE(node.error() == "");
@@ -164,7 +164,7 @@ TEST_CASE("text: a half-closed client still gets its replies") {
   CHECK(other.line("has unfinished") == ":0\r\n");
 }
 
-TEST_CASE("text: data outlives a restart") {
+NODE_TEST_CASE("text: data outlives a restart") {
   const TemporaryDirectory directory;
   {
     RunningNode node(node_options(directory.path()));
@@ -180,7 +180,7 @@ TEST_CASE("text: data outlives a restart") {
   CHECK(client.line("get a") == "$1\r\n");
 }
 
-TEST_CASE("text: a memory node keeps nothing") {
+NODE_TEST_CASE("text: a memory node keeps nothing") {
   const TemporaryDirectory directory;
   const RunningNode node(node_options(directory.path(), {"--memory"}));
   REQUIRE(node.error() == "");

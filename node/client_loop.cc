@@ -1,0 +1,270 @@
+#include "node/client_loop.h"
+
+#include <utility>
+
+#include "node/log.h"
+#include "node/text_protocol.h"
+#include "storage/base/system_clock.h"
+
+namespace dhrt {
+
+namespace {
+
+// Refused clients get an answer in their dialect, as long as there are not too many of them.
+constexpr std::size_t refused_clients_max = 64;
+constexpr Duration sweep_interval{250};
+
+}  // namespace
+
+ClientLoop::ClientLoop(unsigned number, Shared& shared)
+    : number_(number),
+      shared_(shared),
+      store_wakeup_(events_, [] {}),  // The turn that it brings collects.
+      mailbox_(events_),
+      sweep_(events_, [this] { sweep(); }),
+      turn_end_(events_, [this] { end_turn(); }),
+      busy_(events_, [this] { run_sessions(); }) {}
+
+ClientLoop::~ClientLoop() {
+  end();
+}
+
+// --- Start ----------------------------------------------------------------------------------
+
+Status ClientLoop::open(Store& store, const Origin& origin, const ClientLoop* first) {
+  store_ = &store;
+  writer_.emplace(store, hybrid_clock_, origin);
+  if (first != nullptr) {
+    catalog_.emplace(store, *writer_, *first->catalog_);
+  } else {
+    catalog_.emplace(store, *writer_,
+                     CatalogOptions{.memory = shared_.options.memory,
+                                    .collections_max = shared_.options.max_collections});
+    if (auto status = catalog_->load(wall_now()); !status) return status;
+  }
+  driver_.emplace(store, *catalog_, *writer_, StoreDriverOptions{});
+  return {};
+}
+
+void ClientLoop::serve(CoreLink core, const NodeReport::Node& node, HttpRules rules,
+                       std::string waits_for) {
+  core_ = std::move(core);
+  http_rules_ = std::move(rules);
+  database_.emplace(Database::Parts{*store_, *catalog_, *writer_, *driver_, shared_.view,
+                                    turn_clock_, figures_, shared_.options.memory},
+                    std::move(waits_for), core_.ask);
+  report_.emplace(node, *store_, *catalog_, core_.refresh);
+  ProtocolLimits limits;
+  limits.value_bytes_max = shared_.options.max_value_bytes;
+  server_.emplace(CommandServer{.database = *database_,
+                                .report = *report_,
+                                .figures = figures_,
+                                .limits = limits,
+                                .output_buffer_max = shared_.options.output_buffer_max});
+  sweep_.every(sweep_interval);
+}
+
+Status ClientLoop::listen(const Address& address) {
+  auto opened =
+      Listener::open(events_, address, [this](auto client) { accept(std::move(client)); });
+  if (!opened) return tl::unexpected(opened.error());
+  listener_ = std::move(*opened);
+  return {};
+}
+
+Status ClientLoop::listen_beside(ClientLoop& first) {
+  if (auto status = first.listener_->share(); !status) return status;
+  auto opened = Listener::open_beside(*first.listener_, events_,
+                                      [this](auto client) { accept(std::move(client)); });
+  if (!opened) return tl::unexpected(opened.error());
+  listener_ = std::move(*opened);
+  return {};
+}
+
+void ClientLoop::start_thread() {
+  thread_ = std::thread([this] { events_.run(); });
+}
+
+// --- The turn -------------------------------------------------------------------------------
+
+// Everything that this turn wrote becomes one group on the disk; what became durable meanwhile
+// is told to the cluster, and the replies that waited for it go out.
+void ClientLoop::end_turn() {
+  ++figures_.turns_total;
+  database_->publish();
+  store_->commit();
+  const Position durable = collect();
+  figures_.durable_position = durable;
+  for (const SessionId id : std::exchange(due_, {})) {
+    if (Session* due = session(id)) due->turn_end(durable);
+  }
+  check_disk();
+  check_settled();
+  // What was appended in collect(): writes of peers, on the loop that has the core.
+  store_->commit();
+  drop_ended();
+  if (runnable_.empty()) busy_.turn_off();
+  turn_clock_.turn_over();
+}
+
+Position ClientLoop::collect() {
+  if (core_.collect) return core_.collect();
+  const Position durable = driver_->collect(news_);
+  // A node that is alone has nobody to tell, and the core may learn later what changed.
+  if (shared_.view.alone.load(std::memory_order_relaxed) && !leaving_)
+    news_.keep_last_writes();
+  else
+    bring_news();
+  return durable;
+}
+
+void ClientLoop::bring_news() {
+  if (!news_.empty()) core_.bring(std::exchange(news_, {}));
+}
+
+void ClientLoop::check_disk() {
+  const Status health = store_->health();
+  if (health) return;
+  if (!shared_.disk_failed.exchange(true))
+    log_error("the disk failed", {{"reason", health.error().message}});
+  for (const SessionId id : due_) {
+    if (Session* due = session(id)) due->store_failed();
+  }
+}
+
+// No session takes requests while leaving, so what is settled stays so.
+void ClientLoop::check_settled() {
+  if (settled_ && (driver_->settled() || !store_->health())) std::exchange(settled_, {})();
+}
+
+void ClientLoop::run_sessions() {
+  for (const SessionId id : std::exchange(runnable_, {})) {
+    if (Session* runnable = session(id)) runnable->run();
+  }
+}
+
+void ClientLoop::sweep() {
+  const Time now = monotonic_now();
+  for (const auto& [id, client] : sessions_)
+    client->check_time(now);
+  bring_news();
+}
+
+// --- Clients --------------------------------------------------------------------------------
+
+std::optional<Error> ClientLoop::refusal(const TcpConnection& connection,
+                                         std::size_t clients) const {
+  if (!shared_.options.allow_public && !connection.remote_is_private())
+    return Error{ErrorCode::unavailable,
+                 "this node has no token and serves loopback and private addresses only; "
+                 "--allow-public opens it to everybody"};
+  if (clients >= shared_.options.max_clients)
+    return Error{ErrorCode::busy, "the limit of " + std::to_string(shared_.options.max_clients) +
+                                      " connections is reached; --max-clients moves it"};
+  return std::nullopt;
+}
+
+void ClientLoop::accept(std::unique_ptr<TcpConnection> connection) {
+  if (leaving_) return;
+  ++figures_.connections_total;
+  const std::size_t clients = shared_.clients.load(std::memory_order_relaxed);
+  auto refused = refusal(*connection, clients);
+  if (refused) {
+    ++figures_.connections_refused;
+    if (clients >= shared_.options.max_clients + refused_clients_max) return;
+  }
+  const SessionId id = ++session_ids_;
+  auto& added = sessions_[id];
+  added = std::make_unique<Session>(
+      std::move(connection),
+      Session::Options{.id = id,
+                       .output_buffer_max = server_->output_buffer_max,
+                       .handshake_timeout = shared_.options.handshake_timeout,
+                       .idle_timeout = shared_.options.timeout,
+                       .refused = std::move(refused),
+                       .now = monotonic_now()},
+      *this);
+  ++shared_.clients;
+  figures_.connections = sessions_.size();
+  added->start();
+}
+
+Session* ClientLoop::session(SessionId id) {
+  const auto found = sessions_.find(id);
+  return found == sessions_.end() ? nullptr : found->second.get();
+}
+
+void ClientLoop::has_more_to_do(SessionId id) {
+  runnable_.insert(id);
+  busy_.turn_on();
+}
+
+void ClientLoop::drop_ended() {
+  for (const SessionId id : std::exchange(ended_, {}))
+    shared_.clients -= sessions_.erase(id);
+  figures_.connections = sessions_.size();
+}
+
+void ClientLoop::is_peer(Session& session, LinkClass link_class) {
+  Session::Taken taken = session.give_up_connection();
+  session_ended(session.id());
+  if (!shared_.options.allow_public && !taken.connection->remote_is_private()) {
+    log_warning("a peer from a public address was refused; --allow-public lets it in",
+                {{"peer", taken.connection->remote_host()}});
+    return;
+  }
+  core_.peer(std::move(taken), link_class);
+}
+
+void ClientLoop::slow_client(SessionId id) {
+  ++figures_.slow_clients_disconnected;
+  const Session* slow = session(id);
+  log_warning("a client that does not read its replies was disconnected",
+              {{"client", slow == nullptr ? "" : slow->connection().remote_host()},
+               {"limit", "--output-buffer-max"}});
+}
+
+std::unique_ptr<ClientProtocol> ClientLoop::make_protocol(Dialect dialect, Session& session) {
+  switch (dialect) {
+    case Dialect::http:
+    case Dialect::http_too_long:
+      return std::make_unique<HttpProtocol>(*server_, http_rules_, session,
+                                            dialect == Dialect::http_too_long);
+    case Dialect::tls:
+      log_warning("a client asked for TLS, which this node does not speak",
+                  {{"client", session.connection().remote_host()}});
+      // The alert "handshake_failure" (RFC 8446, section 6.2), so that the client says why.
+      session.reply(Bytes("\x15\x03\x03\x00\x02\x02\x28", 7), 0);
+      return nullptr;
+    case Dialect::text:
+    case Dialect::resp:
+    case Dialect::undecided:
+    case Dialect::peer_control:
+    case Dialect::peer_bulk:
+      break;
+  }
+  return std::make_unique<TextProtocol>(*server_, session);
+}
+
+// --- The end --------------------------------------------------------------------------------
+
+void ClientLoop::leave(std::function<void()> settled) {
+  leaving_ = true;
+  settled_ = std::move(settled);
+  for (const auto& [id, client] : sessions_)
+    client->close_after_replies();
+}
+
+void ClientLoop::stop() {
+  if (!thread_.joinable()) return events_.stop();  // We are in it.
+  post([this] { events_.stop(); });
+  thread_.join();
+}
+
+void ClientLoop::end() {
+  if (thread_.joinable()) stop();
+  shared_.clients -= sessions_.size();
+  sessions_.clear();
+}
+
+}  // namespace dhrt

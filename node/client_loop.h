@@ -1,0 +1,154 @@
+// One event loop and the clients that the kernel gave it: their listener, their sessions, the
+// store as this loop sees it, and everything that serves them.
+//
+// Intuition: a node is several of these beside each other. A connection stays on its loop, and a
+// request of it needs nothing of the others: records are shared below, in the storage engine, and
+// what the cluster is like can be read by all (ClusterView). What concerns the cluster core goes
+// to the loop that has it, as letters: what became durable here, reads that ask the peers, callers
+// that turn out to be peers.
+// A turn: what it brought is committed as one group; replies wait until that is durable.
+//
+// Use: construct, open(), serve(), listen(), then start_thread(), or turn the loop oneself.
+// Threads: the one that turns the loop; but wake, post, view, figures and number on any, and
+// everything before the loop turns on that of the node.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "node/cluster_view.h"
+#include "node/commands.h"
+#include "node/database.h"
+#include "node/event_loop.h"
+#include "node/figures.h"
+#include "node/http_protocol.h"
+#include "node/listener.h"
+#include "node/node_report.h"
+#include "node/options.h"
+#include "node/session.h"
+#include "node/turn_clock.h"
+
+namespace dhrt {
+
+class ClientLoop final : public SessionHost {
+ public:
+  // What the loops of a node have in common; outlives them.
+  struct Shared {
+    const NodeOptions& options;
+    ClusterView view;                     // Kept by the loop with the core.
+    std::atomic<std::size_t> clients{0};  // Sessions of all loops, for --max-clients.
+    std::atomic<bool> disk_failed{false};
+  };
+  // Where the cluster core is. Called on this loop's thread.
+  struct CoreLink {
+    // Only on the loop that has the core: tells it what became durable, up to the result.
+    std::function<Position()> collect;
+    // On the others: the same, by letter.
+    std::function<void(StoreNews)> bring;
+    std::function<void(FanoutRead)> ask;
+    // A caller is a peer.
+    std::function<void(Session::Taken, LinkClass)> peer;
+    // Only on the loop that has the core: what is reported about the cluster is of this moment.
+    std::function<void()> refresh;
+  };
+
+  ClientLoop(unsigned number, Shared& shared);
+  ~ClientLoop() override;
+
+  // --- Start, in this order.
+  // `first`: the loop whose catalog is loaded; null: this is it.
+  Status open(Store& store, const Origin& origin, const ClientLoop* first);
+  void serve(CoreLink core, const NodeReport::Node& node, HttpRules rules, std::string waits_for);
+  Status listen(const Address& address);
+  Status listen_beside(ClientLoop& first);
+  void start_thread();
+
+  // --- The end.
+  // Takes no more clients; those that are here get what they asked for. `settled` is called when
+  // all that they wrote is durable and was told.
+  void leave(std::function<void()> settled);
+  // Turns no more. Joins the thread, if there is one.
+  void stop();
+  // Neither thread nor clients any more; before the store ends.
+  void end();
+
+  // --- From any thread.
+  void wake() { store_wakeup_.send(); }
+  void post(std::function<void()> letter) { mailbox_.post(std::move(letter)); }
+  unsigned number() const { return number_; }
+  NodeFigures& figures() { return figures_; }
+
+  // --- For the node.
+  EventLoop& events() { return events_; }
+  const Address& bound() const { return listener_->bound(); }
+  HybridClock& hybrid_clock() { return hybrid_clock_; }
+  Store& store() { return *store_; }
+  StoreDriver& driver() { return *driver_; }
+  Database& database() { return *database_; }
+
+ private:
+  // --- The turn.
+  void end_turn();
+  Position collect();
+  void bring_news();
+  void check_disk();
+  void check_settled();
+  void run_sessions();
+  void sweep();
+
+  // --- Clients.
+  void accept(std::unique_ptr<TcpConnection> connection);
+  std::optional<Error> refusal(const TcpConnection& connection, std::size_t clients) const;
+  void drop_ended();
+  TurnClock& clock() override { return turn_clock_; }
+  Session* session(SessionId id) override;
+  void reply_is_due(SessionId id) override { due_.insert(id); }
+  void has_more_to_do(SessionId id) override;
+  void session_ended(SessionId id) override { ended_.push_back(id); }
+  void is_peer(Session& session, LinkClass link_class) override;
+  void slow_client(SessionId id) override;
+  std::unique_ptr<ClientProtocol> make_protocol(Dialect dialect, Session& session) override;
+
+  const unsigned number_;
+  Shared& shared_;
+  NodeFigures figures_;
+  EventLoop events_;
+  Wakeup store_wakeup_;
+  Mailbox mailbox_;
+  std::thread thread_;
+
+  TurnClock turn_clock_;
+  Store* store_ = nullptr;
+  HybridClock hybrid_clock_;
+  std::optional<RecordWriter> writer_;
+  std::optional<Catalog> catalog_;
+  std::optional<StoreDriver> driver_;
+  StoreNews news_;  // Not brought to the core yet.
+  CoreLink core_;
+  std::optional<Database> database_;
+  std::optional<NodeReport> report_;
+  std::optional<CommandServer> server_;
+  HttpRules http_rules_;
+  std::unique_ptr<Listener> listener_;
+
+  SessionId session_ids_ = 0;
+  std::map<SessionId, std::unique_ptr<Session>> sessions_;
+  std::set<SessionId> due_;
+  std::set<SessionId> runnable_;
+  std::vector<SessionId> ended_;
+  bool leaving_ = false;
+  std::function<void()> settled_;  // To be called while leaving.
+
+  Timer sweep_;
+  TurnEnd turn_end_;
+  Busy busy_;
+};
+
+}  // namespace dhrt
