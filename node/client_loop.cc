@@ -110,7 +110,7 @@ void ClientLoop::end_turn() {
 Position ClientLoop::collect() {
   if (core_.collect) return core_.collect();
   const Position durable = driver_->collect(news_);
-  // A node that is alone has nobody to tell, and the core may learn later what changed.
+  // A node that is alone has nobody to tell, and the core may hear of it later.
   if (shared_.view.alone.load(std::memory_order_relaxed) && !leaving_)
     news_.keep_last_writes();
   else

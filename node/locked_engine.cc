@@ -86,6 +86,7 @@ class LockedEngine final : public Engine {
   std::recursive_mutex mutex_;
   std::vector<std::string> notes_;
   std::vector<std::unique_ptr<View>> views_;
+  std::set<std::string> changed_;
   std::map<std::string, std::unique_ptr<LockedCollection>, std::less<>> collections_;
   std::vector<std::unique_ptr<LockedCollection>> graveyard_;
   std::unique_ptr<Store> inner_;
@@ -137,15 +138,13 @@ class LockedEngine::View final : public Store {
   Position collect() override {
     const Lock lock(mutex_);
     const Position durable = inner().collect();
-    for (const std::string& name : inner().take_changed()) {
-      for (const auto& view : engine_.views_)
-        view->changed_.insert(name);
-    }
+    for (std::string& name : inner().take_changed())
+      engine_.changed_.insert(std::move(name));
     return durable;
   }
   std::vector<std::string> take_changed() override {
     const Lock lock(mutex_);
-    const auto changed = std::exchange(changed_, {});
+    const auto changed = std::exchange(engine_.changed_, {});
     return {changed.begin(), changed.end()};
   }
   Status health() const override {
@@ -169,7 +168,6 @@ class LockedEngine::View final : public Store {
 
   LockedEngine& engine_;
   std::recursive_mutex& mutex_;
-  std::set<std::string> changed_;
 };
 
 Store& LockedEngine::store(unsigned loop) {

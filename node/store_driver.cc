@@ -110,9 +110,6 @@ Position StoreDriver::collect(StoreNews& news) {
   for (auto& written : catalog_.take_written())
     wrote(catalog_.configurations(), std::move(written.record), written.position);
   const Position durable = store_.collect();
-  for (std::string& name : store_.take_changed())
-    news.changed.insert(std::move(name));
-
   const auto local_end = local_.upper_bound(durable);
   for (auto entry = local_.begin(); entry != local_end; ++entry) {
     Local& local = entry->second;
@@ -130,7 +127,7 @@ Position StoreDriver::collect(std::vector<Input>& inputs) {
   const Position durable = collect(news);
   for (CollectionRef& ref : catalog_.take_gone())
     inputs.emplace_back(CollectionGone{std::move(ref)});
-  for (const std::string& name : news.changed) {
+  for (const std::string& name : store_.take_changed()) {
     if (const Collection* collection = store_.find(name)) inputs.emplace_back(changed(*collection));
   }
   for (auto& [collection, writes] : news.writes)
@@ -144,7 +141,6 @@ Position StoreDriver::collect(std::vector<Input>& inputs) {
 }
 
 void StoreNews::add(StoreNews later) {
-  changed.merge(later.changed);
   for (auto& [collection, more] : later.writes) {
     LocalWrites& known = writes[collection];
     known.collection = collection;

@@ -12,7 +12,6 @@
 
 #include <cstdint>
 #include <map>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -28,12 +27,12 @@ struct StoreDriverOptions {
   bool mutate_report_early = false;
 };
 
-// What became durable on a loop, for the core.
+// What clients of a loop wrote and is durable now, for the core on another loop. The core's own
+// store says which collections changed, whoever changed them.
 struct StoreNews {
-  std::set<std::string> changed;  // Collections with another durable context.
   std::map<CollectionRef, LocalWrites> writes;
 
-  bool empty() const { return changed.empty() && writes.empty(); }
+  bool empty() const { return writes.empty(); }
   void add(StoreNews later);
   // When nobody is to hear of every write: the last one says how far writing has come.
   void keep_last_writes();
