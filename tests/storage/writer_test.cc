@@ -1,6 +1,8 @@
 #include "storage/writer.h"
 
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -105,6 +107,67 @@ TEST_CASE("writer: a write tells whether there was a visible record") {
   CHECK(!must(node.writer.write(node.users, {.key = "a"}, noon)).existed);
   CHECK(must(node.writer.write(node.users, {.key = "a", .deletes = true}, noon)).existed);
   CHECK(!must(node.writer.write(node.users, {.key = "a", .deletes = true}, noon)).existed);
+}
+
+// A store that decides twice, and lets another loop write in between.
+class Hesitant final : public Store {
+ public:
+  explicit Hesitant(Store& store) : store_(store) {}
+  std::function<void()> meanwhile = [] {};
+
+  Result<Position> update(Collection& collection, const HashedKey& key, Joins joins,
+                          Decide decide) override {
+    const auto held = must(collection.find(key.bytes));
+    const RecordView shown = held ? view_of(*held) : RecordView{};
+    RecordView ignored;
+    (void)decide(held ? &shown : nullptr, ignored);
+    std::exchange(meanwhile, [] {})();
+    return store_.update(collection, key, joins, decide);
+  }
+  Result<Collection*> open(const OpenOptions& options) override { return store_.open(options); }
+  Status erase(Bytes name) override { return store_.erase(name); }
+  Collection* find(Bytes name) override { return store_.find(name); }
+  std::vector<Collection*> collections() override { return store_.collections(); }
+  Result<Position> append(Collection& collection, Batch batch) override {
+    return store_.append(collection, std::move(batch));
+  }
+  void commit() override { store_.commit(); }
+  Position collect() override { return store_.collect(); }
+  std::vector<std::string> take_changed() override { return store_.take_changed(); }
+  Status health() const override { return store_.health(); }
+  bool maintain(WallMilliseconds now, std::size_t most) override {
+    return store_.maintain(now, most);
+  }
+  Status drain() override { return store_.drain(); }
+
+ private:
+  Store& store_;
+};
+
+TEST_CASE("writer: what another loop writes in between is what a write meets") {
+  Node node({.node = here.node, .epoch = here.epoch, .loop = 1});
+  Hesitant store(*node.store);
+  HybridClock clock;
+  RecordWriter writer(store, clock, here);
+  store.meanwhile = [&] { node.set("a", "theirs"); };
+  CHECK(!writer.write(node.users, {.key = "a", .value = "ours", .if_absent = true}, noon));
+  CHECK(node.value("a") == "theirs");
+
+  Version theirs;
+  store.meanwhile = [&] { theirs = node.set("a", "theirs again", noon + 9).version; };
+  const Written ours = must(writer.write(node.users, {.key = "a", .value = "ours"}, noon));
+  CHECK_MESSAGE((ours.dot == Dot{here, 1}), "the write that was refused took no dot");
+  CHECK(ours.version > theirs);
+  CHECK(node.value("a") == "ours");
+
+  store.meanwhile = [&] { node.set("b", "newer"); };
+  must(writer.pull(node.users, {put("b", "older", {there, 1})}, noon));
+  CHECK(node.value("b") == "newer");
+  store.meanwhile = [&] { node.set("b", "newest"); };
+  must(writer.push(node.users, {put("b", "older", {there, 2})}, noon));
+  CHECK(node.value("b") == "newest");
+  CHECK(node.users.seen().contains(Dot{there, 2}));
+  CHECK(!node.users.seen().contains(Dot{there, 1}));
 }
 
 TEST_CASE("push: a dot that was seen does not come back") {
