@@ -25,6 +25,7 @@ struct CommandServer {
   NodeFigures& figures;
   ProtocolLimits limits;
   std::size_t output_buffer_max = 0;
+  std::string scratch{};   // For whoever needs one within a call.
   FastBatch fast_batch{};  // Of the take() under way; all connections of the loop use the one.
 };
 

@@ -6,8 +6,15 @@
 
 namespace dhrt {
 
+VersionText::VersionText(const Version& version) {
+  char* const end = text_.data() + text_.size();
+  char* at = std::to_chars(text_.data(), end, version.hlc).ptr;
+  *at++ = '-';
+  size_ = static_cast<std::size_t>(std::to_chars(at, end, version.node).ptr - text_.data());
+}
+
 std::string to_text(const Version& version) {
-  return std::to_string(version.hlc) + "-" + std::to_string(version.node);
+  return std::string(VersionText(version).bytes());
 }
 
 std::optional<Version> parse_version(Bytes text) {
@@ -21,7 +28,7 @@ std::optional<Version> parse_version(Bytes text) {
 }
 
 Status Database::member() const {
-  if (parts_.view.belongs.load(std::memory_order_relaxed)) return {};
+  if (belongs()) return {};
   return fail(ErrorCode::unavailable, "not a member of a cluster yet; waiting for " + waits_for_);
 }
 
@@ -64,9 +71,8 @@ void keep_newer(std::optional<Record>& ours, const std::optional<Record>& theirs
   if (theirs && (!ours || newer(*theirs, *ours))) ours = theirs;
 }
 
-Database::Found visible_part(std::optional<Record> record, bool partial, WallMilliseconds now) {
+void hide_invisible(std::optional<Record>& record, WallMilliseconds now) {
   if (record && !visible(*record, now)) record.reset();
-  return {std::move(record), partial};
 }
 
 }  // namespace
@@ -76,13 +82,16 @@ void Database::read(Bytes collection, Bytes key, ReadFrom from, FoundDone done) 
   auto local = held(collection, key);
   if (!local) return done(tl::unexpected(local.error()));
   const bool knows = healthy() && local->has_value();
-  if (knows || from == ReadFrom::here || !asks_others(collection))
-    return done(visible_part(std::move(*local), !healthy(), parts_.clock.wall()));
+  if (knows || from == ReadFrom::here || !asks_others(collection)) {
+    hide_invisible(*local, parts_.clock.wall());
+    return done(Found{std::move(*local), !healthy()});
+  }
   ask(collection, key,
       [this, local = std::move(*local), done = std::move(done)](FanoutReply reply) {
-        std::optional<Record> newest = local;
-        keep_newer(newest, reply.record);
-        done(visible_part(std::move(newest), reply.partial, parts_.clock.wall()));
+        Found found{local, reply.partial};
+        keep_newer(found.record, reply.record);
+        hide_invisible(found.record, parts_.clock.wall());
+        done(std::move(found));
       });
 }
 
@@ -95,7 +104,7 @@ Database::Place Database::place(Bytes collection) const {
 
 bool Database::read_at_once(const Place& place, const HashedKey& key,
                             FunctionRef<void(const RecordView*)> show) {
-  if (!healthy() || !member()) return false;
+  if (!healthy() || !belongs()) return false;
   const bool absence_known = knows_all();
   if (place.collection == nullptr) {
     if (absence_known) show(nullptr);
@@ -174,13 +183,15 @@ Result<Written> Database::set(Bytes collection, Bytes key, Bytes value, const Se
                now);
 }
 
-Result<Written> Database::set_at_once(const Place& place, const HashedKey& key, Bytes value) {
-  if (auto status = member(); !status) return tl::unexpected(status.error());
+Result<Written> Database::set_at_once(const Place& place, const HashedKey& key, Bytes value,
+                                      Bytes attributes) {
+  if (!belongs()) return tl::unexpected(member().error());
   const WallMilliseconds now = parts_.clock.wall();
   return write(*place.collection,
                {.key = key.bytes,
                 .hash = key.hash,
                 .value = value,
+                .attributes = attributes,
                 .deadline = place.ttl_milliseconds == 0 ? 0 : now + place.ttl_milliseconds},
                now);
 }

@@ -9,6 +9,7 @@
 // unavailable: this node belongs to no cluster yet. Threads: loop thread only.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <map>
 #include <optional>
@@ -78,8 +79,9 @@ class Database {
   // read() can tell; nothing was shown. `show` may not call the store.
   bool read_at_once(const Place& place, const HashedKey& key,
                     FunctionRef<void(const RecordView*)> show);
-  // As set() without options; the collection must be there.
-  Result<Written> set_at_once(const Place& place, const HashedKey& key, Bytes value);
+  // As set() without conditions; the collection must be there.
+  Result<Written> set_at_once(const Place& place, const HashedKey& key, Bytes value,
+                              Bytes attributes = {});
   // Call at the end of every turn, before the store's commit().
   void publish();
 
@@ -96,6 +98,7 @@ class Database {
 
  private:
   using ReplyDone = std::function<void(FanoutReply)>;
+  bool belongs() const { return parts_.view.belongs.load(std::memory_order_relaxed); }
   bool healthy() const { return parts_.view.healthy.load(std::memory_order_relaxed); }
   Result<std::optional<Record>> held(Bytes collection, Bytes key);
   bool alone() const { return parts_.view.alone.load(std::memory_order_relaxed); }
@@ -130,6 +133,15 @@ class Database {
 };
 
 // "<hlc>-<node>", as replies and ETags show a version.
+class VersionText {
+ public:
+  explicit VersionText(const Version& version);
+  Bytes bytes() const { return {text_.data(), size_}; }
+
+ private:
+  std::array<char, 41> text_;  // Two numbers of 20 digits.
+  std::size_t size_;
+};
 std::string to_text(const Version& version);
 std::optional<Version> parse_version(Bytes text);
 

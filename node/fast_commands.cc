@@ -7,11 +7,10 @@
 namespace dhrt {
 
 const Database::Place* FastExecutor::place_of(Bytes collection) {
-  if (collection.empty()) collection = default_collection;
   if (place_.collection != nullptr && place_name_ == collection) return &place_;
-  if (!check_collection(collection)) return nullptr;
+  if (!collection.empty() && !check_collection(collection)) return nullptr;
   place_name_ = collection;
-  place_ = database_.place(collection);
+  place_ = database_.place(collection.empty() ? default_collection : collection);
   return &place_;
 }
 

@@ -53,7 +53,7 @@ class RecordsStream final : public ReplyStream {
     for (const KeyedRecord& entry : slice->records) {
       if (!first_) piece += ',';
       first_ = false;
-      piece += record_json(entry.key, view_of(entry.record), ValueShown::yes);
+      append_record_json(piece, entry.key, view_of(entry.record), ValueShown::yes);
     }
     if (!slice->next) return Next::end;
     request_.from = std::move(*slice->next);

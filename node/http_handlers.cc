@@ -147,7 +147,7 @@ void route(const Exchange& exchange) {
   if (segments.size() == 1 && segments[0].empty()) return serve_root(exchange);
   if (segments.size() == 3 && segments[0] == "_" && segments[1] == "health")
     return serve_health(exchange, segments[2]);
-  if (std::ranges::binary_search(reserved_words, Bytes(segments[0])))
+  if (is_reserved_word(segments[0]))
     return exchange->respond(
         error_response(404, "'" + segments[0] +
                                 "' is reserved, and this version serves nothing there; a key of "
@@ -169,6 +169,10 @@ void route(const Exchange& exchange) {
 }
 
 }  // namespace
+
+bool is_reserved_word(Bytes word) {
+  return std::ranges::binary_search(reserved_words, word);
+}
 
 http::Response error_response(int status, const std::string& message) {
   const std::string text = json::is_utf8(message) ? message : "the request is not UTF-8";

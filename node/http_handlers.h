@@ -69,9 +69,26 @@ void delete_collection(const Exchange& exchange, const std::string& name);
 void not_found(const Exchange& exchange);
 }  // namespace routes
 
+// What both the routes and the short way to them (http_fast.h) need.
+
+// Names that are kept for the node itself.
+bool is_reserved_word(Bytes word);
+// The attributes of a value that was put with a type; none if it is not worth keeping.
+std::string content_type_attribute(Bytes content_type);
+// The value itself is asked for, not JSON about it.
+bool wants_raw(Bytes accept);
+
+inline constexpr Bytes json_type = "application/json";
+// As http::append_response() does for a client of HTTP/1.1 that stays, with the version as ETag.
+void append_record_response(std::string& out, int status, Bytes content_type, Bytes version,
+                            Bytes body);
+
 // A client that just sent a value as a body (PUT) is not sent it back.
 enum class ValueShown { yes, no };
 // "Key":…,"Value":… and what belongs to it, as an object.
-std::string record_json(Bytes key, const RecordView& record, ValueShown value);
+void append_record_json(std::string& out, Bytes key, const RecordView& record, ValueShown value);
+// With the version as text, from who needs it for more than this.
+void append_record_json(std::string& out, Bytes key, const RecordView& record, Bytes version,
+                        ValueShown value);
 
 }  // namespace dhrt

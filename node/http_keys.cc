@@ -14,15 +14,26 @@ namespace dhrt {
 
 namespace {
 
-constexpr std::uint64_t nanoseconds_per_millisecond = 1000000;
+constexpr std::size_t content_type_bytes_max = 255;
 
-void write_bytes(json::Writer& writer, Bytes name, Bytes encoding_name, Bytes bytes) {
-  if (json::is_utf8(bytes)) {
-    writer.key(name).string(bytes);
-    return;
-  }
-  writer.key(name).string(json::base64(bytes));
-  writer.key(encoding_name).string("base64");
+void append_number(std::string& out, std::uint64_t number) {
+  std::array<char, 20> digits;
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
+  out.append(digits.data(), static_cast<std::size_t>(end - digits.data()));
+}
+
+// A wall-clock time, as nanoseconds.
+void append_time(std::string& out, WallMilliseconds time) {
+  append_number(out, time);
+  if (time != 0) out += "000000";
+}
+
+// "Name":"text", and what says how it is encoded if it is not text.
+void append_bytes(std::string& out, Bytes name, Bytes encoding_name, Bytes bytes) {
+  out.append("\"").append(name).append("\":");
+  if (json::is_utf8(bytes)) return json::append_quoted(out, bytes);
+  out.append("\"").append(json::base64(bytes)).append("\",\"");
+  out.append(encoding_name).append("\":\"base64\"");
 }
 
 // Version 4 of RFC 9562: 122 random bits.
@@ -61,18 +72,14 @@ http::Header etag_of(const Version& version) {
   return {"ETag", "\"" + to_text(version) + "\""};
 }
 
-bool wants_raw(const http::Request& request) {
-  return request.header("accept").find("application/octet-stream") != Bytes::npos;
-}
-
 void respond_record(const Exchange& exchange, Bytes key, const Record& record) {
   http::Response response{.headers = {etag_of(record.version)}};
-  if (wants_raw(exchange->request())) {
+  if (wants_raw(exchange->request().header("accept"))) {
     response.content_type = find_attribute(record.attributes, attribute_content_type)
                                 .value_or("application/octet-stream");
     response.body = record.value;
   } else {
-    response.body = record_json(key, view_of(record), ValueShown::yes);
+    append_record_json(response.body, key, view_of(record), ValueShown::yes);
   }
   exchange->respond(response);
 }
@@ -89,10 +96,9 @@ void store(const Exchange& exchange, const HttpTarget& target, Bytes value, std:
   const auto written = exchange->database().set(target.collection, target.key, value, options);
   if (!written) return exchange->respond(error_response(written.error()));
   const RecordView stored{.version = written->version, .created = written->created, .value = value};
-  exchange->respond({.status = 201,
-                     .headers = {etag_of(written->version)},
-                     .body = record_json(target.key, stored, shown)},
-                    written->position);
+  http::Response response{.status = 201, .headers = {etag_of(written->version)}};
+  append_record_json(response.body, target.key, stored, shown);
+  exchange->respond(response, written->position);
 }
 
 bool names_collection(const Exchange& exchange, const std::string& word) {
@@ -115,18 +121,43 @@ void ask_for_key(const Exchange& exchange, const std::string& word,
 
 }  // namespace
 
-std::string record_json(Bytes key, const RecordView& record, ValueShown value) {
+void append_record_json(std::string& out, Bytes key, const RecordView& record, Bytes version,
+                        ValueShown value) {
   const WallMilliseconds updated = hlc_milliseconds(record.version.hlc);
-  json::Writer writer;
-  writer.begin_object();
-  write_bytes(writer, "Key", "KeyEncoding", key);
-  if (value == ValueShown::yes) write_bytes(writer, "Value", "Encoding", record.value);
-  writer.key("Version").string(to_text(record.version));
-  writer.key("Created").number((record.created != 0 ? record.created : updated) *
-                               nanoseconds_per_millisecond);
-  writer.key("Updated").number(updated * nanoseconds_per_millisecond);
-  writer.end_object();
-  return writer.take();
+  out += '{';
+  append_bytes(out, "Key", "KeyEncoding", key);
+  if (value == ValueShown::yes) {
+    out += ',';
+    append_bytes(out, "Value", "Encoding", record.value);
+  }
+  out.append(",\"Version\":\"").append(version).append("\",\"Created\":");
+  append_time(out, record.created != 0 ? record.created : updated);
+  out += ",\"Updated\":";
+  append_time(out, updated);
+  out += '}';
+}
+
+void append_record_json(std::string& out, Bytes key, const RecordView& record, ValueShown value) {
+  append_record_json(out, key, record, VersionText(record.version).bytes(), value);
+}
+
+bool wants_raw(Bytes accept) {
+  return accept.find("application/octet-stream") != Bytes::npos;
+}
+
+std::string content_type_attribute(Bytes content_type) {
+  if (content_type.empty() || content_type.size() > content_type_bytes_max) return {};
+  return with_attribute({}, attribute_content_type, content_type);
+}
+
+void append_record_response(std::string& out, int status, Bytes content_type, Bytes version,
+                            Bytes body) {
+  out += status == 201 ? Bytes("HTTP/1.1 201 Created\r\n") : Bytes("HTTP/1.1 200 OK\r\n");
+  out.append("Content-Type: ").append(content_type).append("\r\nETag: \"");
+  out += version;
+  out += "\"\r\nContent-Length: ";
+  append_number(out, body.size());
+  out.append("\r\n\r\n").append(body);
 }
 
 namespace routes {
@@ -169,11 +200,8 @@ void get_word(const Exchange& exchange, const std::string& word) {
 
 void put_key(const Exchange& exchange, HttpTarget target) {
   http::Request& request = exchange->request();
-  const std::string content_type(request.header("content-type"));
-  std::string attributes;
-  if (!content_type.empty() && content_type.size() <= 255)
-    attributes = with_attribute({}, attribute_content_type, content_type);
-  store(exchange, target, request.body, std::move(attributes), ValueShown::no);
+  store(exchange, target, request.body, content_type_attribute(request.header("content-type")),
+        ValueShown::no);
 }
 
 void post_key(const Exchange& exchange, HttpTarget target, std::string value) {
@@ -190,11 +218,10 @@ void delete_key(const Exchange& exchange, HttpTarget target) {
       [exchange, key = target.key](const Result<Database::Removed>& removed) {
         if (!removed) return exchange->respond(error_response(removed.error()));
         if (!removed->existed) return not_found(exchange);
-        json::Writer writer;
-        writer.begin_object();
-        write_bytes(writer, "Key", "KeyEncoding", key);
-        writer.end_object();
-        exchange->respond({.status = 202, .body = writer.take()}, removed->position);
+        std::string body = "{";
+        append_bytes(body, "Key", "KeyEncoding", key);
+        body += '}';
+        exchange->respond({.status = 202, .body = std::move(body)}, removed->position);
       });
 }
 

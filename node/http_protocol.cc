@@ -30,13 +30,6 @@ bool equal_in_any_case(Bytes left, Bytes right) {
   });
 }
 
-bool host_is_ours(Bytes header, const HttpRules& rules) {
-  const std::string host(without_port(header));
-  if (host.empty() || is_ip_address(host) || equal_in_any_case(host, "localhost")) return true;
-  return std::ranges::any_of(
-      rules.names, [&](const std::string& name) { return equal_in_any_case(host, name); });
-}
-
 // "http://host:port" of the page that made the request.
 bool origin_is_host(Bytes origin, Bytes host) {
   for (const Bytes scheme : {"http://", "https://"}) {
@@ -46,6 +39,13 @@ bool origin_is_host(Bytes origin, Bytes host) {
 }
 
 }  // namespace
+
+bool host_is_ours(Bytes header, const HttpRules& rules) {
+  const std::string host(without_port(header));
+  if (host.empty() || is_ip_address(host) || equal_in_any_case(host, "localhost")) return true;
+  return std::ranges::any_of(
+      rules.names, [&](const std::string& name) { return equal_in_any_case(host, name); });
+}
 
 std::optional<http::Response> refuse_browser(const http::Request& request, const HttpRules& rules) {
   const Bytes host = request.header("host");
@@ -65,6 +65,9 @@ ClientProtocol::Took HttpProtocol::take(Bytes input) {
   if (too_long_) {
     answer_and_close(414, "the request line is longer than 65536 bytes");
     return {.bytes = input.size()};
+  }
+  if (parser_.idle()) {
+    if (const std::size_t taken = fast_.take(input); taken > 0) return {.bytes = taken};
   }
   http::Fed fed = parser_.feed(input);
   if (fed.wants_continue) session_.reply(http::continue_line, 0);

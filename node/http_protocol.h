@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "node/commands.h"
+#include "node/http_fast.h"
 #include "node/session.h"
 #include "protocol/http.h"
 
@@ -19,6 +20,9 @@ struct HttpRules {
 // Absent: the request may be served. Otherwise what it is answered.
 std::optional<http::Response> refuse_browser(const http::Request& request, const HttpRules& rules);
 
+// The Host header names this node.
+bool host_is_ours(Bytes header, const HttpRules& rules);
+
 class HttpProtocol final : public ClientProtocol {
  public:
   // All outlive the protocol. `too_long`: the first line is longer than a line may be.
@@ -26,6 +30,7 @@ class HttpProtocol final : public ClientProtocol {
       : server_(server),
         rules_(rules),
         session_(session),
+        fast_(server, rules, session),
         parser_(server.limits),
         too_long_(too_long) {}
 
@@ -39,6 +44,7 @@ class HttpProtocol final : public ClientProtocol {
   CommandServer& server_;
   const HttpRules& rules_;
   Session& session_;
+  HttpFast fast_;
   http::Parser parser_;
   bool too_long_;
 };

@@ -113,6 +113,8 @@ class Session final : private TcpConnection::Handler {
   std::string& open_reply(Position position) { return replies_.open(position); }
   // Another request may be taken in the same call of take().
   bool takes_more() { return !must_wait(); }
+  // The same after a request that did no more than append its reply.
+  bool has_room() const { return replies_.bytes() <= session_limits::unread_bytes_max; }
   void stream(std::unique_ptr<ReplyStream> stream);
   ReplyQueue::Slot reserve();
   // As reserve(), and no further request is taken before that reply is there.

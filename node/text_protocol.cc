@@ -33,12 +33,18 @@ ClientProtocol::Took TextProtocol::take_fast(Bytes input) {
   FastExecutor executor(server_.database, server_.figures, server_.limits, session_);
   executor.announce(batch);
   Took took{.requests = 0};
-  do {
+  bool goes_on = true;
+  while (goes_on && took.requests < batch.size()) {
     const FastCommand& command = batch[took.requests];
-    if (!executor.execute(command)) take_line(input.substr(took.bytes, command.end - took.bytes));
+    if (executor.execute(command)) {
+      goes_on = session_.has_room();
+    } else {
+      take_line(input.substr(took.bytes, command.end - took.bytes));
+      goes_on = session_.takes_more();
+    }
     took.bytes = command.end;
     ++took.requests;
-  } while (took.requests < batch.size() && session_.takes_more());
+  }
   return took;
 }
 

@@ -84,6 +84,12 @@ std::optional<Lead> lead_of(unsigned char byte) {
 }  // namespace
 
 std::size_t quoted_bytes(Bytes utf8) {
+  // A loop without a table or a branch looks at many bytes at once.
+  unsigned escaped = 0;
+  for (const char c : utf8)
+    escaped |= static_cast<unsigned>(static_cast<unsigned char>(c) < ' ') |
+               static_cast<unsigned>(c == '"') | static_cast<unsigned>(c == '\\');
+  if (escaped == 0) return utf8.size() + 2;
   std::size_t count = 2;
   for (const char c : utf8) {
     const char escape = escapes[static_cast<unsigned char>(c)];
@@ -104,9 +110,20 @@ void write_quoted(char* to, Bytes utf8) {
   *to = '"';
 }
 
+void append_quoted(std::string& out, Bytes utf8) {
+  const std::size_t bytes = quoted_bytes(utf8);
+  if (bytes == utf8.size() + 2) {  // Nothing to escape.
+    out.append("\"").append(utf8).append("\"");
+    return;
+  }
+  const std::size_t at = out.size();
+  out.resize(at + bytes);
+  write_quoted(out.data() + at, utf8);
+}
+
 std::string quoted(Bytes utf8) {
-  std::string out(quoted_bytes(utf8), '\0');
-  write_quoted(out.data(), utf8);
+  std::string out;
+  append_quoted(out, utf8);
   return out;
 }
 

@@ -38,8 +38,9 @@ class FastBatch {
   FastCommand* end() { return commands_.data() + size_; }
 
   void clear() { size_ = 0; }
-  // Not full.
-  void add(const FastCommand& command) { commands_[size_++] = command; }
+  // The place behind the last; it belongs to the batch after add(). Not full.
+  FastCommand& next() { return commands_[size_]; }
+  void add() { ++size_; }
 
  private:
   std::size_t size_ = 0;

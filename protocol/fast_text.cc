@@ -1,7 +1,6 @@
 #include "protocol/fast_text.h"
 
 #include <cstring>
-#include <optional>
 
 namespace dhrt::text {
 
@@ -27,39 +26,30 @@ bool is_plain(Bytes token) {
   return !token.empty() && token.front() != '"' && !token.starts_with("--");
 }
 
-struct Words {
-  std::array<Bytes, 3> at;
-  std::size_t count = 0;
-};
-
-// Absent: there are more words, or some are not plain, or there is more than a space between.
-std::optional<Words> split(Bytes rest, std::size_t most) {
-  Words words;
-  while (words.count < most) {
-    const std::size_t space = rest.find(' ');
-    const Bytes word = rest.substr(0, space);
-    if (!is_plain(word)) return std::nullopt;
-    words.at[words.count++] = word;
-    if (space == Bytes::npos) return words;
-    rest.remove_prefix(space + 1);
-  }
-  return std::nullopt;
+// Takes the word at the front and the space behind it; false: it does not stand for itself.
+bool take_word(Bytes& rest, Bytes& word) {
+  const std::size_t space = rest.find(' ');
+  word = rest.substr(0, space);
+  rest.remove_prefix(space == Bytes::npos ? rest.size() : space + 1);
+  // A space at the end has an empty word behind it.
+  return is_plain(word) && (space == Bytes::npos || !rest.empty());
 }
 
 // `line` is without its end.
-std::optional<FastCommand> recognise_line(Bytes line) {
-  if (line.size() <= name_bytes) return std::nullopt;
-  FastCommand command{};
+bool recognise_line(Bytes line, FastCommand& command) {
+  if (line.size() <= name_bytes) return false;
   const bool sets = is_command(line.data(), "set ");
-  if (!sets && !is_command(line.data(), "get ")) return std::nullopt;
+  if (!sets && !is_command(line.data(), "get ")) return false;
   command.kind = sets ? FastCommand::Kind::set : FastCommand::Kind::get;
-  const auto words = split(line.substr(name_bytes), sets ? 3 : 2);
-  if (!words || (sets && words->count < 2)) return std::nullopt;
-  std::size_t at = 0;
-  if (words->count == (sets ? 3 : 2)) command.collection = words->at[at++];
-  command.key = words->at[at++];
-  if (sets) command.value = words->at[at];
-  return command;
+  command.collection = {};
+  Bytes rest = line.substr(name_bytes);
+  if (!take_word(rest, command.key)) return false;
+  if (sets && !take_word(rest, command.value)) return false;
+  if (rest.empty()) return true;
+  // One word more: the first was the collection.
+  command.collection = command.key;
+  if (sets) command.key = command.value;
+  return take_word(rest, sets ? command.value : command.key) && rest.empty();
 }
 
 }  // namespace
@@ -72,10 +62,9 @@ void recognise(Bytes input, const ProtocolLimits& limits, FastBatch& batch) {
     Bytes line = input.substr(begin, end - begin);
     if (line.ends_with('\r')) line.remove_suffix(1);
     if (line.size() > limits.line_bytes_max) return;
-    auto command = recognise_line(line);
-    if (!command) return;
-    command->end = begin = end + 1;
-    batch.add(*command);
+    if (!recognise_line(line, batch.next())) return;
+    batch.next().end = begin = end + 1;
+    batch.add();
   }
 }
 

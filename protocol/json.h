@@ -48,6 +48,7 @@ class Writer {
 
 // A string in quotes, escaped.
 std::string quoted(Bytes utf8);
+void append_quoted(std::string& out, Bytes utf8);
 
 inline constexpr std::size_t depth_max = 64;
 

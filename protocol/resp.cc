@@ -1,20 +1,37 @@
 #include "protocol/resp.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <cstring>
 #include <utility>
 
 namespace dhrt::resp {
 
 namespace {
 
+// Type, sign, 19 digits, line end.
+using NumberLine = std::array<char, 23>;
+
+// Backwards, from the end of the line; gives its first byte.
+char* write_length(NumberLine& line, char type, std::size_t length) {
+  char* at = line.data() + line.size();
+  *--at = '\n';
+  *--at = '\r';
+  do {
+    *--at = static_cast<char>('0' + length % 10);
+    length /= 10;
+  } while (length > 0);
+  *--at = type;
+  return at;
+}
+
 void append_number_line(std::string& out, char type, std::int64_t number) {
-  char line[23];  // Type, sign, 19 digits, line end.
-  line[0] = type;
-  char* end = std::to_chars(line + 1, std::end(line) - 2, number).ptr;
-  *end++ = '\r';
-  *end++ = '\n';
-  out.append(line, static_cast<std::size_t>(end - line));
+  char digits[20];
+  const auto end = std::to_chars(std::begin(digits), std::end(digits), number).ptr;
+  out += type;
+  out.append(digits, static_cast<std::size_t>(end - digits));
+  out += "\r\n";
 }
 
 void append_text_line(std::string& out, char type, Bytes text) {
@@ -143,10 +160,17 @@ class Reader {
 
 }  // namespace
 
+// The one reply that is given by the million: written in one piece.
 void append_bulk(std::string& out, Bytes bytes) {
-  append_number_line(out, '$', static_cast<std::int64_t>(bytes.size()));
-  out += bytes;
-  out += "\r\n";
+  NumberLine head;
+  char* const begin = write_length(head, '$', bytes.size());
+  const auto head_bytes = static_cast<std::size_t>(head.data() + head.size() - begin);
+  const std::size_t at = out.size();
+  out.resize(at + head_bytes + bytes.size() + 2);
+  char* to = out.data() + at;
+  std::memcpy(to, begin, head_bytes);
+  std::memcpy(to + head_bytes, bytes.data(), bytes.size());
+  std::memcpy(to + head_bytes + bytes.size(), "\r\n", 2);
 }
 
 void append_reply(std::string& out, const Reply& reply) {

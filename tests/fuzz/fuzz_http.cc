@@ -1,6 +1,7 @@
 // The requests of a connection are the same however they arrive.
 #include <string>
 
+#include "protocol/fast_http.h"
 #include "protocol/http.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -30,10 +31,28 @@ bool feed(http::Parser& parser, Bytes input, std::string& seen) {
   }
 }
 
+// A recognised request is what the parser reads.
+void check_recognised(Bytes input) {
+  const auto fast = http::recognise(input, limits);
+  if (!fast) return;
+  http::Parser parser(limits);
+  const http::Fed fed = parser.feed(input);
+  check(fed.request && !fed.error && fed.consumed == fast->end, "it is a request, and that long");
+  check(fed.request->method == (fast->puts ? "PUT" : "GET"), "of that method");
+  std::string path = "/";
+  if (!fast->collection.empty()) path.append(fast->collection).append("/");
+  check(fed.request->target == path.append(fast->key), "for that path");
+  check(fed.request->body == fast->body && fed.request->keep_alive, "with that body");
+  check(fed.request->header("host") == fast->host, "to that host");
+  check(fed.request->header("accept") == fast->accept, "that wants this");
+  check(fed.request->header("content-type") == fast->content_type, "and gives that");
+}
+
 }  // namespace
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const Bytes input = fuzz::bytes_of(data, size);
+  check_recognised(input);
   std::string whole;
   http::Parser at_once(limits);
   feed(at_once, input, whole);

@@ -1,4 +1,4 @@
-// The run of plain commands and the general path are two ways to the same replies.
+// The short ways of plain commands and requests lead to the same replies as the general path.
 #include <algorithm>
 
 #include "storage/base/random.h"
@@ -134,6 +134,59 @@ TEST_CASE("fast commands: replies larger than a client reads do not pile up") {
   REQUIRE(all.size() == reads * one.size() + 5);
   for (std::size_t i = 0; i < reads; ++i)
     CHECK(all.compare(i * one.size(), one.size(), one) == 0);
+}
+
+TEST_CASE("fast http: a plain request is answered as the routes would answer it") {
+  const TemporaryDirectory directory;
+  const RunningNode node(with_value_limit(node_options(directory.path(), {"--memory"}), 1024));
+  REQUIRE(node.error() == "");
+  TestClient client(node.port());
+  // A header that nobody knows makes it a request for the routes.
+  const auto answers = [&](const std::string& method, const std::string& path,
+                           const std::string& headers, const std::string& body) {
+    std::string seen;
+    for (const char* more : {"", "X-Other: 1\r\n"}) {
+      const std::string reply = client.http(method, path, headers + more, body);
+      seen += client.last_head() + reply + "\n";
+    }
+    // Versions and times differ.
+    std::ranges::replace_if(
+        seen, [](char c) { return c >= '1' && c <= '9'; }, '0');
+    return seen;
+  };
+  Random random(1);
+  const std::vector<std::string> paths{"/k",        "/c/k",           "/default/k",
+                                       "/c",        "/_/health/live", "/get",
+                                       "/_sys/k",   "/-c/k",          "/d/" + std::string(512, 'k'),
+                                       "/status/k", "/default",       "/e/%6b"};
+  const std::vector<std::string> headers{"", "Accept: application/octet-stream\r\n",
+                                         "Content-Type: text/plain\r\n",
+                                         "Accept: */*\r\nUser-Agent: x\r\n"};
+  const std::vector<std::string> bodies{
+      "v",         "a \"quoted\" \n value", "\xff\x01",
+      "h\xc3\xa9", std::string(1025, 'v'),  std::string(600, 'v')};
+  for (int round = 0; round < 500; ++round) {
+    const bool puts = random.chance(0.4);
+    const std::string path = paths[random.below(paths.size())];
+    const std::string header = headers[random.below(headers.size())];
+    const std::string body = puts ? bodies[random.below(bodies.size())] : "";
+    if (puts && body.size() > 1024) continue;  // Refused before it is read, and closed.
+    CAPTURE(path + " " + header + " " + body);
+    const std::string both = answers(puts ? "PUT" : "GET", path, header, body);
+    CHECK(both.substr(0, both.size() / 2) == both.substr(both.size() / 2));
+  }
+}
+
+TEST_CASE("fast http: a Host of another machine is refused, also behind one of ours") {
+  const TemporaryDirectory directory;
+  const RunningNode node(node_options(directory.path(), {"--memory"}));
+  REQUIRE(node.error() == "");
+  TestClient client(node.port());
+  CHECK(client.http("PUT", "/k", "", "v").substr(0, 3) == "201");
+  CHECK(client.http("GET", "/k").substr(0, 3) == "200");
+  client.send("GET /k HTTP/1.1\r\nHost: evil.example\r\n\r\n");
+  CHECK(client.http_response().substr(0, 3) == "403");
+  CHECK(client.http("GET", "/k").substr(0, 3) == "200");
 }
 
 }  // namespace dhrt
