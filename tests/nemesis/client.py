@@ -129,11 +129,15 @@ class Client:
         commands = list(commands)
         for begin in range(0, len(commands), window):
             part = commands[begin:begin + window]
-            self.socket.sendall(b"".join(line(*command) for command in part))
-            replies += [self._outcome() for _ in part]
+            self.send_all(part)
+            replies += [self.outcome() for _ in part]
         return replies
 
-    def _outcome(self):
+    def send_all(self, commands):
+        self.socket.sendall(b"".join(line(*command) for command in commands))
+
+    def outcome(self):
+        """The next reply, refusals included."""
         try:
             return self.receive()
         except ServerError as error:

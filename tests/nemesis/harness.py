@@ -126,6 +126,7 @@ class Node:
         self.seed = None  # The node that the first start joined.
         self.port = None
         self.process = None
+        self.environment = {}  # Beside what every node is given.
 
     @property
     def address(self):
@@ -168,7 +169,8 @@ class Node:
                    str(self.data_dir), "--name", self.name, *self.flags]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log, env=environment(),
+                                            stderr=log,
+                                            env={**environment(), **self.environment},
                                             preexec_fn=_die_with_parent)
 
     def _answers_or_died(self):
