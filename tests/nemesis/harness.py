@@ -108,10 +108,10 @@ def environment():
     return {**kept, "ASAN_OPTIONS": "exitcode=99", "TSAN_OPTIONS": "exitcode=99"}
 
 
-def run_dhrt(*arguments, seconds=30, **options):
+def run_dhrt(*arguments, seconds=30, env_more=None, **options):
     """Runs the program to its end; the result has returncode, stdout and stderr."""
     return subprocess.run([BINARY, *map(str, arguments)], capture_output=True, text=True,
-                          timeout=seconds * PATIENCE, env=environment(),
+                          timeout=seconds * PATIENCE, env={**environment(), **(env_more or {})},
                           stdin=subprocess.DEVNULL, **options)
 
 
