@@ -42,6 +42,8 @@ class Point:
         self.error = self.random.choice(("ENOSPC", "EIO"))
         self.fail_count = self.random.choice((1, 3, (1 << 64) - 1))
         self.fail_short = self.random.random() < 0.5
+        # The start that follows dies as well, after so many calls.
+        self.again = self.random.randrange(1, 90) if self.random.random() < 0.4 else None
         self.killed = "not reached"
 
     def command(self, sabotage):
@@ -96,12 +98,28 @@ class Run:
             failed = self.disk.control["failed"]
             self.point.killed = self.disk.control.killed() or (
                 f"{failed} calls failed" if failed else "not reached")
+        self.lose_power()
+        if self.point.again is not None and not self.faults:
+            self.die_again()
+        self.look()
+
+    def lose_power(self):
+        """What is left is what the mode says."""
         if self.point.mode in ("power", "mixed") or (self.faults and self.point.seed % 2):
             choices = self.point.random if self.point.mode == "mixed" else None
             self.disk.cut_power(choices)
-        self.look()
 
     # --- Under the shim.
+
+    def die_again(self):
+        """While the node takes up what the first death left."""
+        control = self.disk.control
+        control["killed"] = 0
+        control.kill_at(None, control["calls"] + self.point.again, self.point.how)
+        if self.start() and self.write():
+            self.node.kill9()
+        self.point.killed += f", then {control.killed() or 'by kill -9'}"
+        self.lose_power()
 
     def until_it_dies(self):
         for last in ("stop", "kill", "stop"):
