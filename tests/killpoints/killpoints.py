@@ -40,10 +40,10 @@ MAGIC = 0x315448474E4C494B
 HOW = ("before", "middle", "after")
 ERRORS = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO, "EROFS": errno.EROFS}
 
-# What makes segments roll and checkpoints happen with little data, and starts be quick. A node
-# that does not know one of them does without.
-TINY = (("--log-segment-bytes", "64kb"), ("--checkpoint-bytes", "128kb"),
-        ("--checkpoint-age", "200ms"), ("--cache-bytes", "256kb"))
+# What makes segments roll and checkpoints happen with little data: the first value that the node
+# takes. A node that does not know one of them does without.
+TINY = (("--log-segment-bytes", ("64kb", "1mb")), ("--checkpoint-bytes", ("128kb", "1mb")),
+        ("--checkpoint-age", ("200ms",)), ("--cache-bytes", ("256kb", "1mb")))
 LOOPS = "--cpu-num"
 
 
@@ -61,8 +61,15 @@ def loops_max():
     return 1 if "this version runs one" in known_flags() else 2
 
 
+@functools.lru_cache
+def taken(flag, value):
+    return run_dhrt("start", "--print-config", flag, value).returncode == 0
+
+
 def tiny_flags():
-    return [word for flag, value in TINY if knows(flag) for word in (flag, value)]
+    chosen = [(flag, next(filter(functools.partial(taken, flag), values), None))
+              for flag, values in TINY if knows(flag)]
+    return [word for pair in chosen if pair[1] for word in pair]
 
 
 def fast_folder(prefix):
