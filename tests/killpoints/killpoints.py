@@ -181,11 +181,11 @@ class Disk:
     def _restore(self, target, file_id, live_path, choices):
         shadow = self.state / "disk" / str(file_id)
         content = shadow.read_bytes() if shadow.exists() else b""
-        live = b""
-        if live_path and live_path.exists():
+        # Of a file that was removed since, only what was synced is known.
+        if choices is not None and live_path and live_path.exists():
             live = live_path.read_bytes()
-        if choices is not None and live != content:
-            content = _mixed(content, live, choices)
+            if live != content:
+                content = _mixed(content, live, choices)
         target.write_bytes(content)
 
     def adopt(self):

@@ -71,7 +71,7 @@ class Run:
         self.folder = fast_folder("dhrt-killpoints-")
         self.disk = Disk(self.folder)
         flags = [*tiny_flags(), "--log-level", "warning"]
-        if point.loops > 1 and knows(LOOPS):
+        if knows(LOOPS):
             flags += [LOOPS, str(point.loops)]
         self.node = WatchedNode(self.disk, flags)
         self.load = Load(random.Random(point.seed), lanes=1 if point.loops == 1 else 3)
