@@ -5,12 +5,15 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <deque>
 #include <memory>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <span>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <utility>
@@ -76,10 +79,16 @@ Result<Descriptor> connect_to(const ClientOptions& options) {
 }
 
 struct Connection {
+  // Requests of one batch that wait for replies, and when it was (to be) sent.
+  struct Mark {
+    std::size_t waiting;
+    Clock::time_point time;
+  };
+
   Descriptor socket;
   std::vector<Request> batch;  // In flight, in the order of their replies.
   std::size_t answered = 0;    // Of the batch.
-  Clock::time_point sent_at;
+  std::deque<Mark> marks;
   std::string unsent;    // What the last write left over.
   std::string unparsed;  // The beginning of a reply.
 };
@@ -97,14 +106,19 @@ class Client {
 
   Status connect_all();
   Status loop();
+  Status paced_loop();
+  Status handle_events(std::chrono::nanoseconds timeout);
   Status on_event(const epoll_event& event);
   Status watch(Connection& connection, std::size_t index, int operation, bool writable);
 
   bool may_send(Clock::time_point now) const;
-  Status send_batch(std::size_t index);
+  Clock::time_point due() const;
+  Status send_batch(std::size_t index, Clock::time_point time);
+  Status send_or_keep(std::size_t index, Bytes bytes);
   Status flush(std::size_t index);
   Status receive(std::size_t index);
-  Result<std::size_t> read_replies(Connection& connection, Bytes input, Clock::time_point now);
+  Result<std::size_t> read_replies(Connection& connection, Bytes input);
+  void take_time(Connection& connection, std::size_t replies, Clock::time_point now);
   void judge(const Request& request, const ReplyView& reply);
   void note(std::uint64_t& counter, Bytes what);
 
@@ -116,8 +130,10 @@ class Client {
   std::vector<char> input_;  // Shared: one read at a time, and it stays in the cache.
   std::string output_;
   std::uint64_t started_count_ = 0;  // Requests sent.
-  std::size_t busy_count_ = 0;       // Connections with a batch in flight.
+  std::uint64_t waiting_count_ = 0;  // Requests in flight.
+  Clock::time_point began_;
   Clock::time_point deadline_;
+  Clock::time_point heard_at_;  // When the last reply came.
 };
 
 Status Client::connect_all() {
@@ -146,39 +162,54 @@ bool Client::may_send(Clock::time_point now) const {
   return now < deadline_;
 }
 
-Status Client::send_batch(std::size_t index) {
-  Connection& connection = connections_[index];
-  connection.answered = 0;
-  connection.batch.clear();
-  output_.clear();
-  while (connection.batch.size() < options_.pipeline &&
-         (options_.operations == 0 || started_count_ < options_.operations)) {
-    connection.batch.push_back(workload_.next());
-    workload_.append_line(connection.batch.back(), output_);
-    ++started_count_;
-  }
-  ++busy_count_;
-  connection.sent_at = Clock::now();
-  connection.unsent.swap(output_);
-  return flush(index);
+// When the next batch of an open loop is to be sent.
+Clock::time_point Client::due() const {
+  const std::chrono::duration<double> after(static_cast<double>(started_count_) / options_.rate);
+  return began_ + std::chrono::duration_cast<Clock::duration>(after);
 }
 
-Status Client::flush(std::size_t index) {
+Status Client::send_batch(std::size_t index, Clock::time_point time) {
   Connection& connection = connections_[index];
+  if (connection.answered == connection.batch.size()) {
+    connection.answered = 0;
+    connection.batch.clear();
+  }
+  std::uint64_t count = options_.pipeline;
+  if (options_.operations > 0) count = std::min(count, options_.operations - started_count_);
+  output_.clear();
+  for (std::uint64_t i = 0; i < count; ++i) {
+    connection.batch.push_back(workload_.next());
+    workload_.append_request(connection.batch.back(), output_);
+  }
+  started_count_ += count;
+  waiting_count_ += count;
+  connection.marks.push_back({count, time});
+  return send_or_keep(index, output_);
+}
+
+Status Client::send_or_keep(std::size_t index, Bytes bytes) {
+  Connection& connection = connections_[index];
+  const bool queued = !connection.unsent.empty();
   std::size_t sent = 0;
-  while (sent < connection.unsent.size()) {
-    const std::size_t bytes = std::min(write_bytes, connection.unsent.size() - sent);
-    const ssize_t written = ::send(connection.socket.get(), connection.unsent.data() + sent, bytes,
-                                   MSG_NOSIGNAL | MSG_DONTWAIT);
+  while (!queued && sent < bytes.size()) {
+    const ssize_t written =
+        ::send(connection.socket.get(), bytes.data() + sent,
+               std::min(write_bytes, bytes.size() - sent), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (written < 0 && errno == EINTR) continue;
     if (written < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
     if (written < 0) return system_error("send to the server");
     sent += static_cast<std::size_t>(written);
   }
-  const bool done = sent == connection.unsent.size();
-  connection.unsent.erase(0, sent);
+  connection.unsent += bytes.substr(sent);
   // Without the wait for room, replies alone would have to wake this connection.
-  return done ? Status{} : watch(connection, index, EPOLL_CTL_MOD, true);
+  if (queued || connection.unsent.empty()) return {};
+  return watch(connection, index, EPOLL_CTL_MOD, true);
+}
+
+Status Client::flush(std::size_t index) {
+  std::string left;
+  left.swap(connections_[index].unsent);
+  return send_or_keep(index, left);
 }
 
 Status Client::receive(std::size_t index) {
@@ -193,35 +224,50 @@ Status Client::receive(std::size_t index) {
   if (received == 0) return fail(ErrorCode::io, "the server closed a connection in the run");
   const Bytes input(input_.data(), kept + static_cast<std::size_t>(received));
   const auto now = Clock::now();
-  const auto consumed = read_replies(connection, input, now);
+  const std::size_t answered = connection.answered;
+  const auto consumed = read_replies(connection, input);
   if (!consumed) return tl::unexpected(consumed.error());
+  take_time(connection, connection.answered - answered, now);
   connection.unparsed.assign(input.substr(*consumed));
   if (connection.answered < connection.batch.size()) return {};
   if (!connection.unparsed.empty())
     return fail(ErrorCode::io, "the server sent more replies than it was asked for");
-  --busy_count_;
-  return may_send(now) ? send_batch(index) : Status{};
+  return options_.rate == 0 && may_send(now) ? send_batch(index, Clock::now()) : Status{};
 }
 
-Result<std::size_t> Client::read_replies(Connection& connection, Bytes input,
-                                         Clock::time_point now) {
+Result<std::size_t> Client::read_replies(Connection& connection, Bytes input) {
   std::size_t consumed = 0;
-  std::uint64_t count = 0;
   while (connection.answered < connection.batch.size()) {
-    const ReplyView reply = read_reply(input.substr(consumed));
-    if (reply.kind == ReplyKind::need_more) break;
-    if (reply.kind == ReplyKind::malformed) {
-      return fail(ErrorCode::io, "these bytes of the server are no reply: '" +
-                                     std::string(input.substr(consumed, 40)) + "'");
+    const Request& request = connection.batch[connection.answered];
+    std::size_t bytes = workload_.matches(request, input.substr(consumed));
+    if (bytes == 0) {
+      const ReplyView reply = workload_.read(input.substr(consumed));
+      if (reply.kind == ReplyKind::need_more) break;
+      if (reply.kind == ReplyKind::malformed) {
+        return fail(ErrorCode::io, "these bytes of the server are no reply: '" +
+                                       std::string(input.substr(consumed, 40)) + "'");
+      }
+      judge(request, reply);
+      bytes = reply.consumed;
     }
-    judge(connection.batch[connection.answered++], reply);
-    consumed += reply.consumed;
-    ++count;
+    ++connection.answered;
+    consumed += bytes;
   }
-  measurement_.operations += count;
-  measurement_.latencies.record(static_cast<std::uint64_t>((now - connection.sent_at).count()),
-                                count);
   return consumed;
+}
+
+void Client::take_time(Connection& connection, std::size_t replies, Clock::time_point now) {
+  measurement_.operations += replies;
+  waiting_count_ -= replies;
+  heard_at_ = now;
+  while (replies > 0) {
+    Connection::Mark& mark = connection.marks.front();
+    const std::size_t of_mark = std::min(replies, mark.waiting);
+    measurement_.latencies.record(static_cast<std::uint64_t>((now - mark.time).count()), of_mark);
+    replies -= of_mark;
+    mark.waiting -= of_mark;
+    if (mark.waiting == 0) connection.marks.pop_front();
+  }
 }
 
 void Client::judge(const Request& request, const ReplyView& reply) {
@@ -269,41 +315,76 @@ Status Client::on_event(const epoll_event& event) {
   return {};
 }
 
-Status Client::loop() {
+// Waits for events, at most `timeout`, and handles them.
+Status Client::handle_events(std::chrono::nanoseconds timeout) {
   std::array<epoll_event, 256> events{};
-  const auto timeout = std::chrono::duration_cast<std::chrono::milliseconds>(options_.timeout);
-  while (busy_count_ > 0) {
-    const int ready = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()),
-                                   static_cast<int>(timeout.count()));
-    if (ready < 0 && errno == EINTR) continue;
-    if (ready < 0) return system_error("epoll_wait");
-    if (ready == 0) {
-      return fail(ErrorCode::timeout, "the server answered nothing for " +
-                                          std::to_string(timeout.count() / 1000) + " s");
-    }
-    for (const epoll_event& event : std::span(events).first(static_cast<std::size_t>(ready)))
-      if (auto status = on_event(event); !status) return status;
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(timeout);
+  const timespec wait{static_cast<time_t>(seconds.count()),
+                      static_cast<long>((timeout - seconds).count())};
+  const int ready =
+      ::epoll_pwait2(epoll_.get(), events.data(), static_cast<int>(events.size()), &wait, nullptr);
+  if (ready < 0 && errno == EINTR) return {};
+  if (ready < 0) return system_error("epoll_pwait2");
+  if (ready == 0 && Clock::now() - heard_at_ >= options_.timeout && waiting_count_ > 0) {
+    const auto silence = std::chrono::duration_cast<std::chrono::seconds>(options_.timeout);
+    return fail(ErrorCode::timeout,
+                "the server answered nothing for " + std::to_string(silence.count()) + " s");
   }
+  for (const epoll_event& event : std::span(events).first(static_cast<std::size_t>(ready)))
+    if (auto status = on_event(event); !status) return status;
   return {};
+}
+
+Status Client::loop() {
+  for (std::size_t i = 0; i < connections_.size() && may_send(began_); ++i)
+    if (auto sent = send_batch(i, Clock::now()); !sent) return sent;
+  while (waiting_count_ > 0)
+    if (auto handled = handle_events(options_.timeout); !handled) return handled;
+  return {};
+}
+
+Status Client::paced_loop() {
+  for (std::size_t next = 0; true;) {
+    auto now = Clock::now();
+    for (; may_send(due()) && due() <= now; next = (next + 1) % connections_.size()) {
+      measurement_.lags.record(static_cast<std::uint64_t>((now - due()).count()));
+      if (auto sent = send_batch(next, due()); !sent) return sent;
+      now = Clock::now();
+    }
+    const bool more = may_send(due());
+    if (!more && waiting_count_ == 0) return {};
+    const auto timeout = more ? due() - now : std::chrono::nanoseconds(options_.timeout);
+    if (auto handled = handle_events(timeout); !handled) return handled;
+  }
 }
 
 Status Client::run() {
   if (auto connected = connect_all(); !connected) return connected;
   const auto cpu_before = cpu_time();
-  const auto began = Clock::now();
-  deadline_ = began + options_.duration;
-  Status status;
-  for (std::size_t i = 0; i < connections_.size() && status && may_send(began); ++i)
-    status = send_batch(i);
-  if (status) status = loop();
-  measurement_.elapsed = Clock::now() - began;
+  began_ = Clock::now();
+  deadline_ = began_ + options_.duration;
+  heard_at_ = began_;
+  const Status status = options_.rate > 0 ? paced_loop() : loop();
+  measurement_.elapsed = Clock::now() - began_;
   measurement_.client_cpu = cpu_time() - cpu_before;
   return status;
+}
+
+Status pin_to(int core) {
+  cpu_set_t cores;
+  CPU_ZERO(&cores);
+  CPU_SET(static_cast<std::size_t>(core), &cores);
+  if (::sched_setaffinity(0, sizeof cores, &cores) == 0) return {};
+  return system_error("run on core " + std::to_string(core));
 }
 
 }  // namespace
 
 Status run_client(const ClientOptions& options, Workload& workload, Measurement& measurement) {
+  // A wait may otherwise end 50 us late, which would count as latency.
+  ::prctl(PR_SET_TIMERSLACK, 1UL);
+  if (options.pin >= 0)
+    if (auto pinned = pin_to(options.pin); !pinned) return pinned;
   return Client(options, workload, measurement).run();
 }
 

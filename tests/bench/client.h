@@ -1,10 +1,14 @@
-// Drives one server through many connections and measures it: closed loop, one thread, epoll.
+// Drives one server through many connections and measures it: one thread, epoll.
 //
-// Intuition: each connection sends a batch of `pipeline` lines, waits for all replies, and sends
-// the next. The latency of a request is the time from the send of its batch to the read that
-// brought its reply, so at a deep pipeline it contains the wait behind its neighbours.
+// Intuition: closed loop (rate 0): each connection sends a batch of `pipeline` requests, waits for
+// all replies, and sends the next. The latency of a request is the time from the send of its batch
+// to the read that brought its reply, so at a deep pipeline it contains the wait behind its
+// neighbours. Open loop: batches have intended times, `rate` requests a second, and go to the
+// connections in turn, whether these wait for replies or not. The latency counts from the intended
+// time, so that a server (or this client) which stalls is not spared the requests that it delayed.
 //
-// Units: nanoseconds.   Bounds: connections * pipeline requests in flight; 64 KiB of each write.
+// Units: nanoseconds.   Bounds: closed loop: connections * pipeline requests in flight; open loop:
+// rate * timeout. 64 KiB of each write.
 // Errors: io or timeout when the run cannot go on; an error reply is counted, not an Error.
 // Threads: one.
 #pragma once
@@ -27,6 +31,8 @@ struct ClientOptions {
   std::size_t pipeline = 1;
   std::uint64_t operations = 0;                                // 0: until `duration` is over.
   std::chrono::nanoseconds duration{0};                        // 0: until `operations` are done.
+  double rate = 0;                                             // Requests a second; 0: closed loop.
+  int pin = -1;                                                // To this core; -1: to none.
   std::chrono::nanoseconds timeout{std::chrono::seconds(30)};  // Silence of all connections.
 };
 
@@ -39,6 +45,7 @@ struct Measurement {
   std::chrono::nanoseconds elapsed{0};
   std::chrono::nanoseconds client_cpu{0};  // If it is near `elapsed`, the client is the limit.
   Histogram latencies;
+  Histogram lags;  // Open loop: by how much batches were sent late, which latencies contain.
 };
 
 // Connects, runs the workload to its end, and waits for every reply.

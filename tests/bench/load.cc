@@ -1,6 +1,4 @@
-// dhrt-load: sends one kind of load to a server that understands lines, and measures it.
-//
-// The same bytes go to dhrt (native text) and to Redis (inline commands).
+// dhrt-load: sends one kind of load to dhrt, Redis, memcached or an HTTP server, and measures it.
 #include <array>
 #include <charconv>
 #include <cstdio>
@@ -20,16 +18,18 @@ using dhrt::Result;
 using dhrt::Status;
 using dhrt::bench::ClientOptions;
 using dhrt::bench::Command;
+using dhrt::bench::Dialect;
 using dhrt::bench::KeyOrder;
 using dhrt::bench::Measurement;
+using dhrt::bench::Values;
 using dhrt::bench::Workload;
 using dhrt::bench::WorkloadOptions;
 
 constexpr const char* usage =
     "usage: dhrt-load [--host H] [--port N] (--operations N | --duration TIME) [flags]\n"
     "\n"
-    "Sends SET and GET lines to dhrt or Redis, checks every reply, and prints kops/s, latency\n"
-    "and errors. One thread; each connection waits for its batch before it sends the next.\n"
+    "Sends SETs and GETs to a server, checks every reply, and prints kops/s, latency and errors.\n"
+    "One thread; each connection waits for its batch before it sends the next, unless --rate.\n"
     "\n"
     "  --host H           default 127.0.0.1\n"
     "  --port N           default 7453\n"
@@ -37,6 +37,10 @@ constexpr const char* usage =
     "  --pipeline N       requests per batch, default 1\n"
     "  --operations N     end after so many requests\n"
     "  --duration TIME    end after this long: 500ms, 10s, 2m\n"
+    "  --rate N           open loop: so many requests a second whatever the server does, and\n"
+    "                     latency counted from the moment when each should have been sent\n"
+    "  --dialect NAME     text (default: dhrt, and Redis's inline commands), resp (Redis),\n"
+    "                     memcached, http (dhrt)\n"
     "  --command NAME     set (default), get, or mixed: each half of the requests\n"
     "  --order NAME       of the keys: random (default) or sequential, from 0 up\n"
     "  --keyspace N       how many different keys, default 100000\n"
@@ -45,6 +49,9 @@ constexpr const char* usage =
     "  --seed N           of the random keys, default 1\n"
     "  --stamp N          is written into values; a GET takes only values with this stamp\n"
     "                     (default 0: of any)\n"
+    "  --values NAME      own (default): a value must begin with its key; any: only its size\n"
+    "                     counts, for servers with a constant reply\n"
+    "  --pin CORE         run on this core only\n"
     "  --timeout TIME     give up when no reply came for so long, default 30s\n"
     "  --json             one line of JSON instead of text\n"
     "  -h, --help         this text\n"
@@ -62,7 +69,7 @@ Status read_number(std::string_view flag, std::string_view text, Number& number)
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error == std::errc() && end == text.data() + text.size()) return {};
   return fail(ErrorCode::invalid_argument,
-              std::string(flag) + " is '" + std::string(text) + "'; give a whole number");
+              std::string(flag) + " is '" + std::string(text) + "'; give a number");
 }
 
 Status read_time(std::string_view flag, std::string_view text, std::chrono::nanoseconds& time) {
@@ -86,19 +93,36 @@ Status read_time(std::string_view flag, std::string_view text, std::chrono::nano
                                                "'; give a time with its unit: 500ms, 10s, 2m");
 }
 
-Status read_command(std::string_view text, Command& command) {
-  if (text != "set" && text != "get" && text != "mixed")
-    return fail(ErrorCode::invalid_argument, "--command is set, get or mixed");
-  command = text == "set" ? Command::set : text == "get" ? Command::get : Command::mixed;
-  return {};
+template <typename Choice>
+struct Named {
+  std::string_view name;
+  Choice choice;
+};
+
+template <typename Choice, std::size_t count>
+Status read_choice(std::string_view flag, std::string_view text,
+                   const std::array<Named<Choice>, count>& choices, Choice& choice) {
+  std::string names;
+  for (const auto& named : choices) {
+    if (text == named.name) {
+      choice = named.choice;
+      return {};
+    }
+    names += (names.empty() ? "" : ", ") + std::string(named.name);
+  }
+  return fail(ErrorCode::invalid_argument,
+              std::string(flag) + " is '" + std::string(text) + "'; give one of " + names);
 }
 
-Status read_order(std::string_view text, KeyOrder& order) {
-  if (text != "random" && text != "sequential")
-    return fail(ErrorCode::invalid_argument, "--order is random or sequential");
-  order = text == "random" ? KeyOrder::random : KeyOrder::sequential;
-  return {};
-}
+constexpr auto commands = std::to_array<Named<Command>>(
+    {{"set", Command::set}, {"get", Command::get}, {"mixed", Command::mixed}});
+constexpr auto orders = std::to_array<Named<KeyOrder>>(
+    {{"random", KeyOrder::random}, {"sequential", KeyOrder::sequential}});
+constexpr auto dialects = std::to_array<Named<Dialect>>({{"text", Dialect::text},
+                                                         {"resp", Dialect::resp},
+                                                         {"memcached", Dialect::memcached},
+                                                         {"http", Dialect::http}});
+constexpr auto values = std::to_array<Named<Values>>({{"own", Values::own}, {"any", Values::any}});
 
 Status read_flag(std::string_view flag, std::string_view text, Settings& settings) {
   ClientOptions& client = settings.client;
@@ -113,8 +137,12 @@ Status read_flag(std::string_view flag, std::string_view text, Settings& setting
   if (flag == "--operations") return read_number(flag, text, client.operations);
   if (flag == "--duration") return read_time(flag, text, client.duration);
   if (flag == "--timeout") return read_time(flag, text, client.timeout);
-  if (flag == "--command") return read_command(text, workload.command);
-  if (flag == "--order") return read_order(text, workload.order);
+  if (flag == "--command") return read_choice(flag, text, commands, workload.command);
+  if (flag == "--order") return read_choice(flag, text, orders, workload.order);
+  if (flag == "--dialect") return read_choice(flag, text, dialects, workload.dialect);
+  if (flag == "--values") return read_choice(flag, text, values, workload.values);
+  if (flag == "--rate") return read_number(flag, text, client.rate);
+  if (flag == "--pin") return read_number(flag, text, client.pin);
   if (flag == "--keyspace") return read_number(flag, text, workload.keyspace);
   if (flag == "--key-bytes") return read_number(flag, text, workload.key_bytes);
   if (flag == "--value-bytes") return read_number(flag, text, workload.value_bytes);
@@ -131,6 +159,8 @@ Status validate(const Settings& settings) {
     return fail(ErrorCode::invalid_argument, "--connections is a number from 1 to 10000");
   if (client.pipeline == 0 || client.pipeline > 10000)
     return fail(ErrorCode::invalid_argument, "--pipeline is a number from 1 to 10000");
+  if (!(client.rate >= 0 && client.rate <= 1e8))
+    return fail(ErrorCode::invalid_argument, "--rate is a number from 1 to 100000000");
   return validate(settings.workload);
 }
 
@@ -179,17 +209,19 @@ void print(const Measurement& measured, bool json) {
                             (measured.operations > 0 ? operations : 1);
   const char* format =
       json ? "{\"operations\":%llu,\"seconds\":%.6f,\"kops\":%.3f,\"p50_ms\":%.4f,\"p99_ms\":%.4f,"
-             "\"p999_ms\":%.4f,\"max_ms\":%.4f,\"errors\":%llu,\"wrong\":%llu,\"misses\":%llu,"
-             "\"client_cpu_us\":%.3f,\"first_error\":%s}\n"
+             "\"p999_ms\":%.4f,\"max_ms\":%.4f,\"lag_p999_ms\":%.4f,\"errors\":%llu,\"wrong\":%llu,"
+             "\"misses\":%llu,"
+             "\"client_cpu_us\":%.4f,\"first_error\":%s}\n"
            : "%llu operations in %.3f s: %.1f kops/s\n"
-             "latency ms: p50 %.3f, p99 %.3f, p99.9 %.3f, max %.3f\n"
-             "errors %llu, wrong replies %llu, misses %llu; client CPU %.2f us/op\n%s";
+             "latency ms: p50 %.3f, p99 %.3f, p99.9 %.3f, max %.3f; sent late p99.9 %.3f\n"
+             "errors %llu, wrong replies %llu, misses %llu; client CPU %.3f us/op\n%s";
   const std::string detail = json ? json_quoted(measured.first_error)
                              : measured.first_error.empty()
                                  ? ""
                                  : "first: " + measured.first_error + "\n";
   std::printf(format, static_cast<unsigned long long>(measured.operations), seconds, rate,
               milliseconds(0.5), milliseconds(0.99), milliseconds(0.999), milliseconds(1),
+              static_cast<double>(measured.lags.quantile(0.999)) / 1e6,
               static_cast<unsigned long long>(measured.errors),
               static_cast<unsigned long long>(measured.wrong),
               static_cast<unsigned long long>(measured.misses), client_cpu, detail.c_str());

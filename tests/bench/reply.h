@@ -1,7 +1,8 @@
-// Reads one RESP2 reply without copying: what the load generator needs, at a few nanoseconds each.
-// (protocol/resp.h reads the same replies into owned values.)
+// Reads one reply of RESP2, memcached or HTTP without copying: what the load generator needs, at a
+// few nanoseconds each. (protocol/resp.h reads RESP2 into owned values.)
 //
-// Bounds: no arrays; a line longer than 64 KiB, or a bulk string above 512 MiB, is malformed.
+// Bounds: no arrays; a line or an HTTP head longer than 64 KiB, or a value above 512 MiB, is
+// malformed. HTTP: bodies with a Content-Length.
 // Errors: kind `malformed`; the connection cannot be used further.   Threads: any.
 #pragma once
 
@@ -21,5 +22,9 @@ struct ReplyView {
 
 // Reads the reply at the front of `input`.
 ReplyView read_reply(Bytes input);
+// STORED is the simple string OK; END alone is nil.
+ReplyView read_memcached_reply(Bytes input);
+// 200 is a bulk string, 201 and 204 are the simple string OK, 404 is nil; others are errors.
+ReplyView read_http_reply(Bytes input);
 
 }  // namespace dhrt::bench

@@ -1,13 +1,24 @@
 #include "tests/bench/workload.h"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <limits>
 
 namespace dhrt::bench {
 
 namespace {
 
-constexpr std::size_t verb_bytes = 4;  // "SET " and "GET ".
+// "000102...99": two digits at a time.
+constexpr auto digit_pair_bytes = [] {
+  std::array<char, 200> pairs{};
+  for (std::size_t i = 0; i < 100; ++i) {
+    pairs[2 * i] = static_cast<char>('0' + i / 10);
+    pairs[2 * i + 1] = static_cast<char>('0' + i % 10);
+  }
+  return pairs;
+}();
+constexpr Bytes digit_pairs(digit_pair_bytes.data(), digit_pair_bytes.size());
 
 std::string zero_filled(std::uint64_t number, std::size_t bytes) {
   std::string digits = std::to_string(number);
@@ -45,20 +56,31 @@ Status validate(const WorkloadOptions& options) {
 Workload::Workload(const WorkloadOptions& options)
     : options_(options),
       random_(options.seed),
+      zeros_(options.key_bytes, '0'),
+      digits_(std::to_string(options.keyspace - 1).size()),
+      digits_at_(options.key_bytes - digits_),
       key_in_value_bytes_(std::min(options.key_bytes, options.value_bytes)) {
-  keys_.reserve(options.keyspace * options.key_bytes);
-  for (std::uint64_t key = 0; key < options.keyspace; ++key)
-    keys_ += zero_filled(key, options.key_bytes);
-  std::string value = std::string(key_text(0)) + value_tail(options);
+  std::string value = zeros_ + value_tail(options);
   value.resize(options.value_bytes, 'x');
-  get_line_ = "GET " + std::string(key_text(0)) + "\r\n";
-  set_line_ = "SET " + std::string(key_text(0)) + ' ' + value + "\r\n";
+  phrases_ = phrases_of(options.dialect, zeros_, value);
   if (options.stamp != 0)
     checked_tail_ = value_tail(options).substr(0, options.value_bytes - key_in_value_bytes_);
 }
 
-Bytes Workload::key_text(std::uint32_t key) const {
-  return Bytes(keys_).substr(std::size_t{key} * options_.key_bytes, options_.key_bytes);
+void Workload::write_digits(std::uint32_t key, char* key_text) const {
+  std::size_t at = options_.key_bytes;
+  for (std::size_t i = 0; i + 1 < digits_; i += 2) {
+    at -= 2;
+    digit_pairs.copy(key_text + at, 2, std::size_t{2} * (key % 100));
+    key /= 100;
+  }
+  if (digits_ % 2 != 0) key_text[at - 1] = static_cast<char>('0' + key % 10);
+}
+
+bool Workload::has_digits(std::uint32_t key, const char* key_text) const {
+  std::array<char, 512> digits;  // Only the end is written and read.
+  write_digits(key, digits.data());
+  return std::memcmp(digits.data() + digits_at_, key_text + digits_at_, digits_) == 0;
 }
 
 Request Workload::next() {
@@ -71,19 +93,49 @@ Request Workload::next() {
   return request;
 }
 
-void Workload::append_line(const Request& request, std::string& out) const {
-  const Bytes key = key_text(request.key);
-  const std::size_t line = out.size();
-  out += request.reads ? get_line_ : set_line_;
-  key.copy(out.data() + line + verb_bytes, key.size());
-  if (!request.reads)
-    key.copy(out.data() + line + verb_bytes + key.size() + 1, key_in_value_bytes_);
+void Workload::append_request(const Request& request, std::string& out) const {
+  const Template& phrase = request.reads ? phrases_.get : phrases_.set;
+  const std::size_t begin = out.size();
+  out += phrase.bytes;
+  char* key = out.data() + begin + phrase.key_at;
+  write_digits(request.key, key);
+  if (phrase.value_at != nowhere)
+    std::memcpy(out.data() + begin + phrase.value_at, key, key_in_value_bytes_);
+}
+
+std::size_t Workload::matches(const Request& request, Bytes input) const {
+  const Template& reply = request.reads ? phrases_.get_reply : phrases_.set_reply;
+  const std::size_t bytes = reply.bytes.size();
+  if (bytes == 0 || input.size() < bytes) return 0;
+  const char* expected = reply.bytes.data();
+  if (!request.reads) return std::memcmp(input.data(), expected, bytes) == 0 ? bytes : 0;
+  const std::size_t value_end = reply.value_at + options_.value_bytes;
+  const std::size_t head_end = reply.key_at == nowhere ? reply.value_at : reply.key_at;
+  const bool framed =
+      std::memcmp(input.data(), expected, head_end) == 0 &&
+      std::memcmp(input.data() + value_end, expected + value_end, bytes - value_end) == 0;
+  if (!framed || !is_value_of(request.key, input.substr(reply.value_at, options_.value_bytes)))
+    return 0;
+  if (reply.key_at == nowhere) return bytes;
+  const std::size_t key_end = reply.key_at + options_.key_bytes;
+  const bool same_key =
+      input.substr(reply.key_at, digits_at_) == Bytes(zeros_).substr(0, digits_at_) &&
+      has_digits(request.key, input.data() + reply.key_at) &&
+      std::memcmp(input.data() + key_end, expected + key_end, reply.value_at - key_end) == 0;
+  return same_key ? bytes : 0;
 }
 
 bool Workload::is_value_of(std::uint32_t key, Bytes value) const {
-  return value.size() == options_.value_bytes &&
-         value.starts_with(key_text(key).substr(0, key_in_value_bytes_)) &&
-         value.substr(key_in_value_bytes_).starts_with(checked_tail_);
+  if (value.size() != options_.value_bytes) return false;
+  if (options_.values == Values::any) return true;
+  if (key_in_value_bytes_ == options_.key_bytes) {
+    return value.substr(0, digits_at_) == Bytes(zeros_).substr(0, digits_at_) &&
+           has_digits(key, value.data()) &&
+           value.substr(key_in_value_bytes_).starts_with(checked_tail_);
+  }
+  std::string text = zeros_;
+  write_digits(key, text.data());
+  return Bytes(text).starts_with(value);
 }
 
 }  // namespace dhrt::bench

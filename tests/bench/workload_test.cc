@@ -6,8 +6,10 @@
 #include <doctest/doctest.h>
 
 using dhrt::bench::Command;
+using dhrt::bench::Dialect;
 using dhrt::bench::KeyOrder;
 using dhrt::bench::validate;
+using dhrt::bench::Values;
 using dhrt::bench::Workload;
 using dhrt::bench::WorkloadOptions;
 
@@ -27,8 +29,8 @@ WorkloadOptions small() {
 TEST_CASE("workload: lines are what both servers read") {
   const Workload workload(small());
   std::string lines;
-  workload.append_line({.key = 7, .reads = false}, lines);
-  workload.append_line({.key = 8, .reads = true}, lines);
+  workload.append_request({.key = 7, .reads = false}, lines);
+  workload.append_request({.key = 8, .reads = true}, lines);
   CHECK(lines == "SET 007 007-00000042xxx\r\nGET 008\r\n");
 }
 
@@ -45,12 +47,78 @@ TEST_CASE("workload: a reader takes the value of its own key and stamp only") {
   CHECK(Workload(any).is_value_of(7, "007-00000041xxx"));
 }
 
+TEST_CASE("workload: every dialect asks with the key in its place") {
+  struct Case {
+    Dialect dialect;
+    std::string set;
+    std::string get;
+  };
+  for (const Case& c : {
+           Case{Dialect::resp, "*3\r\n$3\r\nSET\r\n$3\r\n007\r\n$15\r\n007-00000042xxx\r\n",
+                "*2\r\n$3\r\nGET\r\n$3\r\n007\r\n"},
+           Case{Dialect::memcached, "set 007 0 0 15\r\n007-00000042xxx\r\n", "get 007\r\n"},
+           Case{Dialect::http,
+                "PUT /default/007 HTTP/1.1\r\nHost: dhrt\r\nContent-Length: 15\r\n\r\n"
+                "007-00000042xxx",
+                "GET /default/007 HTTP/1.1\r\nHost: dhrt\r\n"
+                "Accept: application/octet-stream\r\n\r\n"},
+       }) {
+    WorkloadOptions options = small();
+    options.dialect = c.dialect;
+    const Workload workload(options);
+    std::string set;
+    std::string get;
+    workload.append_request({.key = 7, .reads = false}, set);
+    workload.append_request({.key = 7, .reads = true}, get);
+    CHECK(set == c.set);
+    CHECK(get == c.get);
+  }
+}
+
+TEST_CASE("workload: the expected reply matches, and no reply with one other byte") {
+  struct Case {
+    Dialect dialect;
+    bool reads;
+    std::string reply;
+  };
+  for (const Case& c : {
+           Case{Dialect::text, false, "+OK\r\n"},
+           Case{Dialect::text, true, "$15\r\n007-00000042xxx\r\n"},
+           Case{Dialect::memcached, false, "STORED\r\n"},
+           Case{Dialect::memcached, true, "VALUE 007 0 15\r\n007-00000042xxx\r\nEND\r\n"},
+       }) {
+    CAPTURE(c.reply);
+    WorkloadOptions options = small();
+    options.dialect = c.dialect;
+    const Workload workload(options);
+    const dhrt::bench::Request request{.key = 7, .reads = c.reads};
+    CHECK(workload.matches(request, c.reply + "more") == c.reply.size());
+    for (std::size_t at = 0; at < c.reply.size(); ++at) {
+      CAPTURE(at);
+      CHECK(workload.matches(request, c.reply.substr(0, at)) == 0);
+      if (c.reply.find("xxx") <= at && at < c.reply.find("xxx") + 3) continue;  // Not compared.
+      std::string other = c.reply;
+      other[at] = '#';
+      CHECK(workload.matches(request, other) == 0);
+    }
+  }
+}
+
+TEST_CASE("workload: a constant reply is judged by its size alone") {
+  WorkloadOptions options = small();
+  options.values = Values::any;
+  const Workload workload(options);
+  CHECK(workload.is_value_of(7, "anything of 15b"));
+  CHECK_FALSE(workload.is_value_of(7, "shorter"));
+  CHECK(workload.matches({.key = 7, .reads = true}, "$15\r\nanything of 15b\r\n") == 22);
+}
+
 TEST_CASE("workload: a value too small for its key is cut") {
   WorkloadOptions options = small();
   options.value_bytes = 2;
   const Workload workload(options);
   std::string line;
-  workload.append_line({.key = 7, .reads = false}, line);
+  workload.append_request({.key = 7, .reads = false}, line);
   CHECK(line == "SET 007 00\r\n");
   CHECK(workload.is_value_of(7, "00"));
 }
