@@ -50,11 +50,11 @@ Phrases memcached_phrases(Bytes key, Bytes value) {
 Phrases http_phrases(Bytes key, Bytes value) {
   Phrases phrases;
   phrases.set = with_value(with_key("PUT /default/", key,
-                                    " HTTP/1.1\r\nHost: dhrt\r\nContent-Length: " +
+                                    " HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: " +
                                         std::to_string(value.size()) + "\r\n\r\n"),
                            value, "");
   phrases.get = with_key("GET /default/", key,
-                         " HTTP/1.1\r\nHost: dhrt\r\nAccept: application/octet-stream\r\n\r\n");
+                         " HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/octet-stream\r\n\r\n");
   return phrases;
 }
 

@@ -1,13 +1,17 @@
-"""Servers that tests/bench/compare starts, measures and ends: dhrt, dhrt clusters, Redis.
+"""Servers that the scripts of tests/bench start, measure and end: dhrt, dhrt clusters, Redis,
+memcached, nginx, and the floor, which answers without looking.
 
 Each has a temporary directory of its own, listens on loopback, and is ended by its process id.
 CPU time is that of all threads of all its processes, from /proc/PID/stat: user and system, in
 ticks of 10 ms, which is 1 % of a round that keeps a core busy for a second.
 """
 
+import functools
 import os
 import pathlib
 import re
+import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -19,6 +23,10 @@ STOP_SECONDS = 30
 
 class ServerError(Exception):
     """A server does not start, answer or end; the message says which and why."""
+
+
+class NotMeasured(Exception):
+    """A tool or an option is not there; the message says which. Others are measured still."""
 
 
 def ask(port, line):
@@ -60,9 +68,13 @@ class Process:
         fields = stat[stat.rindex(")") + 2:].split()  # The name may contain anything.
         return (int(fields[11]) + int(fields[12])) * TICK_SECONDS
 
-    def stop(self):
+    def resident_bytes(self):
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status).group(1)) * 1024
+
+    def stop(self, how=signal.SIGTERM):
         if self.process.poll() is None:
-            self.process.terminate()
+            self.process.send_signal(how)
             try:
                 self.process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
@@ -76,10 +88,13 @@ class Process:
 class Server:
     """One or several processes that keep one set of data; clients talk to the first."""
 
+    dialect = "text"
+    keeps_data = True  # Else it gives constant replies, and there is nothing to fill or verify.
+
     def __init__(self, name, directory):
         self.name = name
         self.directory = pathlib.Path(directory)
-        self.directory.mkdir()
+        self.directory.mkdir(exist_ok=True)
         self.processes = []
         self.ports = []
 
@@ -87,13 +102,21 @@ class Server:
         try:
             self.launch()
         except (ServerError, OSError) as error:
-            logs = "\n".join(process.describe_log() for process in self.processes)
+            logs = self.describe_logs()
             self.stop()
             raise ServerError(f"{self.name} does not start: {error}\n{logs}") from error
 
-    def stop(self):
+    def stop(self, how=signal.SIGTERM):
         for process in self.processes:
-            process.stop()
+            process.stop(how)
+        self.processes, self.ports = [], []
+
+    def describe_logs(self):
+        return "\n".join(process.describe_log() for process in self.processes)
+
+    def memory_bytes(self):
+        """Resident, of all processes."""
+        return sum(process.resident_bytes() for process in self.processes)
 
     def cpu_seconds(self):
         return sum(process.cpu_seconds() for process in self.processes)
@@ -112,24 +135,61 @@ class Server:
         """Of every process, so that a replica which misses something is noticed."""
         return [int(ask(port, self.count_command)) for port in self.ports]
 
+    def forget_everything(self):
+        ask(self.ports[0], self.flush_command)
+
+
+def require_tool(name):
+    if not shutil.which(name):
+        raise NotMeasured(f"{name} is not installed; see deploy/install-dependencies --bench")
+
+
+def serve(make_process, is_up):
+    """For programs that cannot choose a port: another may take ours first, so try again."""
+    for attempt in range(3):
+        port = free_port()
+        process = make_process(port)
+        try:
+            process.wait_until(lambda: is_up(port), "to listen")
+            return process, port
+        except ServerError:
+            process.stop()
+            if attempt == 2:
+                raise
+
+
+@functools.lru_cache
+def start_flags(binary):
+    """The flags that this dhrt knows, e.g. {'--memory', '--durability'}."""
+    done = subprocess.run([binary, "start", "--help"], capture_output=True, text=True, check=True)
+    flags = set(re.findall(r"^ +(--[a-z-]+)", done.stdout, re.MULTILINE))
+    return flags - ({"--cpu-num"} if "this version runs one" in done.stdout else set())
+
 
 class Dhrt(Server):
-    """`nodes` nodes; with `memory` nothing is kept on disk, else replies follow the sync."""
+    """`nodes` nodes, each started with `flags`: {"--durability": "sync", "--memory": None}."""
 
     count_command = "count"
     flush_command = "flush default"
 
-    def __init__(self, name, directory, binary, memory=False, nodes=1):
+    def __init__(self, name, directory, binary, flags=None, nodes=1, dialect="text"):
         super().__init__(name, directory)
-        self.binary, self.memory, self.nodes = binary, memory, nodes
+        self.binary, self.flags, self.nodes, self.dialect = binary, dict(flags or {}), nodes, dialect
 
     def launch(self):
+        known = start_flags(self.binary)
+        # It was the only durability there was, before there was a flag for it.
+        if "--durability" not in known and self.flags.get("--durability") == "sync":
+            del self.flags["--durability"]
+        unknown = [flag for flag in self.flags if flag not in known]
+        if unknown:
+            raise NotMeasured(f"this dhrt has no {' '.join(unknown)}")
         for index in range(self.nodes):
             folder = self.directory / f"node-{index + 1}"
             arguments = [self.binary, "start", "--bind", "127.0.0.1:0", "--name", folder.name,
                          "--data-dir", str(folder)]
-            if self.memory:
-                arguments.append("--memory")
+            for flag, value in self.flags.items():
+                arguments += [flag] if value is None else [flag, str(value)]
             if index > 0:
                 arguments += ["--join", f"127.0.0.1:{self.ports[0]}"]
             process = Process(arguments, self.directory / f"node-{index + 1}.log")
@@ -144,30 +204,22 @@ class Dhrt(Server):
 
 
 class Redis(Server):
-    """A Redis server in memory, or with `fsync` (always, everysec) an append-only file."""
+    """A Redis server in memory, or with `fsync` (always, everysec, no) an append-only file."""
 
     count_command = "DBSIZE"
     flush_command = "FLUSHALL"
 
-    def __init__(self, name, directory, fsync=None, replicas=0):
+    def __init__(self, name, directory, fsync=None, replicas=0, dialect="resp"):
         super().__init__(name, directory)
-        self.fsync, self.replicas = fsync, replicas
+        self.fsync, self.replicas, self.dialect = fsync, replicas, dialect
 
     def launch(self):
+        require_tool("redis-server")
         for index in range(1 + self.replicas):
             folder = self.directory / f"redis-{index + 1}"
-            folder.mkdir()
-            # Redis cannot choose a port; another program may take ours first, so try again.
-            for attempt in range(3):
-                port = free_port()
-                process = Process(self.arguments(folder, port), folder / "log")
-                try:
-                    process.wait_until(lambda: self.is_up(port), "to listen")
-                    break
-                except ServerError:
-                    process.stop()
-                    if attempt == 2:
-                        raise
+            folder.mkdir(exist_ok=True)
+            process, port = serve(
+                lambda port: Process(self.arguments(folder, port), folder / "log"), self.is_up)
             self.processes.append(process)
             self.ports.append(port)
         for process, port in list(zip(self.processes, self.ports))[1:]:
@@ -188,7 +240,7 @@ class Redis(Server):
     def is_up(port):
         try:
             return ask(port, "PING") == "PONG"
-        except OSError:
+        except (OSError, ServerError):  # It refuses connections, or loads its data still.
             return False
 
     @staticmethod
@@ -196,6 +248,86 @@ class Redis(Server):
         with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
             connection.sendall(b"INFO replication\r\nQUIT\r\n")
             return connection.makefile("rb").read().decode(errors="replace")
+
+
+class Memcached(Server):
+    """One worker thread, as Redis and dhrt have; nothing is evicted."""
+
+    dialect = "memcached"
+
+    def launch(self):
+        require_tool("memcached")
+        process, port = serve(
+            lambda port: Process(["memcached", "-l", "127.0.0.1", "-p", str(port), "-U", "0",
+                                  "-t", "1", "-m", "4096", "-M", "-c", "4096", "-u", "nobody"],
+                                 self.directory / "log"), accepts)
+        self.processes.append(process)
+        self.ports.append(port)
+
+    def key_counts(self):
+        with socket.create_connection(("127.0.0.1", self.ports[0]), timeout=30) as connection:
+            connection.sendall(b"stats\r\nquit\r\n")
+            stats = connection.makefile("rb").read().decode(errors="replace")
+        return [int(re.search(r"STAT curr_items (\d+)", stats).group(1))]
+
+    def forget_everything(self):
+        ask(self.ports[0], "flush_all")
+
+
+class Floor(Server):
+    """dhrt-floor: one constant reply per line, the least that a libuv server can cost."""
+
+    keeps_data = False
+
+    def __init__(self, name, directory, binary, value_bytes):
+        super().__init__(name, directory)
+        self.binary, self.value_bytes = binary, value_bytes
+
+    def launch(self):
+        process = Process([self.binary, "--value-bytes", str(self.value_bytes)],
+                          self.directory / "log")
+        self.processes.append(process)
+        process.wait_until(lambda: Dhrt.port_of(process), "to listen")
+        self.ports.append(Dhrt.port_of(process))
+
+
+class Nginx(Server):
+    """One worker, which answers everything with `value_bytes` constant bytes."""
+
+    dialect = "http"
+    keeps_data = False
+
+    def __init__(self, name, directory, value_bytes):
+        super().__init__(name, directory)
+        self.value_bytes = value_bytes
+
+    def launch(self):
+        require_tool("nginx")
+        process, port = serve(self.process_on, accepts)
+        self.processes.append(process)
+        self.ports.append(port)
+
+    def process_on(self, port):
+        configuration = self.directory / "nginx.conf"
+        temporary = "".join(f"  {name}_temp_path {self.directory}/{name};\n" for name in
+                            ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        configuration.write_text(
+            f"daemon off;\nmaster_process off;\npid {self.directory}/pid;\n"
+            f"error_log {self.directory}/error.log;\nevents {{ worker_connections 4096; }}\n"
+            f"http {{\n  access_log off;\n  keepalive_requests 1000000000;\n{temporary}"
+            f"  server {{\n    listen 127.0.0.1:{port};\n    location / {{\n"
+            "      default_type application/octet-stream;\n"
+            f"      return 200 \"{'x' * self.value_bytes}\";\n    }}\n  }}\n}}\n")
+        return Process(["nginx", "-e", f"{self.directory}/error.log", "-c", str(configuration)],
+                       self.directory / "log")
+
+
+def accepts(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=30).close()
+        return True
+    except OSError:
+        return False
 
 
 def free_port():

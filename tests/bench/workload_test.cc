@@ -58,9 +58,9 @@ TEST_CASE("workload: every dialect asks with the key in its place") {
                 "*2\r\n$3\r\nGET\r\n$3\r\n007\r\n"},
            Case{Dialect::memcached, "set 007 0 0 15\r\n007-00000042xxx\r\n", "get 007\r\n"},
            Case{Dialect::http,
-                "PUT /default/007 HTTP/1.1\r\nHost: dhrt\r\nContent-Length: 15\r\n\r\n"
+                "PUT /default/007 HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 15\r\n\r\n"
                 "007-00000042xxx",
-                "GET /default/007 HTTP/1.1\r\nHost: dhrt\r\n"
+                "GET /default/007 HTTP/1.1\r\nHost: 127.0.0.1\r\n"
                 "Accept: application/octet-stream\r\n\r\n"},
        }) {
     WorkloadOptions options = small();
