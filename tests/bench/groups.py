@@ -53,8 +53,7 @@ def durable_groups(make):
     for durability, (fsync, limits) in peers.items():
         name, peer = f"dhrt {durability}", f"redis {fsync}"
         yield Group(f"SET, {durability}, beside appendfsync {fsync}", "set",
-                    [make.dhrt(name, {"--durability": durability}), make.redis(peer, fsync=fsync),
-                     make.floor("set")],
+                    [make.dhrt(name, {"--durability": durability}), make.redis(peer, fsync=fsync)],
                     [faster(name, peer, limits, disk=durability == "sync")])
 
 
