@@ -6,6 +6,7 @@ the same, and to a server that does nothing. A group with `cold` reads more than
 
 import collections
 import json
+import statistics
 import subprocess
 
 from servers import Dhrt, Floor, Memcached, Nginx, Redis
@@ -112,19 +113,21 @@ def cold_groups(make):
     arguments = make.arguments
     record_bytes = arguments.value_bytes + 16 + 50  # With the header and what the slab rounds up.
     cache_bytes = arguments.keyspace * record_bytes // 4
+    # What is not in the files yet is in memory: it must get there before the first GET.
+    soon = {"--checkpoint-age": "1s", "--checkpoint-bytes": "1mb"}
 
     def findings(pipeline, measured):
         hot, cold = measured.get("dhrt, all cached"), measured.get("dhrt, 1/4 cached")
         if not hot or not cold:
             return [verdict("cold GET / raw LMDB", None, 0.8, at_most=False)]
-        pairs = [(one["cpu_us"] + raw_get_microseconds(arguments)) / other["cpu_us"]
-                 for one, other in zip(hot, cold)]
-        middle = sorted(pairs)[len(pairs) // 2]
-        return [verdict("(hot GET + raw LMDB get) / cold GET, CPU", middle, 0.8, at_most=False)]
+        raw = raw_get_microseconds(arguments)
+        pairs = [(one["cpu_us"] + raw) / other["cpu_us"] for one, other in zip(hot, cold)]
+        return [verdict("(hot GET + raw LMDB get) / cold GET, CPU", statistics.median(pairs), 0.8,
+                        at_most=False)]
 
     yield Group("GET, cold: data four times the cache", "get",
-                [make.dhrt("dhrt, 1/4 cached", {"--cache-bytes": cache_bytes}),
-                 make.dhrt("dhrt, all cached", {"--cache-bytes": cache_bytes * 16})],
+                [make.dhrt("dhrt, 1/4 cached", {"--cache-bytes": cache_bytes} | soon),
+                 make.dhrt("dhrt, all cached", {"--cache-bytes": cache_bytes * 16} | soon)],
                 [], [16, 64], findings)
 
 

@@ -52,6 +52,12 @@ def last_line(*command):
     return (done.stdout or done.stderr).strip().rpartition("\n")[2]
 
 
+def commit():
+    done = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty"],
+                          capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "of no commit"
+
+
 def sync_milliseconds(directory):
     """What one append and fdatasync costs here: the floor of a durable write."""
     times = []
@@ -79,7 +85,7 @@ def machine_facts(arguments, directory):
         "file_system": last_line("df", "--output=fstype", str(directory)),
         "sync_ms": sync_milliseconds(directory),
         "dhrt": last_line(str(arguments.binary), "--version"),
-        "commit": last_line("git", "-C", str(ROOT), "describe", "--always", "--dirty"),
+        "commit": commit(),
     } | {name: last_line(*command) if shutil.which(command[0]) else None
          for name, command in versions.items()}
 

@@ -1,4 +1,6 @@
 // The write-ahead log alone: what a frame costs, by how many records share it.
+#include <filesystem>
+
 #include "storage/log_writer.h"
 #include "tests/bench/storage/figures.h"
 #include "tests/bench/storage/waiter.h"
@@ -21,14 +23,15 @@ struct Load {
   std::uint64_t records;
   std::uint64_t group;  // Records of a frame.
   std::size_t value_bytes;
-  bool waits;  // For each frame to be synced, as a client of it would.
+  bool waits;          // For each frame to be synced, as a client of it would.
+  Position first = 1;  // Of the frames.
 };
 
 Status append(LogWriter& log, Waiter& waiter, const Load& load) {
   const CollectionRef collection{"default", 1};
   const std::string value(load.value_bytes, 'x');
   std::string key;
-  Position position = 0;
+  Position position = load.first - 1;
   for (std::uint64_t sequence = 0; sequence < load.records;) {
     if (auto room = log.reserve(load.group * (load.value_bytes + 100), false); !room) return room;
     for (std::uint64_t i = 0; i < load.group; ++i) {
@@ -45,10 +48,12 @@ Status append(LogWriter& log, Waiter& waiter, const Load& load) {
 Result<Figure> measure(const StorageBenchOptions& options, Durability durability,
                        const std::string& name, std::uint64_t group) {
   LogOptions log_options;
-  log_options.directory = options.directory;
+  log_options.directory = options.directory + "/" + name + std::to_string(group);
+  std::filesystem::create_directory(log_options.directory);
   log_options.node = own.node;
-  log_options.id = {own.epoch, static_cast<std::uint16_t>(group)};
+  log_options.id = {own.epoch, own.loop};
   log_options.durability = durability;
+  log_options.segment_bytes = std::size_t{1} << 20;
   Waiter waiter;  // Outlives the log, whose thread calls it.
   log_options.wake = [&waiter] { waiter.wake(); };
   auto log = LogWriter::open(log_options);
@@ -56,7 +61,14 @@ Result<Figure> measure(const StorageBenchOptions& options, Durability durability
   // A sync per group: fewer of them take long enough.
   const std::uint64_t groups = durability == Durability::sync ? 2000 : 200'000 / group + 5000;
   const std::uint64_t records = group * (options.quick ? groups / 20 : groups);
-  const Load load{records, group, options.value_bytes, durability == Durability::sync};
+  // Enough before that segments are used again, as they are after the first minutes of a node.
+  constexpr std::uint64_t frames_before = 330;
+  Load load{frames_before * 64, 64, options.value_bytes, false};
+  if (auto begun = append(**log, waiter, load); !begun) return tl::unexpected(begun.error());
+  load.waits = durability == Durability::sync;
+  load.group = group;
+  load.records = records;
+  load.first = frames_before + 1;
   const Stopwatch watch;
   if (auto done = append(**log, waiter, load); !done) return tl::unexpected(done.error());
   if (auto synced = (*log)->sync_now(); !synced) return tl::unexpected(synced.error());

@@ -1,5 +1,7 @@
 #include "tests/bench/storage/session.h"
 
+#include <algorithm>
+#include <filesystem>
 #include <utility>
 #include <vector>
 
@@ -26,6 +28,7 @@ Result<std::unique_ptr<Session>> Session::open(EngineOptions options, bool memor
   Waiter* waiter = &session->waiter_;
   options.wake = {[waiter] { waiter->wake(); }};
   session->origin_ = {options.node, options.run, 0};
+  if (!options.directory.empty()) std::filesystem::create_directories(options.directory);
   auto engine = Engine::open(options);
   if (!engine) return tl::unexpected(engine.error());
   session->engine_ = std::move(*engine);
