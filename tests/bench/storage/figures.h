@@ -44,7 +44,7 @@ struct Group {
   Result<Figures> (*run)(const StorageBenchOptions& options);
 };
 
-// "engine" groups and the log's; empty while there is no engine to measure.
+// "engine" groups and the log's.
 std::vector<Group> engine_groups();
 std::vector<Group> log_groups();
 std::vector<Group> raw_groups();

@@ -6,8 +6,5 @@ namespace dhrt::bench {
 std::vector<Group> engine_groups() {
   return {};
 }
-std::vector<Group> log_groups() {
-  return {};
-}
 
 }  // namespace dhrt::bench
