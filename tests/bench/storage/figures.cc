@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdio>
+#include <cstring>
 #include <ctime>
 #include <fstream>
 #include <unistd.h>
@@ -60,13 +61,9 @@ double Stopwatch::cpu_seconds() const {
 }
 
 void write_random_key(std::uint64_t number, std::string& key) {
-  constexpr char digits[] = "0123456789abcdef";
-  key.resize(16);
-  std::uint64_t rest = scatter(number);
-  for (char& c : key) {
-    c = digits[rest & 15U];
-    rest >>= 4U;
-  }
+  const std::array<std::uint64_t, 2> words{scatter(number), scatter(~number)};
+  key.resize(sizeof words);
+  std::memcpy(key.data(), words.data(), sizeof words);
 }
 
 std::uint64_t resident_bytes() {

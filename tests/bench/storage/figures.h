@@ -61,7 +61,7 @@ class Stopwatch {
   double cpu_began_;
 };
 
-// The i-th of a sequence of different keys in no order: 16 hexadecimal digits.
+// The i-th of a sequence of different keys in no order: 16 bytes, made in a few nanoseconds.
 void write_random_key(std::uint64_t number, std::string& key);
 
 std::uint64_t resident_bytes();

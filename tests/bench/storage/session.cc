@@ -41,9 +41,9 @@ Result<std::unique_ptr<Session>> Session::open(EngineOptions options, bool memor
   return session;
 }
 
-Status Session::put_one(const HashedKey& key) {
+Status Session::put_one(const HashedKey& hashed) {
   const auto position = store().update(
-      *collection_, key, Store::Joins::seen, [&](const RecordView* held, RecordView& put) {
+      *collection_, hashed, Store::Joins::seen, [&](const RecordView* held, RecordView& put) {
         hlc_ = std::max(hlc_, held != nullptr ? held->version.hlc : 0);
         put.version = {hlc_ + 1, origin_.node};
         put.dot = {origin_, sequence_ + 1};
@@ -74,7 +74,9 @@ Status Session::end_turn(bool waits) {
 void Session::take_keys(std::array<std::uint64_t, batch_keys> numbers, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) {
     write_random_key(numbers[i], keys_[i]);
-    collection_->prefetch(HashedKey(keys_[i]));
+    const HashedKey hashed(keys_[i]);
+    hashes_[i] = hashed.hash;
+    collection_->prefetch(hashed);
   }
 }
 
@@ -86,7 +88,7 @@ Status Session::put(std::uint64_t first, std::uint64_t count, std::size_t group,
       numbers[i] = first + done + i;
     take_keys(numbers, now);
     for (std::size_t i = 0; i < now; ++i)
-      if (auto status = put_one(HashedKey(keys_[i])); !status) return status;
+      if (auto status = put_one(key(i)); !status) return status;
     if (auto ended = end_turn(waits); !ended) return ended;
     done += now;
   }
@@ -100,8 +102,8 @@ Status Session::overwrite(std::uint64_t count, std::uint64_t keyspace, std::uint
     for (std::uint64_t& number : numbers)
       number = random.below(keyspace);
     take_keys(numbers, batch_keys);
-    for (const std::string& key : keys_)
-      if (auto status = put_one(HashedKey(key)); !status) return status;
+    for (std::size_t i = 0; i < batch_keys; ++i)
+      if (auto status = put_one(key(i)); !status) return status;
     if (auto ended = end_turn(false); !ended) return ended;
   }
   return {};
@@ -115,8 +117,8 @@ Status Session::get(std::uint64_t count, std::uint64_t keyspace, std::uint64_t s
       number = random.below(keyspace);
     take_keys(numbers, batch_keys);
     std::size_t found = 0;
-    for (const std::string& key : keys_) {
-      const auto shown = collection_->read(HashedKey(key), [&](const RecordView* record) {
+    for (std::size_t i = 0; i < batch_keys; ++i) {
+      const auto shown = collection_->read(key(i), [&](const RecordView* record) {
         if (record != nullptr && record->value == value_) ++found;
       });
       if (!shown) return shown;

@@ -39,8 +39,9 @@ class Session {
 
  private:
   Session() = default;
-  Status put_one(const HashedKey& key);
+  Status put_one(const HashedKey& hashed);
   Status end_turn(bool waits);
+  HashedKey key(std::size_t i) const { return {keys_[i], hashes_[i]}; }
   void take_keys(std::array<std::uint64_t, batch_keys> numbers, std::size_t count);
 
   Waiter waiter_;  // Outlives the engine, whose threads call it.
@@ -52,6 +53,7 @@ class Session {
   Position last_ = 0;
   std::string value_;
   std::array<std::string, batch_keys> keys_;
+  std::array<std::uint64_t, batch_keys> hashes_{};
 };
 
 }  // namespace dhrt::bench
