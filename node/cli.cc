@@ -5,9 +5,11 @@
 #include <unistd.h>
 
 #include "node/cli_command.h"
+#include "node/cli_export.h"
 #include "node/cli_help.h"
 #include "node/cli_import.h"
 #include "node/cli_interrupt.h"
+#include "node/cli_verify.h"
 #include "node/command_table.h"
 #include "node/exit_code.h"
 #include "node/nearest.h"
@@ -98,11 +100,12 @@ int explain(const std::vector<std::string>& words, Console& console) {
 int run_client(const std::vector<std::string>& words, Console& console) {
   const auto* command = find_command(words[0]);
   const bool remote = command != nullptr && is_remote_command(*command);
-  if (!remote && words[0] != "import" && words[0] != "repl")
-    return unknown_command(words[0], console);
+  if (!remote && find_local(words[0]) == nullptr) return unknown_command(words[0], console);
   catch_interrupts();
+  if (words[0] == "export") return run_export(words, console);
   if (words[0] == "import") return run_import(words, console);
   if (words[0] == "repl") return run_repl(words, console);
+  if (words[0] == "verify") return run_verify(words, console);
   return run_command(*command, words, console);
 }
 

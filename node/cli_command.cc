@@ -24,7 +24,7 @@ bool is_own_flag(const std::string& name) {
 }
 
 bool takes_value(const std::string& flag) {
-  constexpr std::array<Bytes, 3> without{"memory", "disk", "if-absent"};
+  constexpr std::array<Bytes, 4> without{"memory", "disk", "if-absent", "full"};
   return std::ranges::find(without, flag) == without.end();
 }
 

@@ -17,7 +17,11 @@ constexpr std::array flags{
     FlagInfo{"json", "", "", "", "", "Print JSON, for programs."},
     FlagInfo{"raw", "", "", "", "", "Print the bytes of the value and nothing behind them."},
     FlagInfo{"help", "", "", "", "", "Explain the command."},
-    FlagInfo{"collection", "NAME", "default", "", "words", "Put the keys into this collection."},
+    FlagInfo{"collection", "NAME", "", "", "words",
+             "Only this collection; import: put all keys into it."},
+    FlagInfo{"resume", "", "", "", "", "Go on with an export that was interrupted."},
+    FlagInfo{"full", "", "", "", "", "With deadline and content type of each key."},
+    FlagInfo{"type", "TYPE", "", "", "text/plain", "The content type, as HTTP shows it."},
     FlagInfo{"format", "ndjson|words", "ndjson", "", "words",
              "What a line of the file is: a JSON object, or a key."},
     FlagInfo{"pipeline", "N", "1024", "", "64", "Send so many keys ahead of the answers."},
@@ -43,7 +47,7 @@ constexpr std::array flags{
 };
 
 constexpr std::size_t summary_column = 26;
-constexpr std::string_view own_flags_without_value = " json raw help";
+constexpr std::string_view own_flags_without_value = " json raw help resume";
 
 bool lists(std::string_view names, std::string_view name) {
   for (std::size_t begin = 0; begin < names.size();) {

@@ -30,6 +30,8 @@ std::string flags_help(std::string_view names);
 inline constexpr std::string_view client_flags = "host timeout json help";
 inline constexpr std::string_view import_flags =
     "collection format pipeline host timeout json help";
+inline constexpr std::string_view export_flags = "collection resume host timeout json help";
+inline constexpr std::string_view verify_flags = "json help";
 inline constexpr std::string_view repl_flags = "host timeout help";
 
 // Words and flags of a command line behind the program's name. Errors as split_arguments.

@@ -18,6 +18,9 @@ constexpr std::array locals{
     LocalCommand{"join", "join HOST:PORT ... [flags]",
                  "Start a node and join a cluster; or: dhrt --node=HOST:PORT"},
     LocalCommand{"repl", "repl [--host HOST:PORT]", "Type commands, with history and completion."},
+    LocalCommand{"export", "export FILE [--collection C] [--resume]",
+                 "Save all keys to a file; .zst compresses, - is standard output."},
+    LocalCommand{"verify", "verify DIRECTORY", "Check the files of a stopped node or a backup."},
     LocalCommand{"import", "import FILE [--collection C] [--format F]",
                  "Load keys from a file; - is standard input."},
 };
@@ -48,11 +51,12 @@ constexpr std::string_view exit_codes =
 
 std::string_view import_notes() {
   return "\nFormats\n"
-         "  ndjson  one object a line: {\"key\":\"k\",\"value\":\"v\"}, also \"ttl\" in "
-         "milliseconds "
-         "and\n"
-         "          \"encoding\":\"base64\" when key and value are base64; dhrt scan --json writes "
-         "it\n"
+         "  ndjson  one object a line: {\"key\":\"k\",\"value\":\"v\"}, also \"collection\", "
+         "\"ttl\" "
+         "in\n"
+         "          milliseconds, \"type\", and \"encoding\":\"base64\" when key and value are "
+         "base64;\n"
+         "          dhrt export writes it (also compressed, as .zst), and dhrt scan --json\n"
          "  words   the line is the key, its number is the value\n"
          "\nLines that cannot be imported are counted and the first ones shown; the exit code is "
          "then 5.\n";
@@ -115,6 +119,8 @@ std::string local_command_help(const LocalCommand& command) {
       "usage: dhrt " + std::string(command.usage) + "\n\n" + std::string(command.summary) + "\n";
   if (command.name == "import")
     return out + "\nFlags\n" + flags_help(import_flags) + std::string(import_notes());
+  if (command.name == "export") return out + "\nFlags\n" + flags_help(export_flags);
+  if (command.name == "verify") return out + "\nFlags\n" + flags_help(verify_flags);
   if (command.name == "repl") return out + "\nFlags\n" + flags_help(repl_flags);
   return out + options_help() +
          "\nA flag goes before its environment variable, that before the configuration file.\n";

@@ -16,6 +16,7 @@
 #include "node/cli_interrupt.h"
 #include "node/cli_print.h"
 #include "node/cli_progress.h"
+#include "node/dump_file.h"
 #include "storage/base/system_clock.h"
 
 namespace dhrt {
@@ -76,9 +77,32 @@ struct Sent {
   std::uint64_t bytes_end;  // Of the file, up to its end.
 };
 
+// Lines of a stream that an interrupt ends.
+class StreamLines final : public LineSource {
+ public:
+  StreamLines(std::istream& input, std::string name) : input_(input), name_(std::move(name)) {}
+
+  Result<std::optional<std::string>> next() override {
+    std::string line;
+    if (std::getline(input_, line)) {
+      bytes_ += line.size() + 1;
+      return std::optional<std::string>(std::move(line));
+    }
+    // A file that ends and one that cannot be read on look alike to getline.
+    if (input_.bad()) return fail(ErrorCode::io, "reading " + name_ + " failed");
+    return std::optional<std::string>();
+  }
+  std::uint64_t bytes() const override { return bytes_; }
+
+ private:
+  std::istream& input_;
+  std::string name_;
+  std::uint64_t bytes_ = 0;
+};
+
 class Import {
  public:
-  Import(const ImportPlan& plan, std::istream& input, std::uint64_t bytes_total, Client& client,
+  Import(const ImportPlan& plan, LineSource& input, std::uint64_t bytes_total, Client& client,
          Console& console)
       : plan_(plan),
         input_(input),
@@ -106,8 +130,8 @@ class Import {
     Time deadline = monotonic_now() + plan_.target.timeout;
     std::vector<Reply> replies;
     for (;;) {
-      fill_window();
-      if (waiting_.empty()) return input_status();
+      if (auto filled = fill_window(); !filled) return filled;
+      if (waiting_.empty()) return end_status();
       replies.clear();
       if (auto moved = client_.exchange(tick, replies); !moved) return moved;
       for (const auto& reply : replies)
@@ -121,26 +145,45 @@ class Import {
     }
   }
 
-  void fill_window() {
-    std::string line;
-    while (waiting_.size() < plan_.window && client_.queued_bytes() < queued_bytes_max) {
-      if (interrupted() || !std::getline(input_, line)) return;
-      ++line_number_;
-      bytes_read_ += line.size() + 1;
-      auto tokens = import_tokens(plan_.format, plan_.collection, line_number_, line);
-      if (!tokens) {
-        count_error(line_number_, tokens.error().message);
-      } else if (!tokens->empty()) {
-        client_.queue(text::to_line(*tokens) + "\n");
-        waiting_.push_back({line_number_, bytes_read_});
-      }
+  Status fill_window() {
+    while (!ended_ && waiting_.size() < plan_.window && client_.queued_bytes() < queued_bytes_max) {
+      if (interrupted()) return {};
+      const auto line = input_.next();
+      if (!line) return tl::unexpected(line.error());
+      ended_ = !*line;
+      if (*line) take_line(**line);
     }
+    return {};
   }
 
-  // A file that ends and one that cannot be read on look alike to getline.
-  Status input_status() const {
-    if (input_.bad()) return fail(ErrorCode::io, "reading " + plan_.file + " failed");
+  void take_line(const std::string& text) {
+    ++line_number_;
+    const auto line =
+        import_line({.format = plan_.format, .collection = plan_.collection, .now = wall_now()},
+                    line_number_, text);
+    if (!line) return count_error(line_number_, line.error().message);
+    if (line->kind == ImportLine::Kind::begin) is_export_ = true;
+    if (line->kind == ImportLine::Kind::end) {
+      export_end_ = line->end;
+      if (line->end.keys != keys_read_ || line->end.checksum != chain_.text())
+        count_error(line_number_,
+                    "the lines before are not those that were exported (their "
+                    "checksum or number differs); use another copy of the file");
+      return;
+    }
+    chain_.add(text);
+    if (line->kind == ImportLine::Kind::expired) ++expired_;
+    if (line->kind == ImportLine::Kind::key || line->kind == ImportLine::Kind::expired)
+      ++keys_read_;
+    if (line->kind != ImportLine::Kind::key) return;
+    client_.queue(text::to_line(line->tokens) + "\n");
+    waiting_.push_back({line_number_, input_.bytes()});
+  }
+
+  Status end_status() {
     if (interrupted()) return fail(ErrorCode::unavailable, "interrupted");
+    if (is_export_ && !export_end_)
+      count_error(line_number_, "the file ends here, but the export did not: keys are missing");
     return {};
   }
 
@@ -176,22 +219,29 @@ class Import {
     std::snprintf(seconds, sizeof seconds, "%.3f", static_cast<double>(elapsed.count()) / 1000);
     if (plan_.json) {
       console_.out << "{\"imported\":" << state_.keys << ",\"errors\":" << state_.errors
-                   << ",\"seconds\":" << seconds << "}\n";
+                   << ",\"expired\":" << expired_ << ",\"seconds\":" << seconds << "}\n";
     } else {
       console_.error << "imported " << state_.keys << " keys in " << seconds << " s, "
-                     << state_.errors << " errors\n";
+                     << state_.errors << " errors"
+                     << (expired_ > 0 ? ", " + std::to_string(expired_) + " had expired" : "")
+                     << "\n";
     }
   }
 
   const ImportPlan& plan_;
-  std::istream& input_;
+  LineSource& input_;
   Client& client_;
   Console& console_;
   Time start_;
   Progress progress_;
   ProgressState state_;
   std::uint64_t line_number_ = 0;
-  std::uint64_t bytes_read_ = 0;
+  bool ended_ = false;
+  bool is_export_ = false;
+  std::optional<ExportEnd> export_end_;
+  LineChain chain_;
+  std::uint64_t keys_read_ = 0;
+  std::uint64_t expired_ = 0;
   std::deque<Sent> waiting_;  // Oldest first.
   bool auth_failed_ = false;
 };
@@ -201,7 +251,7 @@ int report(Console& console, const Error& error) {
   return exit_code_of(error);
 }
 
-int import_from(const ImportPlan& plan, std::istream& input, std::uint64_t bytes_total,
+int import_from(const ImportPlan& plan, LineSource& input, std::uint64_t bytes_total,
                 Console& console) {
   auto client = Client::connect(plan.target.host, plan.target.timeout);
   if (!client) return report(console, client.error());
@@ -220,16 +270,27 @@ int run_import(const std::vector<std::string>& words, Console& console) {
   }
   const auto plan = read_plan(*arguments, console.environment);
   if (!plan) return report(console, plan.error());
-  if (plan->file == "-") return import_from(*plan, console.in, 0, console);
+  if (plan->file == "-") {
+    StreamLines lines(console.in, "standard input");
+    return import_from(*plan, lines, 0, console);
+  }
   std::error_code error;
   const bool is_folder = std::filesystem::is_directory(plan->file, error);
+  const Stream compressed(is_compressed_name(plan->file) ? std::fopen(plan->file.c_str(), "rb")
+                                                         : nullptr);
   std::ifstream file(plan->file, std::ios::binary);
   if (is_folder || !file) {
     complain(console, "cannot read " + plan->file + "; check the path and its permissions");
     return exit_code::usage;
   }
   const auto size = std::filesystem::file_size(plan->file, error);  // Fails for a pipe.
-  return import_from(*plan, file, error ? 0 : size, console);
+  const std::uint64_t bytes_total = error ? 0 : size;
+  if (compressed) {
+    DumpReader lines(compressed.get(), plan->file, true);
+    return import_from(*plan, lines, bytes_total, console);
+  }
+  StreamLines lines(file, plan->file);
+  return import_from(*plan, lines, bytes_total, console);
 }
 
 }  // namespace dhrt

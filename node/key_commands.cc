@@ -4,6 +4,7 @@
 #include "node/command_input.h"
 #include "node/commands.h"
 #include "protocol/duration.h"
+#include "storage/record_codec.h"
 
 namespace dhrt::commands {
 
@@ -30,6 +31,8 @@ Result<Database::SetOptions> set_options(const Arguments& arguments) {
   Database::SetOptions options;
   if (auto status = check_write_level(arguments); !status) return tl::unexpected(status.error());
   options.if_absent = arguments.has("if-absent");
+  if (const auto type = arguments.value_of("type"))
+    options.attributes = with_attribute({}, attribute_content_type, *type);
   if (const auto ttl = arguments.value_of("ttl")) {
     const auto duration = parse_duration(*ttl);
     if (!duration) return fail(duration.error(), "--ttl");

@@ -5,6 +5,7 @@
 #include "node/commands.h"
 #include "protocol/resp.h"
 #include "storage/base/system_clock.h"
+#include "storage/record_codec.h"
 
 namespace dhrt::commands {
 
@@ -80,12 +81,18 @@ Result<std::uint64_t> scan_limit(const Arguments& arguments) {
   return limit;
 }
 
-Reply to_page(ScanSlice slice) {
+// `full`: deadline and content type follow each value.
+Reply to_page(ScanSlice slice, bool full) {
   Reply::Array entries;
-  entries.reserve(slice.records.size() * 2);
+  entries.reserve(slice.records.size() * (full ? 4 : 2));
   for (KeyedRecord& entry : slice.records) {
+    Record& record = entry.record;
     entries.push_back(Reply::bulk(std::move(entry.key)));
-    entries.push_back(Reply::bulk(std::move(entry.record.value)));
+    entries.push_back(Reply::bulk(std::move(record.value)));
+    if (!full) continue;
+    entries.push_back(Reply::integer(static_cast<std::int64_t>(record.deadline)));
+    entries.push_back(Reply::bulk(
+        find_attribute(record.attributes, attribute_content_type).value_or(std::string())));
   }
   Reply::Array page;
   page.push_back(Reply::bulk(slice.next.value_or("")));
@@ -111,14 +118,14 @@ void scan(CommandCall& call) {
   const auto limit = scan_limit(call.arguments());
   if (!limit) return call.fail(limit.error());
   Collection* collection = call.database().find(name);
-  if (collection == nullptr) return call.reply(to_page({}));
+  if (collection == nullptr) return call.reply(to_page({}, false));
   auto slice =
       collection->scan({.from = std::string(call.arguments().value_of("from").value_or("")),
                         .prefix = std::string(call.arguments().value_of("prefix").value_or("")),
                         .now = wall_now(),
                         .limits = {.records_max = *limit, .bytes_max = scan_bytes_max}});
   if (!slice) return call.fail(slice.error());
-  call.reply(to_page(std::move(*slice)));
+  call.reply(to_page(std::move(*slice), call.arguments().has("full")));
 }
 
 }  // namespace dhrt::commands

@@ -26,7 +26,7 @@ struct FlagNames {
 };
 
 // Of the native commands.
-inline constexpr Bytes flags_without_value = "memory disk if-absent";
+inline constexpr Bytes flags_without_value = "memory disk if-absent full";
 
 struct Arguments {
   std::vector<std::string> words;  // The command name first.

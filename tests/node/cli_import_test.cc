@@ -37,8 +37,10 @@ Ran import(const ScriptedServer& server, std::vector<std::string> words, const S
 }
 
 std::string line_of(ImportFormat format, const std::string& collection, Bytes line) {
-  const auto tokens = import_tokens(format, collection, 7, line);
-  return tokens ? text::to_line(*tokens) : "error: " + tokens.error().message;
+  const auto read = import_line({.format = format, .collection = collection, .now = 1000}, 7, line);
+  if (!read) return "error: " + read.error().message;
+  if (read->kind == ImportLine::Kind::expired) return "expired";
+  return text::to_line(read->tokens);
 }
 
 }  // namespace
@@ -69,6 +71,16 @@ TEST_CASE("import line: each form becomes one set") {
            Case{"base64", ndjson, "", R"({"key":"aw==","value":"AA==","encoding":"base64"})",
                 "set k \"\\x00\""},
            Case{"a blank line", ndjson, "", "", ""},
+           Case{"a collection of its own", ndjson, "",
+                R"({"collection":"c","key":"k","value":"v"})", "set c k v"},
+           Case{"the command line's collection wins", ndjson, "d",
+                R"({"collection":"c","key":"k","value":"v"})", "set d k v"},
+           Case{"an instant", ndjson, "", R"({"key":"k","value":"v","deadline":3500})",
+                "set k v --ttl 2500ms"},
+           Case{"an instant that is over", ndjson, "", R"({"key":"k","value":"v","deadline":1000})",
+                "expired"},
+           Case{"a content type", ndjson, "", R"({"key":"k","value":"v","type":"text/plain"})",
+                "set k v --type text/plain"},
        }) {
     CAPTURE(c.why);
     CHECK(line_of(c.format, c.collection, c.line) == c.set);
@@ -111,7 +123,7 @@ TEST_CASE("import: a window of lines is sent ahead of the answers") {
       server, {file, "--format", "words", "--collection", "c", "--pipeline", "100", "--json"});
   CAPTURE(ran.error);
   CHECK(ran.code == 0);
-  CHECK(ran.out.starts_with("{\"imported\":5000,\"errors\":0,\"seconds\":"));
+  CHECK(ran.out.starts_with("{\"imported\":5000,\"errors\":0,\"expired\":0,\"seconds\":"));
   const auto lines = server.lines();
   REQUIRE(lines.size() == 5000);
   CHECK(lines.front() == "set c word0 1");
