@@ -4,6 +4,7 @@
 #include <iostream>
 #include <unistd.h>
 
+#include "node/cli_backup.h"
 #include "node/cli_command.h"
 #include "node/cli_export.h"
 #include "node/cli_help.h"
@@ -102,6 +103,7 @@ int run_client(const std::vector<std::string>& words, Console& console) {
   const bool remote = command != nullptr && is_remote_command(*command);
   if (!remote && find_local(words[0]) == nullptr) return unknown_command(words[0], console);
   catch_interrupts();
+  if (words[0] == "backup") return run_backup(words, console);
   if (words[0] == "export") return run_export(words, console);
   if (words[0] == "import") return run_import(words, console);
   if (words[0] == "repl") return run_repl(words, console);

@@ -43,8 +43,8 @@ std::string time_left(const ProgressState& state) {
 std::string progress_text(const ProgressState& state) {
   std::string text;
   if (state.bytes_total > 0) text += std::to_string(percent(state)) + "%  ";
-  text +=
-      std::to_string(state.keys) + " keys  " + std::to_string(keys_per_second(state)) + " keys/s";
+  text += std::to_string(state.keys) + " " + std::string(state.unit) + "  " +
+          std::to_string(keys_per_second(state)) + " " + std::string(state.unit) + "/s";
   if (state.bytes_total > 0) text += "  ETA " + time_left(state);
   if (state.errors > 0) text += "  " + std::to_string(state.errors) + " errors";
   return text;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <iosfwd>
 #include <string>
+#include <string_view>
 
 #include "storage/base/time.h"
 
@@ -14,6 +15,7 @@ struct ProgressState {
   std::uint64_t bytes = 0;
   std::uint64_t bytes_total = 0;  // 0: not known, as of a pipe.
   std::uint64_t keys = 0;
+  std::string_view unit = "keys";  // What is counted.
   std::uint64_t errors = 0;
   Duration elapsed{};
 };

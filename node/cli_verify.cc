@@ -92,7 +92,10 @@ int run_verify(const std::vector<std::string>& words, Console& console) {
   }
   Progress progress(console.error, console.error_is_terminal, monotonic_now());
   const auto found = verify_directory(arguments->words[1], [&](const VerifyProgress& done) {
-    ProgressState state{.bytes = done.bytes, .bytes_total = done.bytes_total, .keys = done.records};
+    ProgressState state{.bytes = done.bytes,
+                        .bytes_total = done.bytes_total,
+                        .keys = done.records,
+                        .unit = "records"};
     progress.update(state, monotonic_now());
     return !interrupted();
   });

@@ -60,7 +60,9 @@ void ClientLoop::serve(CoreLink core, const NodeReport::Node& node, HttpRules ru
                                 .report = *report_,
                                 .figures = figures_,
                                 .limits = limits,
-                                .output_buffer_max = shared_.options.output_buffer_max});
+                                .output_buffer_max = shared_.options.output_buffer_max,
+                                .backups = shared_.backups,
+                                .post = [this](auto letter) { post(std::move(letter)); }});
   sweep_.every(sweep_interval);
 }
 

@@ -45,6 +45,7 @@ class ClientLoop final : public SessionHost {
     ClusterView view;                     // Kept by the loop with the core.
     std::atomic<std::size_t> clients{0};  // Sessions of all loops, for --max-clients.
     std::atomic<bool> disk_failed{false};
+    Backups* backups = nullptr;
   };
   // Where the cluster core is. Called on this loop's thread.
   struct CoreLink {

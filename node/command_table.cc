@@ -13,6 +13,8 @@ constexpr std::size_t any = 1048576;
 constexpr std::array commands{
     CommandInfo{"auth", "auth <token>", "Show who you are on this connection.", 2, 2, false, "",
                 "Node"},
+    CommandInfo{"backup", "backup <name>", "Copy all files, as of one moment each, while serving.",
+                2, 2, false, "", "Node"},
     CommandInfo{"collections", "collections", "List the collections.", 1, 1, false, "",
                 "Collections"},
     CommandInfo{"count", "count [collection]", "Count the keys of a collection.", 1, 2, false, "",

@@ -13,15 +13,25 @@ namespace dhrt {
 namespace {
 
 constexpr std::array bindings{
-    CommandBinding{"auth", commands::auth},   CommandBinding{"collections", commands::collections},
-    CommandBinding{"count", commands::count}, CommandBinding{"create", commands::create},
-    CommandBinding{"del", commands::del},     CommandBinding{"drop", commands::drop},
-    CommandBinding{"flush", commands::flush}, CommandBinding{"get", commands::get},
-    CommandBinding{"has", commands::has},     CommandBinding{"help", commands::help},
-    CommandBinding{"keys", commands::keys},   CommandBinding{"nodes", commands::nodes},
-    CommandBinding{"ping", commands::ping},   CommandBinding{"quit", commands::quit},
-    CommandBinding{"scan", commands::scan},   CommandBinding{"set", commands::set},
-    CommandBinding{"stats", commands::stats}, CommandBinding{"watch", commands::watch},
+    CommandBinding{"auth", commands::auth},
+    CommandBinding{"backup", commands::backup},
+    CommandBinding{"collections", commands::collections},
+    CommandBinding{"count", commands::count},
+    CommandBinding{"create", commands::create},
+    CommandBinding{"del", commands::del},
+    CommandBinding{"drop", commands::drop},
+    CommandBinding{"flush", commands::flush},
+    CommandBinding{"get", commands::get},
+    CommandBinding{"has", commands::has},
+    CommandBinding{"help", commands::help},
+    CommandBinding{"keys", commands::keys},
+    CommandBinding{"nodes", commands::nodes},
+    CommandBinding{"ping", commands::ping},
+    CommandBinding{"quit", commands::quit},
+    CommandBinding{"scan", commands::scan},
+    CommandBinding{"set", commands::set},
+    CommandBinding{"stats", commands::stats},
+    CommandBinding{"watch", commands::watch},
 };
 static_assert(std::ranges::is_sorted(bindings, {}, &CommandBinding::name));
 

@@ -5,10 +5,12 @@
 // Errors: replies that begin with ERR or a word of their own (BUSY). Threads: loop thread only.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string_view>
 
+#include "node/backups.h"
 #include "node/database.h"
 #include "node/node_report.h"
 #include "node/session.h"
@@ -25,7 +27,9 @@ struct CommandServer {
   NodeFigures& figures;
   ProtocolLimits limits;
   std::size_t output_buffer_max = 0;
-  std::string scratch{};   // For whoever needs one within a call.
+  std::string scratch{};  // For whoever needs one within a call.
+  Backups* backups = nullptr;
+  std::function<void(std::function<void()>)> post{};  // Runs it on this loop; from any thread.
   FastBatch fast_batch{};  // Of the take() under way; all connections of the loop use the one.
 };
 
@@ -94,6 +98,7 @@ void drop(CommandCall& call);
 void flush(CommandCall& call);
 void collections(CommandCall& call);
 void auth(CommandCall& call);  // node_commands.cc
+void backup(CommandCall& call);
 void help(CommandCall& call);
 void nodes(CommandCall& call);
 void ping(CommandCall& call);

@@ -192,6 +192,7 @@ void Node::stop(int exit_code) {
   exit_code_ = exit_code;
   for (std::size_t i = loops_.size(); i-- > 1;)
     loops_[i]->stop();
+  backups_.reset();  // While the loops still take letters.
   persist_identity();
   if (const Status stopped = engine_->stop(); !stopped) {
     log_error("not everything could be saved", {{"reason", stopped.error().message}});

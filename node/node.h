@@ -106,6 +106,7 @@ class Node {
   Time identity_written_{};
   bool founds_ = false;             // Makes a cluster rather than waiting for one.
   std::unique_ptr<Engine> engine_;  // Ends before the loops, which it wakes.
+  std::optional<Backups> backups_;
   std::optional<dhrt::Core> core_;
   std::optional<ClusterDriver> cluster_;
   ClusterBoard board_;

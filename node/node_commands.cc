@@ -2,6 +2,7 @@
 
 #include "node/command_table.h"
 #include "node/commands.h"
+#include "protocol/json.h"
 
 namespace dhrt::commands {
 
@@ -23,6 +24,24 @@ std::string help_for_all() {
 
 void auth(CommandCall& call) {
   call.reply(Reply::error("ERR no token is configured on this node"));
+}
+
+// The reply comes when the backup is complete: its path, its files, their bytes.
+void backup(CommandCall& call) {
+  CommandServer& server = call.server();
+  const auto later = call.later();
+  const Status started =
+      server.backups->start(call.words()[1], [later, &post = server.post](Result<BackupMade> made) {
+        post([later, made = std::move(made)] {
+          if (!made) return later.fail(made.error());
+          json::Writer writer;
+          writer.begin_object().key("path").string(json::is_utf8(made->path) ? made->path : "");
+          writer.key("collections").number(made->collections);
+          writer.key("bytes").number(made->bytes).end_object();
+          later.reply(Reply::bulk(writer.take()));
+        });
+      });
+  if (!started) later.fail(started.error());
 }
 
 void help(CommandCall& call) {

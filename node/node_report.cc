@@ -80,6 +80,9 @@ std::string NodeReport::stats() const {
   write_clients(writer);
   write_replication(writer, *cluster);
   write_engine_figures(writer, node_.engine.figures());
+  const Backups::Progress backup = node_.backups.progress();
+  writer.key("backup").begin_object().key("running").boolean(backup.running);
+  writer.key("collections").number(backup.collections).end_object();
   writer.end_object();
   return writer.take();
 }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "cluster/core.h"
+#include "node/backups.h"
 #include "node/cluster_view.h"
 #include "node/figures.h"
 #include "storage/catalog.h"
@@ -62,6 +63,7 @@ class NodeReport {
     const ClusterBoard& cluster;
     const ClusterView& view;
     const Engine& engine;
+    const Backups& backups;
     std::vector<const NodeFigures*> figures;  // By loop.
     Time started;
     bool memory = false;

@@ -4,7 +4,6 @@
 #include <sys/resource.h>
 #include <utility>
 
-#include "node/locked_engine.h"
 #include "node/log.h"
 #include "node/machine.h"
 #include "node/node.h"
@@ -133,10 +132,14 @@ Status Node::open_engine() {
                        .before_sync = hooks_.before_sync};
   for (const auto& loop : loops_)
     engine.wake.emplace_back([&woken = *loop] { woken.wake(); });
-  auto opened = open_locked_engine(engine);
+  auto opened = Engine::open(engine);
   if (!opened) return tl::unexpected(opened.error());
   engine_ = std::move(*opened);
   health_.emplace(*engine_);
+  const std::string beside = options_.memory ? std::string() : data_dir_->path() + "/backups";
+  backups_.emplace(*engine_,
+                   options_.memory || options_.backup_dir.empty() ? beside : options_.backup_dir);
+  shared_.backups = &*backups_;
   return {};
 }
 
@@ -216,6 +219,7 @@ void Node::serve() {
   NodeReport::Node node{.cluster = board_,
                         .view = shared_.view,
                         .engine = *engine_,
+                        .backups = *backups_,
                         .started = started_,
                         .memory = options_.memory,
                         .data_dir = options_.data_dir,

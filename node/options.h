@@ -47,6 +47,7 @@ struct NodeOptions {
 
   std::string data_dir;
   bool memory = false;
+  std::string backup_dir;     // Empty: backups/ in the data directory.
   std::uint64_t cpu_num = 0;  // Event loops; 0: as many as this machine makes good use of.
 
   Durability durability = Durability::sync;

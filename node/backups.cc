@@ -1,0 +1,91 @@
+#include "node/backups.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <utility>
+
+namespace dhrt {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t name_bytes_max = 100;
+
+bool is_good_name(const std::string& name) {
+  const auto good = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c == '.';
+  };
+  return !name.empty() && name.size() <= name_bytes_max && name.front() != '.' &&
+         std::ranges::all_of(name, good);
+}
+
+}  // namespace
+
+Backups::~Backups() {
+  if (thread_.joinable()) thread_.join();
+}
+
+Status Backups::start(const std::string& name, Done done) {
+  if (directory_.empty())
+    return fail(ErrorCode::unavailable,
+                "this node keeps everything in memory; use `dhrt export` instead");
+  if (!is_good_name(name))
+    return fail(ErrorCode::invalid_argument,
+                "a backup is named by letters, digits, '-', '_' and '.', e.g. monday; it becomes a "
+                "folder below --backup-dir (" +
+                    directory_ + ")");
+  const std::string path = (fs::path(directory_) / name).string();
+  std::error_code error;
+  if (fs::exists(path, error))
+    return fail(ErrorCode::precondition,
+                path + " is there already; remove it, or choose another name");
+  const std::lock_guard lock(mutex_);
+  if (progress_.running)
+    return fail(ErrorCode::busy, "another backup is being made; ask again when it is done");
+  if (thread_.joinable()) thread_.join();
+  progress_ = {.running = true, .collections = 0};
+  thread_ = std::thread([this, path, done = std::move(done)] {
+    auto made = make(path);
+    {
+      const std::lock_guard ended(mutex_);
+      progress_.running = false;
+    }
+    done(std::move(made));
+  });
+  return {};
+}
+
+Result<BackupMade> Backups::make(const std::string& path) {
+  // A name that stands for a complete backup appears only when there is one.
+  const std::string unfinished = path + ".partial";
+  std::error_code error;
+  fs::create_directories(directory_, error);
+  fs::remove_all(unfinished, error);
+  const Status copied = engine_.backup(unfinished, [this](const std::string&) {
+    const std::lock_guard lock(mutex_);
+    ++progress_.collections;
+  });
+  if (!copied) {
+    fs::remove_all(unfinished, error);
+    return tl::unexpected(copied.error());
+  }
+  BackupMade made{.path = path};
+  for (const auto& file : fs::directory_iterator(unfinished, error)) {
+    ++made.collections;
+    made.bytes += file.file_size(error);
+  }
+  fs::rename(unfinished, path, error);
+  if (error)
+    return fail(ErrorCode::io, "renaming " + unfinished + " to " + path +
+                                   " failed: " + error.message() + "; it is complete");
+  return made;
+}
+
+Backups::Progress Backups::progress() const {
+  const std::lock_guard lock(mutex_);
+  return progress_;
+}
+
+}  // namespace dhrt
