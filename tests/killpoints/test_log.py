@@ -15,16 +15,17 @@ import shutil
 
 CANNOT_RUN = 5
 HEADER_BYTES = 64
-HEAD = struct.Struct("<IIIHHQQQQ")  # storage/log_format.h: frame
+HEAD = struct.Struct("<IIIHHQQQQQ")  # storage/log_format.h: frame
 # Many segments, and nothing leaves the log.
-FLAGS = ("--log-segment-bytes", "64kb", "--checkpoint-bytes", "1gb", "--checkpoint-age", "1h")
+FLAGS = ("--log-segment-bytes", "64kb", "--checkpoint-bytes", "400mb", "--checkpoint-age", "1h",
+         "--cpu-num", "1")
 
 
 class Frame:
     def __init__(self, path, offset, fields):
         self.path, self.offset = path, offset
         self.magic, body, self.run, self.loop, _, self.segment, self.position, \
-            self.synced_upto, _ = fields
+            _, self.synced_upto, _ = fields
         self.end = offset + HEAD.size + body
 
 
@@ -120,7 +121,8 @@ class TornLog(DamagedLogTest):
             with self.subTest(what=what):
                 self.change(last.path, offset, data)
                 said = self.starts_without_the_last()
-                if what != "nothing of it":
+                # What does not even begin like a frame may be what was there before.
+                if what not in ("nothing of it", "rubbish"):
                     self.assertTrue(said, "a cut is said")
                     report(f"{what}: {said[0]}")
             self.undo()
