@@ -108,14 +108,14 @@ class ExpiryTest(LimitTest):
 
 class Expiry(ExpiryTest):
     def test_keys_that_expire_in_one_instant(self):
-        self.expire_at_once(1_000_000 if LONG else 100_000)
+        self.expire_at_once(1_000_000 if LONG else 50_000)
 
 
 class ExpiryInMemory(ExpiryTest):
     flags = ("--memory",)
 
     def test_keys_that_expire_in_one_instant(self):
-        self.expire_at_once(1_000_000 if LONG else 200_000)
+        self.expire_at_once(1_000_000 if LONG else 100_000)
 
 
 class Memory(LimitTest):
