@@ -92,6 +92,7 @@ void ClientLoop::start_thread() {
 // Everything that this turn wrote becomes one group on the disk; what became durable meanwhile
 // is told to the cluster, and the replies that waited for it go out.
 void ClientLoop::end_turn() {
+  if (stopped_) return;
   ++figures_.turns_total;
   database_->publish();
   store_->commit();
@@ -258,8 +259,12 @@ void ClientLoop::leave(std::function<void()> settled) {
 }
 
 void ClientLoop::stop() {
-  if (!thread_.joinable()) return events_.stop();  // We are in it.
-  post([this] { events_.stop(); });
+  const auto end_run = [this] {
+    stopped_ = true;
+    events_.stop();
+  };
+  if (!thread_.joinable()) return end_run();  // We are in it.
+  post(end_run);
   thread_.join();
 }
 

@@ -145,6 +145,7 @@ class ClientLoop final : public SessionHost {
   std::set<SessionId> runnable_;
   std::vector<SessionId> ended_;
   bool leaving_ = false;
+  bool stopped_ = false;           // The store may be closed; libuv ends the turn that it is in.
   std::function<void()> settled_;  // To be called while leaving.
 
   Timer sweep_;

@@ -95,8 +95,7 @@ void Node::persist_identity() {
   identity_changed_ = false;
   identity_failed_ = false;
   identity_written_ = monotonic_now();
-  if (!data_dir_) return;
-  if (const Status status = write_identity(data_dir_->identity_path(), identity_); !status) {
+  if (const Status status = save_identity(); !status) {
     identity_changed_ = true;
     identity_failed_ = true;
     log_error("the identity could not be saved", {{"reason", status.error().message}});
@@ -190,6 +189,7 @@ void Node::finish_if_sent() {
 
 void Node::stop(int exit_code) {
   exit_code_ = exit_code;
+  maintenance_.cancel();
   for (std::size_t i = loops_.size(); i-- > 1;)
     loops_[i]->stop();
   backups_.reset();  // While the loops still take letters.

@@ -74,6 +74,7 @@ class Node {
   void tick();
   void reserve_hlc();
   void persist_identity();
+  Status save_identity();
   void report_progress();
   // What the core knows now, for all who may not ask it.
   void update_view();

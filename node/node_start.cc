@@ -79,10 +79,8 @@ Status Node::start() {
   if (auto status = open_loops(); !status) return status;
   start_clocks();
   if (auto status = open_listeners(); !status) return status;
-  // On the disk before anything is sent in the name of this start.
-  if (data_dir_) {
-    if (auto status = write_identity(data_dir_->identity_path(), identity_); !status) return status;
-  }
+  // What the clocks reserved is on the disk before anything is sent in the name of this start.
+  if (auto status = save_identity(); !status) return status;
   make_core();
   serve();
   cluster_->announce();
@@ -111,7 +109,12 @@ Status Node::open_identity() {
   }
   identity_ = next_start(stored, random_seed() | 1, wall_now());
   founds_ = identity_.belonging.id.none() && options_.join.empty();
-  return {};
+  // Before there is a log of this start: no other start may have one of the same number.
+  return save_identity();
+}
+
+Status Node::save_identity() {
+  return data_dir_ ? write_identity(data_dir_->identity_path(), identity_) : Status{};
 }
 
 Status Node::open_engine() {
