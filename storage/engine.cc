@@ -15,6 +15,8 @@ namespace dhrt {
 
 namespace {
 
+constexpr int stop_cycles_max = 10;
+
 class WholeEngine final : public Engine {
  public:
   explicit WholeEngine(const EngineOptions& options) : shared_(options) {}
@@ -151,9 +153,12 @@ Status WholeEngine::stop() {
     checkpoint_->stop();
     return {};
   }
-  do {
+  // The loops have ended: one cycle writes everything, and a second one what that brought about.
+  for (int cycles = 0; cycles == 0 || any_dirty(); ++cycles) {
+    if (cycles == stop_cycles_max)
+      return fail(ErrorCode::unavailable, "something is written to while the engine stops");
     if (auto status = checkpoint_->run_now(); !status) return status;
-  } while (any_dirty());
+  }
   checkpoint_->stop();
   shared_.logs.clear();
   const auto logs = find_logs(log_directory_, true);

@@ -300,6 +300,7 @@ void EngineLoop::commit() {
           {.position = last_, .logged = logged_, .gains = std::exchange(gains_, {})});
     }
     if (log() != nullptr && !log()->frame().empty()) log()->commit(last_);
+    committed_log_ = logged_;
     here.committed.store(last_, std::memory_order_release);
     ++turn_;
     shared_.reckon_pressure();
@@ -312,7 +313,7 @@ Position EngineLoop::collect() {
   LoopShared& here = mine();
   Position answerable = here.published.load(std::memory_order_acquire);
   const bool awaits_sync = shared_.options.durability == Durability::sync;
-  if (log() != nullptr && !awaits_sync && log()->written() >= logged_)
+  if (log() != nullptr && !awaits_sync && log()->written() >= committed_log_)
     answerable = std::max(answerable, here.committed.load(std::memory_order_relaxed));
   return hold_back(answerable);
 }

@@ -58,7 +58,8 @@ class EngineLoop final : public Store {
   EngineShared& shared_;
   const unsigned loop_;
   Position last_ = 0;
-  Position logged_ = 0;  // The last position that is in the log, or in its frame.
+  Position logged_ = 0;         // The last position that is in the log, or in its frame.
+  Position committed_log_ = 0;  // The same at the end of the last turn.
   std::uint64_t turn_ = 1;
   std::vector<ContextGain> gains_;  // Of this turn.
   ByteChanges changes_;             // The same.

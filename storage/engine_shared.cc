@@ -27,7 +27,10 @@ EngineShared::EngineShared(const EngineOptions& with)
   for (unsigned loop = 0; loop < options.loops; ++loop)
     loops.push_back(std::make_unique<LoopShared>());
   for (std::size_t i = 0; i < stripe_count; ++i) {
-    if (on_disk()) of_stripe[i].cache = make_policy(options.cache_eviction, i);
+    // What is in a file may always leave memory.
+    const bool by_recency = options.cache_eviction == Eviction::lru;
+    if (on_disk())
+      of_stripe[i].cache = make_policy(by_recency ? Eviction::lru : Eviction::s3fifo, i);
     of_stripe[i].memory = make_policy(options.memory_eviction, i);
   }
 }
