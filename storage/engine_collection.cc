@@ -39,7 +39,7 @@ EngineCollection::EngineCollection(EngineShared& shared, CollectionRef ref, bool
       memory_(memory),
       number_(number),
       table_(shared.stripes),
-      contexts_(shared.own(), shared.options.loops),
+      contexts_(shared.own(), shared.options.loops, shared.stripes[0].lock),
       own_aliases_(std::make_unique<std::atomic<std::uint32_t>[]>(shared.options.loops)),
       turn_notes_(std::make_unique<TurnNote[]>(shared.options.loops)),
       next_deadline_(no_deadline) {
@@ -277,7 +277,6 @@ void EngineCollection::note_replaced(Part& part, const Entry& entry, const Write
 EngineTally::Item EngineCollection::item_of(const Entry& entry) const {
   return {.dot = entry.dot(),
           .deleted = entry.deleted() || written_off(entry.dot()),
-          .unseen = entry.is(Entry::unseen),
           .bytes = entry.key().size() + entry.value().size()};
 }
 

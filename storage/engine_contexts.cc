@@ -14,8 +14,8 @@ void raise(std::atomic<std::uint64_t>& number, std::uint64_t to) {
 
 }  // namespace
 
-EngineContexts::EngineContexts(const Origin& own, unsigned loops)
-    : own_(own), loops_(loops), numbers_(std::make_unique<OfLoop[]>(loops)) {}
+EngineContexts::EngineContexts(const Origin& own, unsigned loops, std::mutex& stripe)
+    : own_(own), loops_(loops), numbers_(std::make_unique<OfLoop[]>(loops)), stripe_(stripe) {}
 
 void EngineContexts::restore(Context seen, Context flushed, Context swept) {
   const std::lock_guard lock(mutex_);
@@ -67,7 +67,7 @@ Context EngineContexts::durable() const {
 }
 
 Context EngineContexts::flushed() const {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(stripe_);
   return flushed_;
 }
 
@@ -77,7 +77,7 @@ Context EngineContexts::durable_flushed() const {
 }
 
 Context EngineContexts::swept() const {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(stripe_);
   return swept_;
 }
 
@@ -134,7 +134,6 @@ bool EngineContexts::publish(unsigned loop, std::uint64_t own_last, const Contex
 }
 
 bool EngineContexts::flush_with_stripes_locked(const Context& flushed) {
-  const std::lock_guard lock(mutex_);
   if (flushed_.contains(flushed)) return false;
   flushed_.merge(flushed);
   any_flushed_.store(true, std::memory_order_relaxed);
@@ -144,12 +143,12 @@ bool EngineContexts::flush_with_stripes_locked(const Context& flushed) {
 
 bool EngineContexts::sweep_due() const {
   if (!sweep_pending()) return false;
+  const Context all = flushed();
   const std::lock_guard lock(mutex_);
-  return durable_flushed_.contains(flushed_);
+  return durable_flushed_.contains(all);
 }
 
-bool EngineContexts::swept_up_to(const Context& swept) {
-  const std::lock_guard lock(mutex_);
+bool EngineContexts::sweep_with_stripes_locked(const Context& swept) {
   swept_ = swept;
   if (swept_ != flushed_) return false;
   sweep_pending_.store(false, std::memory_order_release);

@@ -23,7 +23,8 @@ namespace dhrt {
 class EngineContexts {
  public:
   // `own`: an origin of which every loop has a variant; its `loop` does not matter.
-  EngineContexts(const Origin& own, unsigned loops);
+  // `stripe`: one of the locks that guard the flushed context, see below.
+  EngineContexts(const Origin& own, unsigned loops, std::mutex& stripe);
   // What a start found. Before anybody else knows of the collection.
   void restore(Context seen, Context flushed, Context swept);
 
@@ -56,8 +57,8 @@ class EngineContexts {
   // What a synced part of a log said. True if the durable or the flushed context changed.
   bool publish(unsigned loop, std::uint64_t own_last, const Context& seen, const Context& flushed);
 
-  // The flushed context itself is read on every write, so it is guarded by the stripes: changed
-  // with all of them locked, read with any. False if it was known.
+  // The flushed context itself is read on every write, so it and what is swept of it are guarded
+  // by the stripes: changed with all of them locked, read with any. False if it was known.
   bool flush_with_stripes_locked(const Context& flushed);
   bool is_flushed_in_stripe(const Dot& dot) const {
     return any_flushed_.load(std::memory_order_relaxed) && flushed_.contains(dot);
@@ -68,7 +69,7 @@ class EngineContexts {
   // True if the sweep may begin: a power cut would not undo the flush.
   bool sweep_due() const;
   // Every record of these dots is a tombstone now. True if nothing is left to sweep.
-  bool swept_up_to(const Context& swept);
+  bool sweep_with_stripes_locked(const Context& swept);
 
  private:
   struct alignas(64) OfLoop {
@@ -84,8 +85,10 @@ class EngineContexts {
   mutable std::mutex mutex_;  // Guards what follows; taken after stripe locks.
   Context seen_;              // Without the loops' own numbers, as `durable_`.
   Context durable_;
-  Context flushed_;  // See above.
   Context durable_flushed_;
+
+  std::mutex& stripe_;  // See above.
+  Context flushed_;
   Context swept_;
   std::atomic<bool> any_flushed_{false};
   std::atomic<bool> sweep_pending_{false};

@@ -31,10 +31,8 @@ class AllStripes {
   Stripes& stripes_;
 };
 
-bool covers(const IntervalSet& dead, const EngineTally::OfOrigin& live, const IntervalSet* known) {
-  if (live.last == 0) return true;
-  if (dead.next_absent(live.first) > live.last) return true;
-  return !live.unseen && known != nullptr && dead.contains(*known);
+bool covers(const IntervalSet& dead, const EngineTally::OfOrigin& live) {
+  return live.last == 0 || dead.next_absent(live.first) > live.last;
 }
 
 }  // namespace
@@ -63,7 +61,6 @@ bool EngineCollection::file_is_within(const Context& dead) {
 // origins that were in it then; `file_dies` says that all of the file is flushed.
 void EngineCollection::write_off_flushed(bool file_dies) {
   const Context& dead = contexts_.flushed_in_stripe();
-  const Context seen = contexts_.seen();
   std::vector<EngineTally::OfOrigin> live(origins_.size());
   for (const auto& part : parts_) {
     if (part == nullptr) continue;
@@ -76,7 +73,7 @@ void EngineCollection::write_off_flushed(bool file_dies) {
     const auto alias = static_cast<OriginAlias>(i);
     const Origin& origin = *origins_.origin(alias);
     const IntervalSet* of_origin = dead.find(origin);
-    const bool dies = of_origin != nullptr && covers(*of_origin, live[i], seen.find(origin));
+    const bool dies = of_origin != nullptr && covers(*of_origin, live[i]);
     if (dies) {
       covered.push_back(alias);
     } else if (i < origins_in_file_) {
@@ -217,7 +214,8 @@ bool EngineCollection::sweep(std::size_t& budget, ByteChanges& changes) {
 
 void EngineCollection::end_sweep() {
   const AllStripes lock(shared_.stripes);
-  if (contexts_.swept_up_to(sweep_target_) && !dots_are_shared_.load()) written_off_ = {};
+  if (contexts_.sweep_with_stripes_locked(sweep_target_) && !dots_are_shared_.load())
+    written_off_ = {};
   mark_stale();
 }
 

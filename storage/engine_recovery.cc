@@ -88,9 +88,11 @@ Result<std::size_t> EngineCollection::end_replay() {
       return true;
     });
   }
-  std::ranges::sort(replayed, [](const auto& left, const auto& right) {
-    return left.first->key() < right.first->key();
-  });
+  if (file() != nullptr) {
+    std::ranges::sort(replayed, [](const auto& left, const auto& right) {
+      return left.first->key() < right.first->key();
+    });
+  }
   ByteChanges changes;
   std::size_t kept = 0;
   for (const auto& [entry, stripe] : replayed) {

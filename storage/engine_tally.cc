@@ -7,7 +7,6 @@ namespace dhrt {
 void EngineTally::OfOrigin::merge(const OfOrigin& other) {
   live += other.live;
   bytes += other.bytes;
-  unseen = unseen || other.unseen;
   if (other.last == 0) return;
   first = last == 0 ? other.first : std::min(first, other.first);
   last = std::max(last, other.last);
@@ -29,8 +28,7 @@ void EngineTally::add(const Item& item) {
       .merge({.live = 1,
               .bytes = static_cast<std::int64_t>(item.bytes),
               .first = item.dot.sequence,
-              .last = item.dot.sequence,
-              .unseen = item.unseen});
+              .last = item.dot.sequence});
 }
 
 void EngineTally::remove(const Item& item) {
@@ -52,11 +50,6 @@ void EngineTally::write_off(OriginAlias origin) {
   counts_.bytes -= dead.bytes;
   counts_.tombstones += dead.live;
   dead = {};
-}
-
-void EngineTally::write_off_all() {
-  for (std::size_t i = 0; i < origins_.size(); ++i)
-    write_off(static_cast<OriginAlias>(i));
 }
 
 }  // namespace dhrt

@@ -5,7 +5,7 @@
 // well, and an origin whose records are all flushed is written off as one number.
 // What a start found in a file has counts too, but not by stripe: numbers here may be below zero.
 //
-// Bounds: 40 bytes per origin that wrote here. Threads: the stripe's lock.
+// Bounds: 32 bytes per origin that wrote here. Threads: the stripe's lock.
 #pragma once
 
 #include <cstddef>
@@ -34,7 +34,6 @@ class EngineTally {
   struct Item {
     AliasDot dot;
     bool deleted = false;  // Or written off.
-    bool unseen = false;
     std::size_t bytes = 0;
   };
   struct OfOrigin {
@@ -42,7 +41,6 @@ class EngineTally {
     std::int64_t bytes = 0;
     std::uint64_t first = 0;  // No record that came to be live here has a sequence below,
     std::uint64_t last = 0;   // or above; 0: there was none.
-    bool unseen = false;      // One was pulled, and may not be in the seen context.
 
     void merge(const OfOrigin& other);
   };
@@ -54,8 +52,6 @@ class EngineTally {
   const std::vector<OfOrigin>& origins() const { return origins_; }
   // The live records of an origin are tombstones from now on.
   void write_off(OriginAlias origin);
-  // The same of everything; what a file had counts as well, so only the sum is right.
-  void write_off_all();
 
  private:
   OfOrigin& of(OriginAlias origin);
