@@ -47,9 +47,10 @@ void DirtyCopy::sort() {
     return key(left) < key(right);
   });
   // One that was written again while the copy was made may be in it twice: the later is as good.
-  const auto again = std::ranges::unique(
-      items_, [this](const Item& left, const Item& right) { return key(left) == key(right); });
-  items_.erase(again.begin(), again.end());
+  const auto same_key = [this](const Item& left, const Item& right) {
+    return key(left) == key(right);
+  };
+  items_.erase(std::unique(items_.begin(), items_.end(), same_key), items_.end());
 }
 
 void EngineCollection::copy_dirty(const LogCut& cut, DirtyCopy& copy) {

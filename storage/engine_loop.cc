@@ -347,7 +347,7 @@ bool EngineLoop::maintain(WallMilliseconds now, std::size_t records_max) {
   const auto begin = std::ranges::find_if(all, [this](const SharedCollection& collection) {
     return collection->ref().name > maintained_;
   });
-  std::ranges::rotate(all, begin);
+  std::rotate(all.begin(), begin, all.end());
   bool more = false;
   const std::size_t share = std::max<std::size_t>(records_max / 4, 1);
   for (const SharedCollection& collection : all) {

@@ -80,7 +80,6 @@ void hammer_all(const EngineOptions& options, bool memory) {
     Collection& users = *engine->store(0).find("users");
     std::uint64_t live = 0;
     for (const auto& [key, last] : newest) {
-      CAPTURE(key);
       const auto held = must(users.find(key));
       REQUIRE(held.has_value());
       CHECK(held->version.hlc == last.first);
