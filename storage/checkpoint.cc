@@ -78,7 +78,9 @@ void Checkpoint::look_after_loops(Time now) {
   shared_.reckon_pressure();
   const bool syncs = shared_.options.durability == Durability::interval && now >= next_sync_;
   if (syncs) next_sync_ = now + shared_.options.sync_interval;
-  for (unsigned loop = 0; loop < shared_.options.loops; ++loop) {
+  // The first loop's log last: it has the contexts that peers sent, which may rest on records that
+  // the other loops wrote.
+  for (unsigned loop = shared_.options.loops; loop-- > 0;) {
     if (syncs && shared_.log(loop) != nullptr) {
       // An error stays with the log, whose health() says so.
       static_cast<void>(shared_.log(loop)->sync_now());
@@ -151,7 +153,7 @@ Status Checkpoint::write_all(const LogCut& cut) {
 // not synced yet: in the file without their log, they would have dots that nobody knows of.
 Status Checkpoint::secure() {
   if (auto status = await_turn_ends(); !status) return status;
-  for (unsigned loop = 0; loop < shared_.options.loops; ++loop) {
+  for (unsigned loop = shared_.options.loops; loop-- > 0;) {
     LogWriter& log = *shared_.log(loop);
     if (log.synced() < log.written()) {
       if (auto status = log.sync_now(); !status) return status;

@@ -102,6 +102,7 @@ class EngineCollection final : public Collection,
 
   // --- For the loops.
   EngineContexts& contexts() { return contexts_; }
+  const EngineContexts& contexts() const { return contexts_; }
   EngineOrigins& origins() { return origins_; }
   // Locks the key's stripe and finds what is held, reading the file if need be; null: nothing.
   Result<Entry*> lock_held(const HashedKey& key, std::unique_lock<std::mutex>& lock);

@@ -181,6 +181,31 @@ void EngineLoop::note_put(EngineCollection& target, const Dot& dot, bool joins_s
   target.contexts().add_seen(dot);
 }
 
+// A turn of ours is synced, or need not be, but what it met on other loops is not.
+bool EngineLoop::awaits_others() {
+  if (!awaits_others_) return false;
+  const std::lock_guard lock(mine().mutex);
+  awaits_others_ = std::ranges::any_of(mine().unpublished, [this](const LoopShared::Turn& turn) {
+    return !shared_.have_published(turn.others);
+  });
+  return awaits_others_;
+}
+
+bool EngineLoop::is_unsettled(const EngineCollection& target, const Dot& dot) const {
+  if (shared_.loops.size() == 1 || target.in_memory()) return false;
+  const EngineContexts& contexts = target.contexts();
+  return contexts.is_own(dot.origin) && dot.origin.loop != loop_ &&
+         dot.sequence > contexts.durable_own(dot.origin.loop);
+}
+
+std::vector<Position> EngineLoop::others_appended() const {
+  std::vector<Position> appended;
+  for (const auto& loop : shared_.loops)
+    appended.push_back(loop->appended.load(std::memory_order_acquire));
+  appended[loop_] = 0;
+  return appended;
+}
+
 Result<Position> EngineLoop::update(Collection& collection, const HashedKey& key, Joins joins,
                                     Decide decide) {
   EngineCollection& target = as_ours(collection);
@@ -193,7 +218,11 @@ Result<Position> EngineLoop::update(Collection& collection, const HashedKey& key
 
   RecordView put;
   RecordView seen_there;
-  if (*held != nullptr) seen_there = target.shown(**held);
+  if (*held != nullptr) {
+    seen_there = target.shown(**held);
+    seen_there.unsettled = is_unsettled(target, seen_there.dot);
+    if (seen_there.unsettled && joins == Joins::nothing) met_unsettled_ = true;
+  }
   if (!decide(*held != nullptr ? &seen_there : nullptr, put)) return Position{0};
   const bool joins_seen = joins == Joins::seen;
   const bool own = target.contexts().is_own(put.dot.origin);
@@ -297,10 +326,17 @@ void EngineLoop::commit() {
     {
       const std::lock_guard lock(here.mutex);
       here.unpublished.push_back(
-          {.position = last_, .logged = logged_, .gains = std::exchange(gains_, {})});
+          {.position = last_,
+           .logged = logged_,
+           // A pull that ends with this turn has its vector merged next, in this log: what the
+           // pulled records lost to must not be lost after that.
+           .others = met_unsettled_ ? others_appended() : std::vector<Position>(),
+           .gains = std::exchange(gains_, {})});
     }
     if (log() != nullptr && !log()->frame().empty()) log()->commit(last_);
     committed_log_ = logged_;
+    awaits_others_ = awaits_others_ || met_unsettled_;
+    met_unsettled_ = false;
     here.committed.store(last_, std::memory_order_release);
     ++turn_;
     shared_.reckon_pressure();
@@ -313,7 +349,8 @@ Position EngineLoop::collect() {
   LoopShared& here = mine();
   Position answerable = here.published.load(std::memory_order_acquire);
   const bool awaits_sync = shared_.options.durability == Durability::sync;
-  if (log() != nullptr && !awaits_sync && log()->written() >= committed_log_)
+  const bool is_written = log() != nullptr && !awaits_sync && log()->written() >= committed_log_;
+  if (is_written && !awaits_others())
     answerable = std::max(answerable, here.committed.load(std::memory_order_relaxed));
   return hold_back(answerable);
 }

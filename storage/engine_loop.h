@@ -46,6 +46,10 @@ class EngineLoop final : public Store {
                       bool in_place);
   Result<OriginAlias> alias_of(EngineCollection& target, const Origin& origin);
   ContextGain& gain_of(EngineCollection& target);
+  // Whether another loop wrote it, and has not synced it yet. In stripe.
+  bool is_unsettled(const EngineCollection& target, const Dot& dot) const;
+  std::vector<Position> others_appended() const;
+  bool awaits_others();
   // What is done when a record has been put.
   void note_put(EngineCollection& target, const Dot& dot, bool joins_seen);
   Position next_position();
@@ -61,6 +65,8 @@ class EngineLoop final : public Store {
   Position logged_ = 0;         // The last position that is in the log, or in its frame.
   Position committed_log_ = 0;  // The same at the end of the last turn.
   std::uint64_t turn_ = 1;
+  bool met_unsettled_ = false;      // In this turn, a pulled record met one.
+  bool awaits_others_ = false;      // Some turn did, and they may not be synced yet.
   std::vector<ContextGain> gains_;  // Of this turn.
   ByteChanges changes_;             // The same.
   std::string maintained_;          // The collection that maintain() stopped at.

@@ -52,6 +52,13 @@ void EngineShared::wake(unsigned loop) const {
   if (loop < options.wake.size() && options.wake[loop]) options.wake[loop]();
 }
 
+bool EngineShared::have_published(const std::vector<Position>& positions) const {
+  for (std::size_t loop = 0; loop < positions.size(); ++loop) {
+    if (loops[loop]->published.load(std::memory_order_acquire) < positions[loop]) return false;
+  }
+  return true;
+}
+
 void EngineShared::advance(unsigned loop) {
   LoopShared& of = *loops[loop];
   const std::lock_guard lock(of.mutex);
@@ -59,7 +66,8 @@ void EngineShared::advance(unsigned loop) {
       log(loop) != nullptr ? log(loop)->synced() : std::numeric_limits<Position>::max();
   Position published = of.published.load(std::memory_order_relaxed);
   bool tell_main = false;
-  while (!of.unpublished.empty() && of.unpublished.front().logged <= synced) {
+  while (!of.unpublished.empty() && of.unpublished.front().logged <= synced &&
+         have_published(of.unpublished.front().others)) {
     for (ContextGain& gain : of.unpublished.front().gains) {
       const SharedCollection& collection = gain.collection;
       if (!collection->contexts().publish(loop, gain.own_last, gain.seen, gain.flushed)) continue;

@@ -62,6 +62,8 @@ struct alignas(64) LoopShared {
   struct Turn {
     Position position = 0;
     Position logged = 0;
+    // By loop, what of the others must be durable first; empty: nothing.
+    std::vector<Position> others;
     std::vector<ContextGain> gains;
   };
   std::mutex mutex;  // Guards `unpublished`.
@@ -83,6 +85,7 @@ struct EngineShared {
 
   // Publishes what became durable in a loop's log. Any thread.
   void advance(unsigned loop);
+  bool have_published(const std::vector<Position>& positions) const;
   // True if loop 0 has to be told, which takes the names.
   bool note_changed(const SharedCollection& collection);
   std::vector<std::string> take_changed();

@@ -99,6 +99,9 @@ struct RecordView {
   bool deleted = false;
   bool damaged = false;
   bool unseen = false;  // It was pulled: its dot may not be in the seen context.
+  // Another event loop wrote it and a power cut may still take it, so that nothing which it beats
+  // may be called seen because of it.
+  bool unsettled = false;
   WallMilliseconds deadline = 0;
   WallMilliseconds created = 0;
   Bytes attributes;

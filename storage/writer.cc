@@ -104,7 +104,11 @@ Result<RecordWriter::Put> RecordWriter::put_if_newer(Collection& collection, Byt
         const bool same = held != nullptr && held->dot == record.dot;
         const bool heals = same && held->damaged && !record.damaged;
         made.replaced.reset();
-        if (held != nullptr && !heals && !newer(record, *held)) return false;
+        made.lost_to_unsettled = false;
+        if (held != nullptr && !heals && !newer(record, *held)) {
+          made.lost_to_unsettled = held->unsettled;
+          return false;
+        }
         if (held != nullptr && held->unseen && !same) made.replaced = held->dot;
         put = record;
         return true;
@@ -134,7 +138,9 @@ Result<Position> RecordWriter::put_newer(Collection& collection,
     if (!put) return tl::unexpected(put.error());
     last = std::max(last, put->position);
     if (put->replaced) contexts.seen.add(*put->replaced);
-    if (!live) continue;
+    // What beat it may yet be lost in a power cut, and this one would be called seen without being
+    // held: as if it had not come. Anti-entropy brings it again.
+    if (!live || put->lost_to_unsettled) continue;
     seen.add(dot);
     if (put->position == 0) contexts.seen.add(dot);
   }

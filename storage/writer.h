@@ -76,8 +76,9 @@ class RecordWriter {
 
  private:
   struct Put {
-    Position position = 0;        // 0: what is held is newer.
-    std::optional<Dot> replaced;  // A dot that was not in the context.
+    Position position = 0;           // 0: what is held is newer.
+    std::optional<Dot> replaced;     // A dot that was not in the context.
+    bool lost_to_unsettled = false;  // What is held is newer, and may be lost yet.
   };
   Result<Put> put_if_newer(Collection& collection, Bytes key, const RecordView& record,
                            Store::Joins joins);

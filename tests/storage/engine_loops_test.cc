@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "storage/base/random.h"
+#include "storage/writer.h"
 #include "tests/storage/engine_bench.h"
 
 namespace dhrt::test {
@@ -140,6 +141,39 @@ TEST_CASE("engine loops: the same keys from several loops, while checkpoints run
 TEST_CASE("engine loops: the same keys from several loops, in memory") {
   const TemporaryDirectory directory;
   hammer_all(engine_options(directory.path(), 1, 3), true);
+}
+
+TEST_CASE("engine loops: nothing counts as seen because of what a power cut may take") {
+  const TemporaryDirectory directory;
+  const auto engine = open_engine(engine_options(directory.path(), 1, 2));
+  Store& first = engine->store(0);
+  Store& second = engine->store(1);
+  Collection& users = opened(first, "users", false);
+  HybridClock clock;
+  RecordWriter writer(first, clock, own_origin(1, 0));
+  first.commit();
+  first.collect();
+
+  // Another loop has written the key, and has not ended its turn.
+  set_own(second, users, "k", "new", own_origin(1, 1));
+  KeyedRecord older = put("k", "old", {there, 1});
+  older.record.version.hlc = 1;
+
+  must(writer.push(users, {older}, noon));
+  CHECK_MESSAGE(!users.seen().contains(Dot{there, 1}), "it is as if it had not come");
+
+  const Position pulled = must(writer.pull(users, {older}, noon));
+  first.commit();
+  must(engine->store(0).drain());
+  CHECK_MESSAGE(first.collect() < pulled, "a vector must not be merged behind it yet");
+
+  second.commit();
+  must(second.drain());
+  second.collect();
+  CHECK(first.collect() >= pulled);
+  must(writer.push(users, {older}, noon));
+  CHECK_MESSAGE(users.seen().contains(Dot{there, 1}), "what beats it stays");
+  CHECK(must(users.find("k"))->value == "new");
 }
 
 TEST_CASE("engine loops: collections come and go while others use them") {
