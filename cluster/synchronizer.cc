@@ -233,6 +233,19 @@ void Synchronizer::ask(std::optional<Dot> from, const Step& step) {
   step.send(*link, std::move(pull));
 }
 
+namespace {
+
+// The vector of the first slice counts; but a donor takes out of a later one what it cannot show,
+// because something that may yet be lost has replaced it, and then nobody may call it seen.
+void keep_common(std::optional<Context>& vector, const Context& of_slice) {
+  if (vector)
+    vector->intersect(of_slice);
+  else
+    vector = of_slice;
+}
+
+}  // namespace
+
 void Synchronizer::pull_reply(NodeId from, const PullReply& reply, const Step& step) {
   if (!session_ || session_->peer != from || !session_->transfer ||
       session_->transfer->request != reply.request ||
@@ -249,8 +262,8 @@ void Synchronizer::pull_reply(NodeId from, const PullReply& reply, const Step& s
     abandon_session(step, "the donor's walk does not get on");
     return;
   }
-  if (!transfer.first_vector) transfer.first_vector = reply.vector;
-  if (!transfer.round_vector) transfer.round_vector = reply.vector;
+  keep_common(transfer.first_vector, reply.vector);
+  keep_common(transfer.round_vector, reply.vector);
   if (options_.mutate_merge_early && transfer.rounds == 0) merge_vector(step);
   progress_.records_pulled += reply.records.size();
   if (!reply.records.empty() || !reply.flushed.empty()) {

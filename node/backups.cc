@@ -72,7 +72,8 @@ Result<BackupMade> Backups::make(const std::string& path) {
     return tl::unexpected(copied.error());
   }
   BackupMade made{.path = path};
-  for (const auto& file : fs::directory_iterator(unfinished, error)) {
+  for (const auto& file : fs::recursive_directory_iterator(unfinished, error)) {
+    if (!file.is_regular_file(error)) continue;
     ++made.collections;
     made.bytes += file.file_size(error);
   }

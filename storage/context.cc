@@ -62,6 +62,21 @@ void IntervalSet::add(const IntervalSet& other) {
     add(interval);
 }
 
+void IntervalSet::intersect(const IntervalSet& other) {
+  std::vector<Interval> both;
+  auto ours = intervals_.begin();
+  auto theirs = other.intervals_.begin();
+  while (ours != intervals_.end() && theirs != other.intervals_.end()) {
+    const Interval common{std::max(ours->first, theirs->first), std::min(ours->last, theirs->last)};
+    if (common.first <= common.last) both.push_back(common);
+    if (ours->last < theirs->last)
+      ++ours;
+    else
+      ++theirs;
+  }
+  intervals_ = std::move(both);
+}
+
 std::uint64_t IntervalSet::next_absent(std::uint64_t from) const {
   const auto found = find_interval(intervals_, from);
   if (found == intervals_.end() || found->first > from) return from;
@@ -92,6 +107,14 @@ bool Context::add(const Dot& dot) {
 void Context::merge(const Context& other) {
   for (const auto& [origin, set] : other.origins_)
     origins_[origin].add(set);
+}
+
+void Context::intersect(const Context& other) {
+  for (auto it = origins_.begin(); it != origins_.end();) {
+    const IntervalSet* theirs = other.find(it->first);
+    it->second.intersect(theirs == nullptr ? IntervalSet() : *theirs);
+    it = it->second.empty() ? origins_.erase(it) : std::next(it);
+  }
 }
 
 bool Context::knows_later_epoch(const Origin& origin) const {

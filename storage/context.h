@@ -35,6 +35,8 @@ class IntervalSet {
   bool add(std::uint64_t sequence);
   void add(Interval interval);
   void add(const IntervalSet& other);
+  // Keeps what is in both.
+  void intersect(const IntervalSet& other);
   // The smallest number >= `from` that is not in the set.
   std::uint64_t next_absent(std::uint64_t from) const;
   // The end of the interval that starts at 1; 0 if 1 is absent.
@@ -57,6 +59,8 @@ class Context {
   bool add(const Dot& dot);
   void add(const Origin& origin, Interval interval) { origins_[origin].add(interval); }
   void merge(const Context& other);
+  // Keeps what is in both.
+  void intersect(const Context& other);
   bool empty() const { return origins_.empty(); }
   // True if a dot of the same node with a higher epoch is known.
   bool knows_later_epoch(const Origin& origin) const;

@@ -178,14 +178,4 @@ class MemoryStore : public Store {
 
 std::unique_ptr<MemoryStore> make_memory_store(const MemoryStoreOptions& options);
 
-struct LmdbStoreOptions {
-  std::string directory;       // Holds one <name>.mdb per collection; made if absent.
-  std::function<void()> wake;  // Called from any thread when collect() has something to do.
-  std::size_t map_bytes_initial = std::size_t{64} << 20;  // Grows by itself when it is full.
-  // Test only: called on the committer thread before each sync; the delay of a slow disk.
-  std::function<void()> before_sync;
-};
-
-Result<std::unique_ptr<Store>> open_lmdb_store(const LmdbStoreOptions& options);
-
 }  // namespace dhrt

@@ -6,7 +6,6 @@ namespace dhrt {
 
 namespace {
 
-constexpr std::size_t origin_bytes_min = 8 + 4 + 2 + 5;
 
 // Counters are for display; one that is off must not wrap around to 2^64.
 void subtract(std::uint64_t& from, std::uint64_t number) {
@@ -69,45 +68,6 @@ void Tally::flush(const Context& flushed, const Context& seen) {
       written_off_.add(origin, interval);
     it = origins_.erase(it);
   }
-}
-
-void encode(ByteWriter& writer, const Tally& tally) {
-  writer.varint(tally.counts_.live);
-  writer.varint(tally.counts_.tombstones);
-  writer.varint(tally.counts_.bytes);
-  encode(writer, tally.written_off_);
-  writer.varint(tally.origins_.size());
-  for (const auto& [origin, live] : tally.origins_) {
-    writer.u64(origin.node);
-    writer.u32(origin.epoch);
-    writer.u16(origin.loop);
-    writer.varint(live.live);
-    writer.varint(live.bytes);
-    writer.varint(live.first);
-    writer.varint(live.last);
-    writer.u8(live.unseen ? 1 : 0);
-  }
-}
-
-Tally decode_tally(ByteReader& reader) {
-  Tally tally;
-  tally.counts_.live = reader.varint();
-  tally.counts_.tombstones = reader.varint();
-  tally.counts_.bytes = reader.varint();
-  tally.written_off_ = decode_context(reader);
-  for (std::size_t origins = reader.count(origin_bytes_min); origins > 0; --origins) {
-    Origin origin;
-    origin.node = reader.u64();
-    origin.epoch = reader.u32();
-    origin.loop = reader.u16();
-    Tally::OfOrigin& live = tally.origins_[origin];
-    live.live = reader.varint();
-    live.bytes = reader.varint();
-    live.first = reader.varint();
-    live.last = reader.varint();
-    live.unseen = reader.u8() != 0;
-  }
-  return tally;
 }
 
 }  // namespace dhrt

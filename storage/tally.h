@@ -12,7 +12,6 @@
 #include <map>
 #include <optional>
 
-#include "storage/base/codec.h"
 #include "storage/context.h"
 #include "storage/store.h"
 
@@ -37,11 +36,6 @@ class Tally {
 
   const CollectionCounts& counts() const { return counts_; }
 
-  // tally := live, tombstones, bytes, written off context, count, origin*   (varints)
-  // origin := node u64, epoch u32, loop u16, live, bytes, first, last, unseen u8
-  friend void encode(ByteWriter& writer, const Tally& tally);
-  friend Tally decode_tally(ByteReader& reader);
-
  private:
   struct OfOrigin {
     std::uint64_t live = 0;
@@ -58,10 +52,6 @@ class Tally {
   std::map<Origin, OfOrigin> origins_;  // Those with live records.
   Context written_off_;
 };
-
-void encode(ByteWriter& writer, const Tally& tally);
-// On bad input the reader's ok() is false and the result is not to be used.
-Tally decode_tally(ByteReader& reader);
 
 inline Tally::Item item_of(Bytes key, const Record& record) {
   return {record.dot, record.deleted, key.size() + record.value.size()};

@@ -164,8 +164,7 @@ def serve(make_process, is_up):
 def start_flags(binary):
     """The flags that this dhrt knows, e.g. {'--memory', '--durability'}."""
     done = subprocess.run([binary, "start", "--help"], capture_output=True, text=True, check=True)
-    flags = set(re.findall(r"^ +(--[a-z-]+)", done.stdout, re.MULTILINE))
-    return flags - ({"--cpu-num"} if "this version runs one" in done.stdout else set())
+    return set(re.findall(r"^ +(--[a-z-]+)", done.stdout, re.MULTILINE))
 
 
 class Dhrt(Server):

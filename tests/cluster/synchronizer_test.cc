@@ -140,6 +140,11 @@ TEST_CASE("synchronizer: the vector follows the last record, and is the one from
     CHECK(node.actions<MergeContext>().front().vector == dots(2, 1, 2));
     CHECK(node.actions<ApplyRecords>().size() == 3);
   }
+  SUBCASE("what a later slice takes out of the vector is not merged") {
+    node.slice({record("c", dot(2, 9))}, dots(2, 1, 1));
+    REQUIRE(node.actions<MergeContext>().size() == 1);
+    CHECK(node.actions<MergeContext>().front().vector == dots(2, 1, 1));
+  }
   SUBCASE("a donor that writes faster than it sends is given up for the moment") {
     std::uint64_t sequence = 100;
     for (unsigned round = 0; round < 100 && node.core().sync_progress().pulling; ++round) {

@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/storage/engine_bench.h"
 #include "tests/storage/store_suite.h"
 #include "tests/storage/temporary_directory.h"
 
@@ -152,9 +153,11 @@ TEST_CASE("catalog: on disk, collections and drops survive a restart") {
   const TemporaryDirectory directory;
   for (int start = 0; start < 2; ++start) {
     CAPTURE(start);
-    const auto store = must(open_lmdb_store({.directory = directory.path()}));
+    const auto run = static_cast<std::uint32_t>(start + 1);
+    EngineStore engine(open_engine(engine_options(directory.path(), run)));
+    Store* const store = &engine;
     HybridClock clock;
-    RecordWriter writer(*store, clock, {.node = 1, .epoch = static_cast<std::uint32_t>(start)});
+    RecordWriter writer(*store, clock, own_origin(run));
     Catalog catalog(*store, writer, {});
     must(catalog.load(noon));
     if (start == 0) {

@@ -86,6 +86,11 @@ TEST_CASE("interval set: union and inclusion agree with a plain set") {
     const bool included = std::includes(models[0].numbers.begin(), models[0].numbers.end(),
                                         models[1].numbers.begin(), models[1].numbers.end());
     CHECK(sets[0].contains(sets[1]) == included);
+    IntervalSet common = sets[0];
+    common.intersect(sets[1]);
+    CHECK(well_formed(common));
+    for (std::uint64_t i = 1; i <= 90; ++i)
+      CHECK(common.contains(i) == (sets[0].contains(i) && sets[1].contains(i)));
     sets[0].add(sets[1]);
     CHECK(well_formed(sets[0]));
     CHECK(sets[0].contains(sets[1]));
