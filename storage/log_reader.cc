@@ -90,25 +90,25 @@ Status Scan::add(const Segment& segment) {
   const auto header = decode_segment_header(*bytes);
   if (!header && header.error().code == ErrorCode::precondition)
     return fail(header.error(), "read " + segment.path);
-  // Without a header of its own it was never finished, or is damaged.
+  // Without a header of its own it was never finished, or is damaged: then what is behind it does
+  // not chain.
   const bool usable =
       header && header->log == segment.name.log && header->segment == segment.name.segment;
   salt_.reset();
   if (usable) {
     found_.node = header->node;
     salt_ = header->salt;
-  } else {
-    ended_ = true;
   }
-  if (!ended_) follow_chain(*bytes, segment.name);
+  if (usable && !ended_) follow_chain(*bytes, segment.name);
   look_behind(*bytes, segment.name, std::max(found_.files.back().end, log_header_bytes));
   return {};
 }
 
 bool Scan::chains(const FrameHead& head, const SegmentName& name) const {
-  const bool first = found_.last == 0;
+  // Only in its first file may a log begin behind something that was released.
+  const bool may_begin = found_.last == 0 && found_.files.size() == 1;
   return head.log == name.log && head.segment == name.segment && head.salt == salt_ &&
-         (first || head.previous == found_.last) && head.position > head.previous;
+         (may_begin || head.previous == found_.last) && head.position > head.previous;
 }
 
 void Scan::follow_chain(Bytes bytes, const SegmentName& name) {
@@ -125,8 +125,6 @@ void Scan::follow_chain(Bytes bytes, const SegmentName& name) {
     end += head->frame_bytes();
   }
   found_.files.back().end = end;
-  // Nothing in it: it is only prepared, or all of it is torn. What is behind does not go on there.
-  if (end == log_header_bytes) ended_ = true;
   // If the first frame does not chain, it is in the segment before that something is missing.
   const auto head = decode_frame_head(bytes.substr(end));
   if (end > log_header_bytes || (head && chains(*head, name))) {

@@ -50,6 +50,7 @@ class Log final : public LogWriter {
  private:
   // The loop's.
   bool fits_current(std::size_t bytes) const { return used_ + bytes <= current_->capacity; }
+  Status make_room(std::size_t bytes);
   Status make_next(std::size_t bytes);
   Status place(std::size_t bytes);
   Status write_frame(Position position);
@@ -132,10 +133,15 @@ Status Log::reserve(std::size_t bytes, bool is_delete) {
   const std::size_t kept = is_delete ? 0 : std::min(options_.reserve_bytes, current_->capacity / 8);
   if (fits_current(wanted + kept)) [[likely]]
     return {};
-  const Status status = make_next(log_header_bytes + wanted + kept);
+  const Status status = make_room(log_header_bytes + wanted + kept);
   if (status || status.error().code != ErrorCode::full) return status;
   return fail(status.error().code,
               status.error().message + "; free some space, writing goes on by itself then");
+}
+
+// A segment is not left before a frame is in it: a log begins with a frame.
+Status Log::make_room(std::size_t bytes) {
+  return used_ == log_header_bytes ? segments_.enlarge(*current_, bytes) : make_next(bytes);
 }
 
 Status Log::make_next(std::size_t bytes) {
@@ -171,7 +177,8 @@ void Log::commit(Position position) {
 // Makes the next segment the current one if the frame does not fit.
 Status Log::place(std::size_t bytes) {
   if (fits_current(bytes)) return {};
-  if (Status status = make_next(log_header_bytes + bytes); !status) return status;
+  if (Status status = make_room(log_header_bytes + bytes); !status) return status;
+  if (fits_current(bytes)) return {};
   current_ = std::exchange(next_, nullptr);
   used_ = log_header_bytes;
   segments_.prepare();

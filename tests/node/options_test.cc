@@ -171,7 +171,7 @@ TEST_CASE("options: a bad value is told with its place and a right one") {
       {{"--cache-bytes", "1kb"}, "--cache-bytes is '1kb'", "from 1mb to 1tb"},
       {{"--evict", "random"}, "--evict is 'random'", "none, lru or s3fifo is wanted"},
       {{"--memory-limit", "0"}, "--memory-limit is '0'", "needs a unit"},
-      {{"--log-segment-bytes", "2gb"}, "--log-segment-bytes is '2gb'", "from 1mb to 1gb"},
+      {{"--log-segment-bytes", "2gb"}, "--log-segment-bytes is '2gb'", "from 64kb to 1gb"},
       {{"--checkpoint-age", "10"}, "--checkpoint-age:", "no unit"},
       {{"--unflushed-max", "1mb"}, "--unflushed-max is '1mb'", "from 2mb"},
       {{"--checkpoint-bytes", "600mb"}, "--checkpoint-bytes is 600mb", "half of --unflushed-max"},

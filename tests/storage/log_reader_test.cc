@@ -206,6 +206,39 @@ TEST_CASE("log reader: earlier segments may be gone, and it says from where on t
   CHECK(replay(found) == positions_and_keys(found.begins_after + 1, 30));
 }
 
+TEST_CASE("log reader: a log goes on behind a segment that was skipped, and only there") {
+  const TemporaryDirectory directory;
+  const auto frame_of = [](std::uint64_t segment, Position position, Position previous) {
+    return encode_segment_header({.log = log_id, .node = log_node, .segment = segment}) +
+           forged_frame(segment, position, previous, previous);
+  };
+  const std::string skipped =
+      encode_segment_header({.log = log_id, .node = log_node, .segment = 1}) +
+      std::string(4096 - log_header_bytes, '\0');
+  SUBCASE("the first, with a header") {
+    write_all(segment_path(directory.path(), 1), skipped);
+    write_all(segment_path(directory.path(), 2), frame_of(2, 5, 0));
+    write_all(segment_path(directory.path(), 3), frame_of(3, 6, 5));
+    const LogFound found = must_find_one(directory.path());
+    CHECK(found.begins_after == 0);
+    CHECK(replay(found) == std::vector<std::string>{"5:forged", "6:forged"});
+  }
+  SUBCASE("one behind, without a header") {
+    write_all(segment_path(directory.path(), 1), frame_of(1, 5, 0));
+    write_all(segment_path(directory.path(), 2), std::string(4096, '\0'));
+    write_all(segment_path(directory.path(), 3), frame_of(3, 6, 5));
+    CHECK(replay(must_find_one(directory.path())) ==
+          std::vector<std::string>{"5:forged", "6:forged"});
+  }
+  SUBCASE("but not if there was a frame in it") {
+    write_all(segment_path(directory.path(), 1), skipped);
+    write_all(segment_path(directory.path(), 2), frame_of(2, 6, 5));
+    const auto found = find_logs(directory.path(), false);
+    REQUIRE(!found);
+    CHECK(found.error().message.find("position 5 was synced") != std::string::npos);
+  }
+}
+
 TEST_CASE("log reader: files that are only prepared are passed over, and removed if asked") {
   const Crashed crashed(3, 20, true);
   const std::string first = read_all(crashed.segment(1));

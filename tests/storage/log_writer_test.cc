@@ -150,6 +150,18 @@ TEST_CASE("log: it goes on in as many segments as it takes, whatever the size of
   CHECK(replay(found) == positions_and_keys(1, 61));
 }
 
+TEST_CASE("log: its first frame may be larger than a segment") {
+  const TemporaryDirectory directory;
+  LogBench bench(log_options(directory.path()));
+  bench.write_many(1, 100'000);
+  bench.write_many(10, 500);
+  CHECK(bench.log->synced() == 11);
+  const LogFound found = must_find_one(directory.path());
+  CHECK(found.begins_after == 0);
+  CHECK(found.files.size() == bench.log->figures().segments);
+  CHECK(replay(found) == positions_and_keys(1, 11));
+}
+
 TEST_CASE("log: released segments are used again, and what was in them is not replayed") {
   const TemporaryDirectory directory;
   LogBench bench(log_options(directory.path()));
