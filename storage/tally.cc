@@ -6,7 +6,6 @@ namespace dhrt {
 
 namespace {
 
-
 // Counters are for display; one that is off must not wrap around to 2^64.
 void subtract(std::uint64_t& from, std::uint64_t number) {
   from -= std::min(from, number);
