@@ -80,10 +80,10 @@ constexpr std::array table{
                DurationOption{&O::sync_interval, false}},
     OptionInfo{"log-segment-bytes", "SIZE", "64mb", "16mb",
                "Size of one file of the log; two or more are kept for each event loop.", "Storage",
-               SizeOption{&O::log_segment_bytes, mib / 16, gib}},
+               SizeOption{&O::log_segment_bytes, 64 * kib, gib}},
     OptionInfo{"checkpoint-bytes", "SIZE", "256mb", "1gb",
                "Bring the log into the files of the collections when it holds so much.", "Storage",
-               SizeOption{&O::checkpoint_bytes, mib / 16, tib}},
+               SizeOption{&O::checkpoint_bytes, 64 * kib, tib}},
     OptionInfo{"checkpoint-age", "TIME", "10s", "1m", "Bring it there after this long in any case.",
                "Storage", DurationOption{&O::checkpoint_age, false}},
     OptionInfo{"unflushed-max", "SIZE", "1gb", "4gb",
@@ -162,6 +162,7 @@ std::string size_text(std::uint64_t bytes) {
   if (bytes % tib == 0) return std::to_string(bytes / tib) + "tb";
   if (bytes % gib == 0) return std::to_string(bytes / gib) + "gb";
   if (bytes % mib == 0) return std::to_string(bytes / mib) + "mb";
+  if (bytes % kib == 0) return std::to_string(bytes / kib) + "kb";
   return std::to_string(bytes) + "b";
 }
 

@@ -125,7 +125,9 @@ Status Checkpoint::cycle() {
 
 Status Checkpoint::write_all(const LogCut& cut) {
   const std::vector<SharedCollection> all = shared_.all();
-  for (std::size_t i = 0; i < all.size();) {
+  // At least once: the last collection may have been erased.
+  std::size_t i = 0;
+  do {
     std::vector<std::pair<SharedCollection, DirtyCopy>> group;
     std::size_t bytes = 0;
     for (; i < all.size() && bytes < group_bytes; ++i) {
@@ -145,7 +147,7 @@ Status Checkpoint::write_all(const LogCut& cut) {
       }
     }
     if (!status) return status;
-  }
+  } while (i < all.size());
   return {};
 }
 
@@ -186,20 +188,26 @@ Status Checkpoint::await_turn_ends() {
   return {};
 }
 
+// One whose file cannot be removed stays on the list: as long as it does nothing is released, and
+// the log keeps saying that the collection was erased.
 Status Checkpoint::remove_doomed() {
-  std::vector<std::string> names;
-  {
+  const auto is_durable = [this](const EngineShared::DoomedFile& file) {
+    return file.position <= shared_.loops[file.loop]->published.load();
+  };
+  for (;;) {
+    std::string name;
+    {
+      const std::unique_lock lock(shared_.structure);
+      const auto found = std::ranges::find_if(shared_.doomed, is_durable);
+      if (found == shared_.doomed.end()) return {};
+      name = found->name;
+    }
+    if (auto status = shared_.directory->remove(name); !status) return status;
     const std::unique_lock lock(shared_.structure);
     std::erase_if(shared_.doomed, [&](const EngineShared::DoomedFile& file) {
-      if (file.position > shared_.loops[file.loop]->published.load()) return false;
-      names.push_back(file.name);
-      return true;
+      return file.name == name && is_durable(file);
     });
   }
-  for (const std::string& name : names) {
-    if (auto status = shared_.directory->remove(name); !status) return status;
-  }
-  return names.empty() ? Status{} : shared_.directory->sync();
 }
 
 void Checkpoint::release_logs(const LogCut& cut) {

@@ -122,7 +122,6 @@ Result<std::unique_ptr<CollectionFile>> CollectionFile::create(const LmdbEnv::Op
 Result<std::unique_ptr<CollectionFile>> CollectionFile::open(const LmdbEnv::Options& options) {
   auto env = LmdbEnv::open(options);
   if (!env) return tl::unexpected(env.error());
-  if (*env == nullptr) return std::unique_ptr<CollectionFile>();
   CollectionRef ref;
   {
     const auto txn = ReadTxn::begin(**env);

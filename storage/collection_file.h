@@ -52,7 +52,6 @@ class CollectionFile {
  public:
   static Result<std::unique_ptr<CollectionFile>> create(const LmdbEnv::Options& options,
                                                         const CollectionRef& ref);
-  // Null if the file is what is left of an interrupted create().
   static Result<std::unique_ptr<CollectionFile>> open(const LmdbEnv::Options& options);
 
   const CollectionRef& ref() const { return ref_; }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <utility>
 
+#include "storage/lmdb_env.h"
 #include "storage/record.h"
 
 namespace dhrt {
@@ -71,6 +72,23 @@ Result<std::vector<std::string>> DataDirectory::collections() const {
   if (code) return io_error("list the data directory " + path_, code);
   std::ranges::sort(names);
   return names;
+}
+
+Status DataDirectory::remove_unfinished() const {
+  const std::string ending = LmdbEnv::unfinished_path(file_ending);
+  std::error_code code;
+  std::vector<std::filesystem::path> found;
+  std::filesystem::directory_iterator files(path_, code);
+  for (; !code && files != std::filesystem::directory_iterator(); files.increment(code)) {
+    const std::string name = files->path().filename().string();
+    if (name.ends_with(ending) || name.ends_with(ending + "-lock")) found.push_back(files->path());
+  }
+  if (code) return io_error("list the data directory " + path_, code);
+  for (const std::filesystem::path& file : found) {
+    std::filesystem::remove(file, code);
+    if (code) return io_error("remove " + file.string(), code);
+  }
+  return {};
 }
 
 Status DataDirectory::remove(const std::string& collection) const {

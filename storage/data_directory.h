@@ -24,6 +24,8 @@ class DataDirectory {
   std::string file_of(const std::string& collection) const;
   // The names of collections that have a file here, in order.
   Result<std::vector<std::string>> collections() const;
+  // Removes what interrupted makings of files left.
+  Status remove_unfinished() const;
   // Removes a collection's file and the lock file that LMDB keeps beside it.
   Status remove(const std::string& collection) const;
   // Which files there are survives a power cut. LMDB syncs a file, but not its name.

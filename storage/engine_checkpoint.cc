@@ -3,6 +3,8 @@
 // Intuition: what is dirty is copied, made safe in the logs, and written in key order. Whatever
 // was written to meanwhile has another dot by then and stays dirty.
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "storage/engine_collection.h"
@@ -106,7 +108,14 @@ Status EngineCollection::make_file() {
   // Nobody erases the collection meanwhile: its file would stay behind under the name of the next.
   const std::shared_lock lock(shared_.structure);
   if (erased()) return {};
-  auto made = CollectionFile::create(shared_.file_options(ref_.name), ref_);
+  const auto options = shared_.file_options(ref_.name);
+  // Of an erased collection of this name, whose removal failed. With its lock file: somebody here
+  // may still read that.
+  std::error_code code;
+  if (std::filesystem::exists(options.path, code)) {
+    if (auto status = shared_.directory->remove(ref_.name); !status) return status;
+  }
+  auto made = CollectionFile::create(options, ref_);
   if (!made) return tl::unexpected(made.error());
   if (auto status = shared_.directory->sync(); !status) return status;
   file_owner_ = std::move(*made);

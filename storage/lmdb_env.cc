@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -99,6 +100,22 @@ int allocate_lock_file(const std::string& path) {
   const int code = allocate(descriptor, lock_file_bytes);
   ::close(descriptor);
   return code;
+}
+
+// With LMDB's lock file. Best effort: what stays is in nobody's way.
+void remove_file(const std::string& path) {
+  ::unlink(path.c_str());
+  ::unlink((path + "-lock").c_str());
+}
+
+// Zero, or an error number.
+int sync_and_rename(const std::string& from, const std::string& to) {
+  const int descriptor = ::open(from.c_str(), O_RDWR | O_CLOEXEC);
+  if (descriptor < 0) return errno;
+  const int code = ::fsync(descriptor) == 0 ? 0 : errno;
+  ::close(descriptor);
+  if (code != 0) return code;
+  return std::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno;
 }
 
 // What LMDB believes without a look, and corrupts the file by if it is not so: the list of free
@@ -249,37 +266,44 @@ Status LmdbEnv::open_file() {
 
 Result<std::shared_ptr<LmdbEnv>> LmdbEnv::create(const Options& options,
                                                  const std::function<void(WriteTxn&)>& fill) {
-  if (::access(options.path.c_str(), F_OK) == 0) {
-    const auto pages = inspect_lmdb_file(options.path);
-    if (!pages) return tl::unexpected(pages.error());
-    if (!pages->torn_creation)
-      return fail(ErrorCode::precondition, options.path + " exists; move it away");
-    if (::unlink(options.path.c_str()) != 0)
-      return tl::unexpected(lmdb_error(errno, options.path, "remove what is left of"));
+  if (::access(options.path.c_str(), F_OK) == 0)
+    return fail(ErrorCode::precondition, options.path + " exists; move it away");
+  Options unfinished = options;
+  unfinished.path = unfinished_path(options.path);
+  remove_file(unfinished.path);
+  Status status = make(unfinished, fill);
+  if (status) {
+    const int code = sync_and_rename(unfinished.path, options.path);
+    if (code != 0) status = tl::unexpected(lmdb_error(code, options.path, "make"));
   }
-  std::shared_ptr<LmdbEnv> env(new LmdbEnv(options));
-  if (auto status = env->open_file(); !status) return tl::unexpected(status.error());
+  remove_file(unfinished.path);
+  if (!status) return tl::unexpected(status.error());
+  return open(options);
+}
+
+Status LmdbEnv::make(const Options& options, const std::function<void(WriteTxn&)>& fill) {
+  LmdbEnv env(options);
+  if (auto status = env.open_file(); !status) return status;
   MDB_txn* txn = nullptr;
-  int code = mdb_txn_begin(env->env_.get(), nullptr, 0, &txn);
-  if (code != 0) return tl::unexpected(lmdb_error(code, env->path_, "begin"));
+  int code = mdb_txn_begin(env.env_.get(), nullptr, 0, &txn);
+  if (code != 0) return tl::unexpected(lmdb_error(code, env.path_, "begin"));
   std::unique_ptr<MDB_txn, AbortLmdbTxn> guard(txn);
   for (std::size_t i = 0; i < lmdb_tables && code == 0; ++i)
-    code = mdb_dbi_open(txn, table_names[i], MDB_CREATE, &env->handles_[i]);
-  WriteTxn write(txn, env->handles_);
+    code = mdb_dbi_open(txn, table_names[i], MDB_CREATE, &env.handles_[i]);
+  WriteTxn write(txn, env.handles_);
   write.code_ = code;
   fill(write);
   write.put(LmdbTable::meta, meta_key::txn, encode_txn(mdb_txn_id(txn)));
   code = write.code_ != 0 ? write.code_ : mdb_txn_commit(guard.release());
-  if (code != 0) return tl::unexpected(lmdb_error(code, env->path_, "make tables in"));
-  return env;
+  if (code != 0) return tl::unexpected(lmdb_error(code, env.path_, "make tables in"));
+  return {};
 }
 
 Result<std::shared_ptr<LmdbEnv>> LmdbEnv::open(const Options& options) {
-  const auto pages = inspect_lmdb_file(options.path);
-  if (!pages) return tl::unexpected(pages.error());
-  if (pages->torn_creation) return std::shared_ptr<LmdbEnv>();
+  const auto file_bytes = inspect_lmdb_file(options.path);
+  if (!file_bytes) return tl::unexpected(file_bytes.error());
   std::shared_ptr<LmdbEnv> env(new LmdbEnv(options));
-  env->map_bytes_ = pages->file_bytes;
+  env->map_bytes_ = *file_bytes;
   if (auto status = env->open_file(); !status) return tl::unexpected(status.error());
   if (auto status = env->open_tables(); !status) return tl::unexpected(status.error());
   return env;

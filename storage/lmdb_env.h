@@ -102,10 +102,11 @@ class LmdbEnv {
     std::size_t map_bytes_initial = 0;  // Of a new file; at least 256 KiB.
     unsigned readers = 16;              // Reads come with a number below this.
   };
-  // Makes the file with its tables and `fill`s them, in one transaction.
+  // Makes the file with its tables and `fill`s them. It has its name when all of it is on the
+  // disk; whoever made it syncs the directory. What an interrupted create() leaves is under
+  // unfinished_path(), and the next one of this file removes it.
   static Result<std::shared_ptr<LmdbEnv>> create(const Options& options,
                                                  const std::function<void(WriteTxn&)>& fill);
-  // Null if the file is what is left of a create() that a power cut interrupted.
   // Refuses a file whose format is another than ours, or that is not one of ours.
   static Result<std::shared_ptr<LmdbEnv>> open(const Options& options);
 
@@ -116,6 +117,8 @@ class LmdbEnv {
   // A consistent copy without the free pages, in a new file, synced (its name is not). Growth
   // waits until it is done. Any thread; slow.
   Status copy_to(const std::string& path);
+
+  static std::string unfinished_path(const std::string& path) { return path + ".new"; }
 
   const std::string& path() const { return path_; }
   std::uint64_t file_bytes() const { return file_bytes_; }
@@ -130,6 +133,7 @@ class LmdbEnv {
   };
 
   explicit LmdbEnv(const Options& options);
+  static Status make(const Options& options, const std::function<void(WriteTxn&)>& fill);
   Status open_file();
   Status open_tables();
   bool meta_page_is_sound(MDB_txn* txn) const;

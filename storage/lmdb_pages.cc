@@ -108,7 +108,6 @@ bool page_size_is_sound(std::size_t bytes) {
   return std::has_single_bit(bytes) && bytes >= page_bytes_min && bytes <= page_bytes_max;
 }
 
-// The first commit writes page 1, its number last: it may have been on its way.
 bool never_committed(const std::array<MetaPage, 2>& pages) {
   return pages[0].txn == 0 && pages[1].txn == 0 && pages[0].main.root == no_page;
 }
@@ -136,18 +135,7 @@ bool tree_is_sound(const File& file, const TreeHead& tree, std::size_t page_byte
          root.upper <= page_bytes;
 }
 
-bool all_zero(const File& file, std::size_t bytes) {
-  std::array<char, page_bytes_min> block{};
-  for (std::size_t offset = 0; offset < bytes; offset += block.size()) {
-    block.fill(0);
-    const ssize_t got =
-        ::pread(file.descriptor(), block.data(), block.size(), static_cast<off_t>(offset));
-    if (got < 0 || std::ranges::any_of(block, [](char byte) { return byte != 0; })) return false;
-  }
-  return true;
-}
-
-Result<LmdbPages> inspect_metas(const File& file, const std::string& path, std::size_t bytes) {
+Result<std::size_t> inspect_metas(const File& file, const std::string& path, std::size_t bytes) {
   std::array<MetaPage, 2> pages{};
   if (!file.read(0, pages[0]) || !is_meta_page(pages[0], 0))
     return corrupt(path, "is not an LMDB file, or its first page is damaged");
@@ -155,7 +143,7 @@ Result<LmdbPages> inspect_metas(const File& file, const std::string& path, std::
   if (!page_size_is_sound(page_bytes) || !file.read(page_bytes, pages[1]) ||
       !is_meta_page(pages[1], 1))
     return corrupt(path, "is damaged in its second page");
-  if (never_committed(pages)) return LmdbPages{.torn_creation = true, .file_bytes = bytes};
+  if (never_committed(pages)) return corrupt(path, "is damaged: it was never written to the end");
   if (!two_in_a_row(pages))
     return corrupt(path, "is damaged: its meta pages contradict each other");
   const MetaPage& newest = pages[0].txn > pages[1].txn ? pages[0] : pages[1];
@@ -170,12 +158,12 @@ Result<LmdbPages> inspect_metas(const File& file, const std::string& path, std::
                      tree_is_sound(file, newest.free, page_bytes, newest.last_page) &&
                      tree_is_sound(file, newest.main, page_bytes, newest.last_page);
   if (!sound) return corrupt(path, "is damaged: its meta page leads nowhere");
-  return LmdbPages{.torn_creation = false, .file_bytes = bytes / page_bytes * page_bytes};
+  return bytes / page_bytes * page_bytes;
 }
 
 }  // namespace
 
-Result<LmdbPages> inspect_lmdb_file(const std::string& path) {
+Result<std::size_t> inspect_lmdb_file(const std::string& path) {
   const File file(path);
   struct stat found {};
   if (!file.ok() || ::fstat(file.descriptor(), &found) != 0) return io_error(path);
@@ -183,10 +171,8 @@ Result<LmdbPages> inspect_lmdb_file(const std::string& path) {
     return fail(ErrorCode::io, path + " is not a regular file; move it out of the data directory");
   }
   const auto bytes = static_cast<std::size_t>(found.st_size);
-  // A power cut may keep the length of a new file, and not what was in it.
-  constexpr std::size_t new_bytes_max = std::size_t{1} << 20;
-  if (bytes == 0 || (bytes <= new_bytes_max && all_zero(file, bytes)))
-    return LmdbPages{.torn_creation = true, .file_bytes = bytes};
+  // A file gets its name when all of it is on the disk.
+  if (bytes == 0) return corrupt(path, "is damaged: it is empty");
   return inspect_metas(file, path, bytes);
 }
 

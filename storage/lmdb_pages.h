@@ -8,18 +8,14 @@
 // Errors: corrupt, io; with the file, what is wrong and the cure.
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
 #include <string>
 
 #include "storage/base/result.h"
 
 namespace dhrt {
 
-struct LmdbPages {
-  bool torn_creation = false;  // Nothing was ever committed: a power cut came first.
-  std::size_t file_bytes = 0;  // A multiple of the page size.
-};
-
-Result<LmdbPages> inspect_lmdb_file(const std::string& path);
+// The bytes of the file, a multiple of its page size.
+Result<std::size_t> inspect_lmdb_file(const std::string& path);
 
 }  // namespace dhrt

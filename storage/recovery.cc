@@ -94,15 +94,12 @@ class Replay final : public LogVisitor {
 };
 
 Status open_files(EngineShared& shared) {
+  if (auto status = shared.directory->remove_unfinished(); !status) return status;
   const auto names = shared.directory->collections();
   if (!names) return tl::unexpected(names.error());
   for (const std::string& name : *names) {
     auto file = CollectionFile::open(shared.file_options(name));
     if (!file) return tl::unexpected(file.error());
-    if (*file == nullptr) {
-      if (auto status = shared.directory->remove(name); !status) return status;
-      continue;
-    }
     if ((*file)->ref().name != name) {
       return fail(ErrorCode::corrupt, (*file)->path() + " holds the collection '" +
                                           (*file)->ref().name +

@@ -128,7 +128,7 @@ Status check_file(const std::string& path, const std::string& name, VerifyReport
   auto file = CollectionFile::open({.path = path});
   if (!file) {
     of_file.findings.push_back(file.error().message);
-  } else if (*file != nullptr) {
+  } else {
     if (auto checked = FileCheck(**file, of_file, progress, show).run(); !checked) return checked;
   }
   progress.bytes += bytes_of(path);

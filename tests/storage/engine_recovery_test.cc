@@ -204,6 +204,57 @@ TEST_CASE("engine recovery: a collection that was erased stays away") {
   CHECK(files_in(life.directory.file("collections")).size() <= 1);  // Its lock.
 }
 
+TEST_CASE("engine recovery: what is in the way of a new file goes, and half of one too") {
+  Life life;
+  const std::string path = life.directory.file("collections/users.mdb");
+  set_own(life.store(), life.users(), "a", "1", own_origin());
+  life.settle();
+  SUBCASE("the file of a collection that was erased, whose removal failed") {
+    must(life.engine->checkpoint());
+    std::ifstream file(path, std::ios::binary);
+    const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+    must(life.store().erase("users"));
+    life.settle();
+    must(life.engine->checkpoint());
+    CHECK(!std::filesystem::exists(path));
+    std::ofstream(path, std::ios::binary) << bytes;
+    opened(life.store(), "users", false, 2);
+    set_own(life.store(), *life.store().find("users"), "a", "2", own_origin());
+    life.settle();
+    must(life.engine->checkpoint());
+    life.crash();
+    REQUIRE(life.store().find("users") != nullptr);
+    CHECK(life.store().find("users")->ref().generation == 2);
+    CHECK(must(life.store().find("users")->find("a"))->value == "2");
+  }
+  SUBCASE("what the process left of a file when it ended") {
+    const std::string unfinished = LmdbEnv::unfinished_path(path);
+    std::ofstream(unfinished) << "half";
+    std::ofstream(unfinished + "-lock") << "half";
+    life.crash();
+    CHECK(!std::filesystem::exists(unfinished));
+    CHECK(!std::filesystem::exists(unfinished + "-lock"));
+    CHECK(life.value("a") == "1");
+  }
+}
+
+TEST_CASE("engine recovery: an erased file that cannot be removed is removed later") {
+  Life life;
+  const std::string path = life.directory.file("collections/users.mdb");
+  set_own(life.store(), life.users(), "a", "1", own_origin());
+  life.settle();
+  must(life.engine->checkpoint());
+  must(life.store().erase("users"));
+  life.settle();
+  // A folder that is not empty cannot be removed, whoever asks.
+  std::filesystem::remove(path);
+  std::filesystem::create_directories(path + "/inside");
+  CHECK(!life.engine->checkpoint());
+  std::filesystem::remove(path + "/inside");
+  must(life.engine->checkpoint());
+  CHECK_MESSAGE(!std::filesystem::exists(path), "though no collection is left");
+}
+
 TEST_CASE("engine recovery: a flush that was logged holds, swept or not") {
   Life life;
   for (int i = 0; i < 200; ++i)

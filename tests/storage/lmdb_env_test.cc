@@ -97,18 +97,35 @@ TEST_CASE("LMDB file: what cannot be one is refused with its name and what to do
   }
 }
 
-TEST_CASE("LMDB file: what an interrupted creation leaves is told from a damaged file") {
-  const Sample sample;
-  const auto torn = [&] { return must(CollectionFile::open({.path = sample.path})) == nullptr; };
-  write_file(sample.path, "");
-  CHECK(torn());
-  write_file(sample.path, std::string(256 << 10, '\0'));
-  CHECK(torn());
-  must(CollectionFile::create({.path = sample.path}, {"users", 1}));
-  CHECK_MESSAGE(!torn(), "made again where it was");
+TEST_CASE("LMDB file: one that is empty, or never was written, is no empty collection") {
+  Sample sample;
+  SUBCASE("no bytes") {
+    write_file(sample.path, "");
+    CHECK(sample.refusal().message.find("it is empty") != std::string::npos);
+  }
+  SUBCASE("zeros") {
+    write_file(sample.path, std::string(256 << 10, '\0'));
+    CHECK(sample.refusal().message.find("first page") != std::string::npos);
+  }
+  CHECK(sample.refusal().code == ErrorCode::corrupt);
+  CHECK(sample.refusal().message.find("restore the file") != std::string::npos);
+}
+
+TEST_CASE("LMDB file: it has its name when all of it is there, and no other file has it") {
+  Sample sample;
   const auto again = CollectionFile::create({.path = sample.path}, {"users", 1});
   REQUIRE(!again);
   CHECK(again.error().message.find("exists") != std::string::npos);
+  const std::string unfinished = LmdbEnv::unfinished_path(sample.path);
+  CHECK(!std::filesystem::exists(unfinished + "-lock"));
+  std::filesystem::remove(sample.path);
+  // What a process that was killed leaves, half of it.
+  write_file(unfinished, sample.bytes.substr(0, page_bytes + page_bytes / 2));
+  write_file(unfinished + "-lock", "a");
+  must(CollectionFile::create({.path = sample.path}, {"users", 1}));
+  CHECK(must(CollectionFile::open({.path = sample.path}))->ref() == CollectionRef{"users", 1});
+  CHECK(!std::filesystem::exists(unfinished));
+  CHECK(!std::filesystem::exists(unfinished + "-lock"));
 }
 
 TEST_CASE("LMDB file: one that is cut off is refused, wherever it is cut") {
@@ -122,10 +139,8 @@ TEST_CASE("LMDB file: one that is cut off is refused, wherever it is cut") {
       ++refused;
       CHECK(file.error().code == ErrorCode::corrupt);
       CHECK(file.error().message.find(sample.path) != std::string::npos);
-    } else if (*file != nullptr) {
-      CHECK_MESSAGE(keys_or_error(**file) == sample.keys, "only unused pages were missing");
     } else {
-      CHECK(size == 0);
+      CHECK_MESSAGE(keys_or_error(**file) == sample.keys, "only unused pages were missing");
     }
   }
   CHECK(refused > 10);
@@ -148,7 +163,6 @@ TEST_CASE("LMDB file: no flipped bit in its meta pages kills the process or hide
         CHECK(file.error().code == ErrorCode::corrupt);
         continue;
       }
-      REQUIRE(*file != nullptr);
       REQUIRE(keys_or_error(**file) == sample.keys);
       put_records(**file, 100, 1);
       REQUIRE(keys_or_error(**file).size() > sample.keys.size());
@@ -179,7 +193,7 @@ TEST_CASE("LMDB file: a commit that was cut off before its number counts for not
   std::string first = read_file(sample.path);
   first.replace(page_bytes + number_at, 8, std::string(8, '\0'));
   write_file(sample.path, first);
-  CHECK(must(CollectionFile::open({.path = sample.path})) == nullptr);
+  CHECK(sample.refusal().code == ErrorCode::corrupt);
 }
 
 TEST_CASE("LMDB file: a file with holes opens only if the disk has room for them") {
@@ -202,7 +216,7 @@ TEST_CASE("LMDB file: one cannot be made on a full disk, and can when there is r
     REQUIRE(!file);
     CHECK(file.error().code == ErrorCode::full);
   }
-  CHECK_MESSAGE(must(CollectionFile::open(options)) == nullptr, "it left nothing that counts");
+  CHECK_MESSAGE(std::filesystem::is_empty(disk.path()), "it left nothing");
   REQUIRE(::mount("tmpfs", disk.path().c_str(), "tmpfs", MS_REMOUNT, "size=4m") == 0);
   put_records(*must(CollectionFile::create(options, {"users", 1})), 1, 1);
 }
