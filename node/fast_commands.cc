@@ -6,6 +6,14 @@
 
 namespace dhrt {
 
+namespace {
+
+// Records that are on their way at once: enough to hide how long memory takes, and no more than
+// a processor asks for at a time.
+constexpr std::size_t records_ahead = 6;
+
+}  // namespace
+
 const Database::Place* FastExecutor::place_of(Bytes collection) {
   if (place_.collection != nullptr && place_name_ == collection) return &place_;
   if (!collection.empty() && !check_collection(collection)) return nullptr;
@@ -22,9 +30,21 @@ void FastExecutor::announce(FastBatch& batch) {
     const Database::Place* place = place_of(command.collection);
     if (place != nullptr && place->collection != nullptr) place->collection->prefetch(key);
   }
+  ahead_ = batch.begin();
+  end_ = batch.end();
+  for (std::size_t i = 0; i < records_ahead; ++i)
+    fetch_ahead();
+}
+
+void FastExecutor::fetch_ahead() {
+  if (ahead_ == end_) return;
+  const FastCommand& command = *ahead_++;
+  if (place_.collection == nullptr || command.collection != place_name_) return;
+  place_.collection->prefetch_record(HashedKey(command.key, command.hash));
 }
 
 bool FastExecutor::execute(const FastCommand& command) {
+  fetch_ahead();
   if (command.key.empty() || command.key.size() > key_bytes_max) return false;
   const Database::Place* place = place_of(command.collection);
   if (place == nullptr) return false;

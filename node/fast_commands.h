@@ -1,9 +1,9 @@
 // Executes runs of reads and writes of single keys that a dialect recognised (FastBatch).
 //
-// Intuition: all keys of a run are hashed and announced first, so that memory fetches them while
-// the first ones are done. A command that cannot be answered from what is held here, or whose
-// answer is an error, is left to the general path, which knows how.
-// Threads: loop thread only.
+// Intuition: all keys of a run are hashed and announced first, so that memory fetches where their
+// records are while the first ones are done, and the records some commands before their turn. A
+// command that cannot be answered from what is held here, or whose answer is an error, is left to
+// the general path, which knows how. Threads: loop thread only.
 #pragma once
 
 #include "node/database.h"
@@ -23,11 +23,13 @@ class FastExecutor {
   // Before the first of them is executed.
   void announce(FastBatch& batch);
   // False: nothing was done or answered, the general path is to do it.
+  // `command` is of the batch that was announced.
   bool execute(const FastCommand& command);
 
  private:
   // Null if the name is not one of a collection.
   const Database::Place* place_of(Bytes collection);
+  void fetch_ahead();
   bool get(const FastCommand& command, const Database::Place& place);
   bool set(const FastCommand& command, const Database::Place& place);
 
@@ -38,6 +40,9 @@ class FastExecutor {
   // The collection of the command before this one: a lookup per run instead of one per command.
   Bytes place_name_;
   Database::Place place_;
+  // Commands of the batch whose records were not asked for yet.
+  const FastCommand* ahead_ = nullptr;
+  const FastCommand* end_ = nullptr;
 };
 
 }  // namespace dhrt

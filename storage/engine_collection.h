@@ -89,6 +89,7 @@ class EngineCollection final : public Collection,
   Result<std::optional<Record>> find(Bytes key) override;
   Status read(const HashedKey& key, FunctionRef<void(const RecordView*)> show) override;
   void prefetch(const HashedKey& key) const override { table_.prefetch(key); }
+  void prefetch_record(const HashedKey& key) const override { table_.prefetch_entry(key); }
   Result<ScanSlice> scan(const ScanRequest& request) override;
   Result<WalkSlice> walk(const WalkRequest& request) override;
   Context seen() const override { return contexts_.seen(); }

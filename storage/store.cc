@@ -20,6 +20,8 @@ Status Collection::read(const HashedKey& key, FunctionRef<void(const RecordView*
 
 void Collection::prefetch(const HashedKey& /*key*/) const {}
 
+void Collection::prefetch_record(const HashedKey& /*key*/) const {}
+
 std::uint64_t Collection::last_sequence(const Origin& origin) const {
   const Context context = seen();
   const IntervalSet* own = context.find(origin);

@@ -96,6 +96,8 @@ class Collection {
   virtual Status read(const HashedKey& key, FunctionRef<void(const RecordView*)> show);
   // Says that a key is about to be read or written, so that memory may fetch it meanwhile.
   virtual void prefetch(const HashedKey& key) const;
+  // The same of the record itself; to be called some moments after prefetch().
+  virtual void prefetch_record(const HashedKey& key) const;
   // Sees everything that was appended.
   virtual Result<ScanSlice> scan(const ScanRequest& request) = 0;
   // Records whose dot is not excluded, by dot. Shows at least everything durable, from one
