@@ -2,11 +2,13 @@
 // checkpoint has to do.
 //
 // Intuition: sequences of an origin come one after the other, so an array of pointers per origin
-// finds a dot without searching. It is cut into chunks of 512 sequences; a bitmap says which of
-// them have a pointer, so that a chunk shrinks as its entries go, and goes with the last one.
+// finds a dot without searching. It is cut into chunks of 512 sequences. A chunk of which most
+// entries went has a bitmap of those that are left and pointers for them only, and it goes with the
+// last one.
 //
-// Bounds: 8 bytes per entry where sequences are dense, at most 12 where some are missing, and 100
-// for each chunk that has any.
+// Bounds: 8 bytes per entry where sequences are dense, and 13 or so when keys are replaced at
+// random; 32 where three of four are missing, at most 12 where more are, and 100 for each chunk
+// that has any.
 // Threads: any; one lock per origin. An entry is taken out of the index before it is freed, so
 // the entries that a call shows are alive within it. Stripe locks are taken before, never inside.
 #pragma once
@@ -33,6 +35,10 @@ class DotIndex {
   void add(Entry& entry);
   // Takes the entry out if it is this one that the dot leads to.
   void remove(const Entry& entry);
+  // Takes an entry out and adds the one that takes its place.
+  void replace(const Entry& replaced, Entry& entry);
+  // Says that the entry is about to be taken out.
+  void prefetch(const Entry& entry) const;
   // The first entry of the origin at or behind `sequence`, shown within its lock; false: none.
   bool seek(OriginAlias origin, std::uint64_t sequence, FunctionRef<void(Entry&)> show) const;
   // All entries of an origin from `sequence` on, in order, until `visit` says false.

@@ -191,20 +191,26 @@ void EngineCollection::put(const HashedKey& key, const RecordView& record, Origi
   const std::size_t stripe = stripe_of(key.hash);
   Part& here = part(stripe);
   if (!memory_) state |= Entry::dirty;
+  // A loop's own dots are new; a peer may have given one to two keys.
+  const bool own = contexts_.is_own(record.dot.origin);
   const auto [entry, replaced] = table_.put(key, record, alias, state);
   weigh(here, *entry, 1, changes);
   if (replaced != nullptr) {
     weigh(here, *replaced, -1, changes);
     here.tally.remove(item_of(*replaced));
     if (replaced->dot() != entry->dot()) note_replaced(here, *replaced, stamp);
-    unlink(stripe, *replaced, entry);
-    table_.free(stripe, replaced);
+    if (own && indexed(*replaced)) {
+      index_.replace(*replaced, *entry);
+    } else if (indexed(*replaced)) {
+      index_.remove(*replaced);
+    }
+    unlink_in_stripe(here, *replaced, entry);
   } else if (here.order != nullptr) {
     here.order->insert(*entry);
   }
-  // A loop's own dots are new; a peer may have given one to two keys.
-  if (!contexts_.is_own(record.dot.origin)) note_shared_dot(*entry);
-  index_.add(*entry);
+  if (!own) note_shared_dot(*entry);
+  if (!own || replaced == nullptr || !indexed(*replaced)) index_.add(*entry);
+  if (replaced != nullptr) table_.free(stripe, replaced);
   here.deadlines.add(*entry);
   note_deadline(entry->deadline());
   here.tally.add(item_of(*entry));
@@ -220,11 +226,12 @@ void EngineCollection::note_shared_dot(const Entry& entry) {
 }
 
 void EngineCollection::unlink(std::size_t stripe, Entry& entry, Entry* next) {
-  Part& here = part(stripe);
-  if (indexed(entry)) {
-    index_.remove(entry);
-    here.deadlines.remove(entry);
-  }
+  if (indexed(entry)) index_.remove(entry);
+  unlink_in_stripe(part(stripe), entry, next);
+}
+
+void EngineCollection::unlink_in_stripe(Part& here, Entry& entry, Entry* next) {
+  if (indexed(entry)) here.deadlines.remove(entry);
   if (here.order == nullptr) return;
   if (next != nullptr) {
     here.order->replace(entry, *next);
@@ -253,12 +260,13 @@ void EngineCollection::note_deadline(WallMilliseconds deadline) {
 
 void EngineCollection::weigh(Part& part, const Entry& entry, std::int64_t sign,
                              ByteChanges& changes) const {
-  const auto bytes = sign * static_cast<std::int64_t>(Slab::rounded(entry.size()) + slot_bytes);
+  const std::size_t size = entry.size();
+  const auto bytes = sign * static_cast<std::int64_t>(Slab::rounded(size) + slot_bytes);
   const bool is_dirty = entry.is(Entry::dirty);
   for (ByteChanges* sum : {&part.weight, &changes}) {
     (memory_ ? sum->memory_bytes : sum->cache_bytes) += bytes;
     if (!is_dirty) continue;
-    sum->unflushed_bytes += sign * static_cast<std::int64_t>(entry.size());
+    sum->unflushed_bytes += sign * static_cast<std::int64_t>(size);
     sum->unflushed_records += sign;
   }
 }

@@ -107,6 +107,10 @@ class EngineCollection final : public Collection,
   EngineOrigins& origins() { return origins_; }
   // Locks the key's stripe and finds what is held, reading the file if need be; null: nothing.
   Result<Entry*> lock_held(const HashedKey& key, std::unique_lock<std::mutex>& lock);
+  // Says that what is held is about to be replaced.
+  void prefetch_replacing(const Entry& held) const {
+    if (indexed(held)) index_.prefetch(held);
+  }
   // As readers see it: a flushed record is a tombstone. In stripe.
   RecordView shown(const Entry& entry) const;
   // Puts a record in its place. In stripe; what the record borrows may be the replaced entry's.
@@ -185,6 +189,8 @@ class EngineCollection final : public Collection,
   bool written_off(AliasDot dot) const;
   // Takes an entry out of everything but the table; `next` takes its place, if there is one.
   void unlink(std::size_t stripe, Entry& entry, Entry* next);
+  // The same, but for the dot index.
+  void unlink_in_stripe(Part& here, Entry& entry, Entry* next);
   void note_shared_dot(const Entry& entry);
   // Tells the cache policy of an entry that may be evicted.
   void offer(std::size_t stripe, const HashedKey& key, Entry& entry);

@@ -214,6 +214,7 @@ Result<Position> EngineLoop::update(Collection& collection, const HashedKey& key
   std::unique_lock<std::mutex> lock;
   const auto held = target.lock_held(key, lock);
   if (!held) return tl::unexpected(held.error());
+  if (*held != nullptr) target.prefetch_replacing(**held);
   if (auto status = admit(target); !status) return tl::unexpected(status.error());
 
   RecordView put;
