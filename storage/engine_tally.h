@@ -8,6 +8,7 @@
 // Bounds: 32 bytes per origin that wrote here. Threads: the stripe's lock.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -42,11 +43,38 @@ class EngineTally {
     std::uint64_t first = 0;  // No record that came to be live here has a sequence below,
     std::uint64_t last = 0;   // or above; 0: there was none.
 
-    void merge(const OfOrigin& other);
+    void merge(const OfOrigin& other) {
+      live += other.live;
+      bytes += other.bytes;
+      if (other.last == 0) return;
+      first = last == 0 ? other.first : std::min(first, other.first);
+      last = std::max(last, other.last);
+    }
   };
 
-  void add(const Item& item);
-  void remove(const Item& item);
+  void add(const Item& item) {
+    if (item.deleted) {
+      ++counts_.tombstones;
+      return;
+    }
+    const auto bytes = static_cast<std::int64_t>(item.bytes);
+    const std::uint64_t sequence = item.dot.sequence;
+    ++counts_.live;
+    counts_.bytes += bytes;
+    of(item.dot.origin).merge({.live = 1, .bytes = bytes, .first = sequence, .last = sequence});
+  }
+  void remove(const Item& item) {
+    if (item.deleted) {
+      --counts_.tombstones;
+      return;
+    }
+    const auto bytes = static_cast<std::int64_t>(item.bytes);
+    --counts_.live;
+    counts_.bytes -= bytes;
+    OfOrigin& origin = of(item.dot.origin);
+    --origin.live;
+    origin.bytes -= bytes;
+  }
   const EngineCounts& counts() const { return counts_; }
   // By alias.
   const std::vector<OfOrigin>& origins() const { return origins_; }
@@ -54,7 +82,11 @@ class EngineTally {
   void write_off(OriginAlias origin);
 
  private:
-  OfOrigin& of(OriginAlias origin);
+  OfOrigin& of(OriginAlias origin) {
+    if (origin >= origins_.size()) [[unlikely]]
+      origins_.resize(std::size_t{origin} + 1);
+    return origins_[origin];
+  }
 
   EngineCounts counts_;
   std::vector<OfOrigin> origins_;

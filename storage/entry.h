@@ -13,6 +13,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "storage/hashed_key.h"
 #include "storage/record.h"
@@ -48,10 +49,14 @@ class Entry {
   static Entry* make(void* memory, Bytes key, const RecordView& record, OriginAlias alias,
                      std::uint8_t state);
 
-  std::size_t size() const;
+  std::size_t size() const {
+    const Bytes held = value();
+    return static_cast<std::size_t>(held.data() + held.size() -
+                                    reinterpret_cast<const char*>(this));
+  }
   Bytes key() const {
     return {reinterpret_cast<const char*>(this + 1),
-            static_cast<std::size_t>(key_bytes_and_has_ & 0x1ffu)};
+            static_cast<std::size_t>(key_bytes_and_has_ & key_bits)};
   }
   Bytes value() const;
   Bytes attributes() const;
@@ -60,7 +65,7 @@ class Entry {
             .sequence = sequence_and_alias_ & ((std::uint64_t{1} << 48) - 1)};
   }
   std::uint64_t hlc() const { return hlc_; }
-  bool deleted() const;
+  bool deleted() const { return (key_bytes_and_has_ & is_deleted) != 0; }
   WallMilliseconds deadline() const;
   // `origin` is what the alias stands for.
   RecordView view(const Origin& origin) const;
@@ -82,8 +87,40 @@ class Entry {
   }
 
  private:
-  const char* behind_key() const;
-  const char* behind_fixed() const;
+  // key_bytes_and_has_: the length of the key, then these.
+  static constexpr unsigned key_bits = 0x1ff;
+  static constexpr unsigned has_deadline = 1u << 9;
+  static constexpr unsigned has_version_node = 1u << 10;
+  static constexpr unsigned has_created = 1u << 11;
+  static constexpr unsigned has_attributes = 1u << 12;
+  static constexpr unsigned is_deleted = 1u << 13;
+  static constexpr unsigned is_damaged = 1u << 14;
+  static_assert(key_bytes_max <= key_bits);
+
+  static unsigned has_of(const RecordView& record) {
+    const auto bit = [](bool wanted, unsigned field) { return wanted ? field : 0u; };
+    return bit(record.deadline != 0, has_deadline) |
+           bit(record.version.node != record.dot.origin.node, has_version_node) |
+           bit(record.created != 0, has_created) | bit(!record.attributes.empty(), has_attributes) |
+           bit(record.deleted, is_deleted) | bit(record.damaged, is_damaged);
+  }
+  // Of the fields of 8 bytes.
+  static std::size_t fixed_bytes(unsigned has) {
+    constexpr unsigned first = 9;
+    return 8 *
+           std::size_t{(has >> first & 1) + (has >> (first + 1) & 1) + (has >> (first + 2) & 1)};
+  }
+  template <typename T>
+  static T get(const char* at) {
+    T value;
+    std::memcpy(&value, at, sizeof value);
+    return value;
+  }
+
+  const char* behind_key() const {
+    return reinterpret_cast<const char*>(this + 1) + (key_bytes_and_has_ & key_bits);
+  }
+  const char* behind_fixed() const { return behind_key() + fixed_bytes(key_bytes_and_has_); }
   unsigned state() const { return state_.load(std::memory_order_relaxed); }
   void set_state(unsigned state) {
     state_.store(static_cast<std::uint8_t>(state), std::memory_order_relaxed);
@@ -92,10 +129,55 @@ class Entry {
   std::uint64_t hlc_;
   std::uint64_t sequence_and_alias_;  // 48 and 16 bits.
   std::uint32_t value_bytes_;
-  std::uint16_t key_bytes_and_has_;  // 9 bits, then what follows: see entry.cc.
+  std::uint16_t key_bytes_and_has_;
   std::atomic<std::uint8_t> state_;
   std::uint8_t used_;
 };
 static_assert(sizeof(Entry) == 24);
+
+inline std::size_t Entry::size_of(Bytes key, const RecordView& record) {
+  const std::size_t attributes =
+      record.attributes.empty() ? 0 : sizeof(std::uint16_t) + record.attributes.size();
+  return sizeof(Entry) + key.size() + fixed_bytes(has_of(record)) + attributes +
+         record.value.size();
+}
+
+inline Bytes Entry::attributes() const {
+  if ((key_bytes_and_has_ & has_attributes) == 0) return {};
+  const char* const at = behind_fixed();
+  return {at + sizeof(std::uint16_t), get<std::uint16_t>(at)};
+}
+
+inline Bytes Entry::value() const {
+  const Bytes before = attributes();
+  const char* const at = before.empty() ? behind_fixed() : before.data() + before.size();
+  return {at, value_bytes_};
+}
+
+inline WallMilliseconds Entry::deadline() const {
+  return (key_bytes_and_has_ & has_deadline) != 0 ? get<WallMilliseconds>(behind_key()) : 0;
+}
+
+inline RecordView Entry::view(const Origin& origin) const {
+  const unsigned has = key_bytes_and_has_;
+  RecordView view;
+  view.version = {.hlc = hlc_, .node = origin.node};
+  view.dot = {.origin = origin, .sequence = dot().sequence};
+  view.deleted = deleted();
+  view.damaged = (has & is_damaged) != 0;
+  view.unseen = is(unseen);
+  const char* at = behind_key();
+  const auto next = [&](unsigned field, std::uint64_t& value) {
+    if ((has & field) == 0) return;
+    value = get<std::uint64_t>(at);
+    at += sizeof value;
+  };
+  next(has_deadline, view.deadline);
+  next(has_version_node, view.version.node);
+  next(has_created, view.created);
+  view.attributes = attributes();
+  view.value = value();
+  return view;
+}
 
 }  // namespace dhrt
