@@ -66,7 +66,8 @@ void* map_chunk(std::size_t size) {
 
 }  // namespace
 
-// At the begin of its memory; the blocks follow.
+// Near the begin of its memory; the blocks follow. Not right at it: of lines whose addresses differ
+// by a multiple of 256 KiB a processor's cache keeps only a few.
 struct alignas(64) Slab::Chunk {
   Chunk* next;  // In the ring of its size, while it has a block to give.
   Chunk* before;
@@ -77,11 +78,21 @@ struct alignas(64) Slab::Chunk {
   std::uint32_t touched;  // Bytes from the begin that have memory behind them.
   std::uint16_t of_class;
 
-  static Chunk* of(const void* block) {
-    return reinterpret_cast<Chunk*>(reinterpret_cast<std::uintptr_t>(block) &
-                                    ~std::uintptr_t{chunk_bytes - 1});
+  static constexpr std::size_t lines = 16;  // That a chunk may be at.
+  // Where in its memory a chunk is.
+  static std::size_t offset_in(const void* memory) {
+    return reinterpret_cast<std::uintptr_t>(memory) / chunk_bytes % lines * 64;
   }
-  char* begin() { return reinterpret_cast<char*>(this); }
+  static char* memory_of(const void* block) {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): that is how a block leads to its chunk.
+    return reinterpret_cast<char*>(reinterpret_cast<std::uintptr_t>(block) &
+                                   ~std::uintptr_t{chunk_bytes - 1});
+  }
+  static Chunk* of(const void* block) {
+    char* const memory = memory_of(block);
+    return reinterpret_cast<Chunk*>(memory + offset_in(memory));
+  }
+  char* begin() { return memory_of(this); }
   bool has_room() const { return given_back != nullptr || cut + block_bytes <= chunk_bytes; }
 };
 
@@ -92,8 +103,7 @@ std::size_t Slab::class_of(std::size_t bytes) {
   return 64 + (bits - 6) * std::size_t{8} + ((bytes - 1) >> bits) - 8;
 }
 
-std::size_t Slab::rounded(std::size_t bytes) {
-  if (bytes <= fine_max) return round_up(bytes, 8);
+std::size_t Slab::rounded_coarsely(std::size_t bytes) {
   if (bytes > block_max) return bytes;
   return round_up(bytes, std::size_t{1} << step_bits(bytes));
 }
@@ -159,8 +169,9 @@ void* Slab::cut(Chunk& chunk) {
 
 Slab::Chunk* Slab::new_chunk(std::size_t of_class, std::size_t block_bytes) {
   std::uint32_t touched = 0;
-  void* memory = warm_;
+  void* memory = nullptr;
   if (warm_ != nullptr) {
+    memory = warm_->begin();
     touched = warm_->touched;
     warm_ = nullptr;
   } else if (!cold_.empty()) {
@@ -174,9 +185,10 @@ Slab::Chunk* Slab::new_chunk(std::size_t of_class, std::size_t block_bytes) {
     touched = page_bytes;
     count(page_bytes, 0);
   }
-  auto* const chunk = new (memory) Chunk{};
+  const std::size_t offset = Chunk::offset_in(memory);
+  auto* const chunk = new (static_cast<char*>(memory) + offset) Chunk{};
   chunk->block_bytes = static_cast<std::uint32_t>(block_bytes);
-  chunk->cut = sizeof(Chunk);
+  chunk->cut = static_cast<std::uint32_t>(offset + sizeof(Chunk));
   chunk->touched = touched;
   chunk->of_class = static_cast<std::uint16_t>(of_class);
   link(*chunk);
@@ -200,14 +212,15 @@ void Slab::unlink(Chunk& chunk) {
 // One empty chunk stays as it is: a size that comes and goes does not call the system each time.
 void Slab::retire(Chunk& chunk) {
   unlink(chunk);
-  permit(&chunk, chunk_bytes);
+  char* const memory = chunk.begin();
+  permit(memory, chunk_bytes);
   if (warm_ == nullptr) {
     warm_ = &chunk;
     return;
   }
   count(0, chunk.touched);
-  madvise(&chunk, chunk_bytes, MADV_DONTNEED);
-  cold_.push_back(&chunk);
+  madvise(memory, chunk_bytes, MADV_DONTNEED);
+  cold_.push_back(memory);
 }
 
 // Only who holds the stripe's lock writes.

@@ -33,7 +33,9 @@ class Slab {
   static constexpr std::size_t chunk_bytes = 256 * 1024;  // At a multiple of it.
 
   // What a block for so many bytes takes. `bytes` is at least 1.
-  static std::size_t rounded(std::size_t bytes);
+  static std::size_t rounded(std::size_t bytes) {
+    return bytes <= fine_max ? (bytes + 7) / 8 * 8 : rounded_coarsely(bytes);
+  }
 
   void* allocate(std::size_t bytes);
   // `bytes` as it was asked for.
@@ -48,6 +50,7 @@ class Slab {
   struct Chunk;
   static constexpr std::size_t class_count = 64 + 48;
   static std::size_t class_of(std::size_t bytes);
+  static std::size_t rounded_coarsely(std::size_t bytes);
 
   Chunk* new_chunk(std::size_t of_class, std::size_t block_bytes);
   void* cut(Chunk& chunk);
