@@ -70,7 +70,7 @@ constexpr std::array table{
                "Keep the data in memory; only who the node is stays on disk.", "Storage",
                SwitchOption{&O::memory}},
     OptionInfo{"backup-dir", "PATH", "", "/mnt/backups",
-               "Make backups in folders below this one; without it: PATH of --data-dir/backups.",
+               "Make backups in folders below this one; default: backups in --data-dir.",
                "Storage", TextOption{&O::backup_dir, true}},
     OptionInfo{"durability", "MODE", "sync", "interval",
                "A write is answered when it is synced (sync) or only written (interval, none).",

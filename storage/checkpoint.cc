@@ -22,7 +22,10 @@ constexpr int warm_slices_at_once = 16;
 
 Checkpoint::Checkpoint(EngineShared& shared, std::string log_directory,
                        std::vector<LogFound> old_logs)
-    : shared_(shared), log_directory_(std::move(log_directory)), old_logs_(std::move(old_logs)) {}
+    : shared_(shared),
+      log_directory_(std::move(log_directory)),
+      old_logs_(std::move(old_logs)),
+      scrub_(shared) {}
 
 void Checkpoint::start() {
   for (const SharedCollection& collection : shared_.all()) {
@@ -62,6 +65,7 @@ void Checkpoint::run() {
     const Status outcome = begins ? cycle() : Status{};
     if (begins && !outcome) retry_at_ = monotonic_now() + retry_after;
     const bool more = warm_up();
+    if (!begins && !more) scrub_.tick(now);
     shared_.bury_retired();
     lock.lock();
     if (begins) {

@@ -4,8 +4,8 @@
 // Intuition: a cycle notes up to where the logs are durable, copies what is dirty, makes the logs
 // safe beyond that, writes the files, and then lets the logs up to the note go. A cycle begins
 // when enough is dirty or dirty for long enough, or when somebody asks for it. Between cycles the
-// thread syncs logs whose sync has an interval, wakes loops that hold answers back, and brings
-// files into memory after a start.
+// thread syncs logs whose sync has an interval, wakes loops that hold answers back, brings files
+// into memory after a start, and when there is nothing else to do reads them again for damage.
 //
 // Bounds: a copy of at most what is dirty. Errors: a cycle that fails is tried again; while the
 // disk is full the logs stay as they are.
@@ -22,6 +22,7 @@
 #include "storage/engine_shared.h"
 #include "storage/lmdb_format.h"
 #include "storage/log_reader.h"
+#include "storage/scrub.h"
 
 namespace dhrt {
 
@@ -69,6 +70,7 @@ class Checkpoint {
   Time next_sync_;
   std::vector<std::string> to_warm_;
   std::string warm_from_;
+  Scrub scrub_;
   std::thread thread_;
 };
 

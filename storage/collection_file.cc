@@ -162,6 +162,8 @@ void CollectionFile::write_data(WriteTxn& txn, const std::vector<FilePut>& puts,
       const auto& [key, encoded] = puts[i];
       const auto old_encoded = data.find(key);
       const auto old = old_encoded ? peek_record(*old_encoded) : std::nullopt;
+      // One that does not decode counts as live, which it most likely was.
+      const auto counted = old_encoded && !old ? std::optional(RecordHead{}) : old;
       const auto head = peek_record(encoded);
       check(head.has_value(), "what is written to a file was encoded as a record");
       data.put(key, encoded);
@@ -175,7 +177,7 @@ void CollectionFile::write_data(WriteTxn& txn, const std::vector<FilePut>& puts,
       changes.note_expiry(*head, key, true);
       if (told > i) continue;
       told = i + 1;
-      replaced(i, old);
+      replaced(i, counted);
     }
   }
   changes.make(txn);

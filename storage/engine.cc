@@ -112,6 +112,7 @@ EngineFigures WholeEngine::figures() const {
   };
   for (const SharedCollection& collection : shared_.all()) {
     figures.records_in_memory += collection->records_in_memory();
+    figures.damaged += collection->damaged().size();
     if (CollectionFile* file = collection->file()) figures.file_bytes += file->bytes_used();
   }
   for (const auto& stripe : shared_.of_stripe) {
@@ -124,6 +125,11 @@ EngineFigures WholeEngine::figures() const {
   figures.unflushed_bytes = natural(shared_.unflushed_bytes);
   figures.expired = shared_.expired.load();
   figures.quarantined = shared_.quarantined.load();
+  figures.healed = shared_.healed.load();
+  figures.scrubbed_records = shared_.scrubbed_records.load();
+  figures.scrubbed_bytes = shared_.scrubbed_bytes.load();
+  figures.scrub_passes = shared_.scrub_passes.load();
+  figures.scrub_failures = shared_.scrub_failures.load();
   figures.checkpoints = shared_.checkpoints.load();
   figures.checkpoint_records = shared_.checkpoint_records.load();
   figures.checkpoint_milliseconds = shared_.checkpoint_milliseconds.load();

@@ -40,6 +40,7 @@ struct EngineOptions {
   std::size_t unflushed_max = std::size_t{1} << 30;
   std::size_t log_segment_bytes = std::size_t{64} << 20;
   std::size_t map_bytes_initial = std::size_t{1} << 20;
+  std::size_t scrub_bytes_per_second = std::size_t{8} << 20;  // 0: no scrub.
   std::function<void()> before_sync;        // Test only: the delay of a slow disk.
   std::function<void()> before_checkpoint;  // Test only.
 };
@@ -59,7 +60,13 @@ struct EngineFigures {
   std::uint64_t cache_misses = 0;
   std::uint64_t evictions = 0;
   std::uint64_t expired = 0;
-  std::uint64_t quarantined = 0;
+  std::uint64_t quarantined = 0;       // Records found damaged, by readers and the scrub.
+  std::uint64_t healed = 0;            // Of those, what was replaced by something intact.
+  std::uint64_t damaged = 0;           // What is left of them now.
+  std::uint64_t scrubbed_records = 0;  // Of files, read again to see if they are as written.
+  std::uint64_t scrubbed_bytes = 0;
+  std::uint64_t scrub_passes = 0;    // Over all files.
+  std::uint64_t scrub_failures = 0;  // Files that could not be read to their end.
   std::uint64_t checkpoints = 0;
   std::uint64_t checkpoint_records = 0;
   std::uint64_t checkpoint_milliseconds = 0;  // Sum.

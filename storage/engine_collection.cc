@@ -95,8 +95,8 @@ RecordView EngineCollection::shown(const Entry& entry) const {
   return contexts_.is_flushed_in_stripe(view.dot) ? tombstone_of(view) : view;
 }
 
-Result<Entry*> EngineCollection::lock_held(const HashedKey& key,
-                                           std::unique_lock<std::mutex>& lock) {
+Result<Entry*> EngineCollection::lock_held(const HashedKey& key, std::unique_lock<std::mutex>& lock,
+                                           Unreadable unreadable) {
   const std::size_t index = stripe_of(key.hash);
   Stripe& stripe = shared_.stripes[index];
   lock = std::unique_lock(stripe.lock);
@@ -118,8 +118,11 @@ Result<Entry*> EngineCollection::lock_held(const HashedKey& key,
     // What left memory meanwhile may be newer than what was read.
     if (stripe.departures != departures) continue;
     if (!*found) return nullptr;
-    if (!record) return tl::unexpected(record.error());
-    return insert_clean(key, *record);
+    judge(key.bytes, record);
+    if (record) return insert_clean(key, *record);
+    if (unreadable == Unreadable::is_absent && record.error().code == ErrorCode::corrupt)
+      return nullptr;
+    return tl::unexpected(record.error());
   }
   return nullptr;
 }
@@ -150,7 +153,6 @@ Result<RecordView> EngineCollection::decode(Bytes key, Bytes encoded) {
     if (!status) return tl::unexpected(status.error());
     if (!leads_here) record = fail(ErrorCode::corrupt, "the log does not lead to it");
   }
-  if (!record || record->damaged) shared_.quarantined.fetch_add(1, std::memory_order_relaxed);
   if (!record) return fail(record.error(), file()->path() + ", key '" + std::string(key) + "'");
   record->unseen = !contexts_.has_seen(record->dot);
   return record;
@@ -195,6 +197,7 @@ void EngineCollection::put(const HashedKey& key, const RecordView& record, Origi
   const bool own = contexts_.is_own(record.dot.origin);
   const auto [entry, replaced] = table_.put(key, record, alias, state);
   weigh(here, *entry, 1, changes);
+  note_health(here, *entry, record.damaged, replaced == nullptr);
   if (replaced != nullptr) {
     weigh(here, *replaced, -1, changes);
     here.tally.remove(item_of(*replaced));

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "storage/collection_file.h"
+#include "storage/damaged_keys.h"
 #include "storage/deadlines.h"
 #include "storage/dot_index.h"
 #include "storage/engine_contexts.h"
@@ -105,8 +106,12 @@ class EngineCollection final : public Collection,
   EngineContexts& contexts() { return contexts_; }
   const EngineContexts& contexts() const { return contexts_; }
   EngineOrigins& origins() { return origins_; }
+  // What to make of a record in the file that does not decode at all: who reads is told, who
+  // writes may replace it.
+  enum class Unreadable : std::uint8_t { is_error, is_absent };
   // Locks the key's stripe and finds what is held, reading the file if need be; null: nothing.
-  Result<Entry*> lock_held(const HashedKey& key, std::unique_lock<std::mutex>& lock);
+  Result<Entry*> lock_held(const HashedKey& key, std::unique_lock<std::mutex>& lock,
+                           Unreadable unreadable = Unreadable::is_error);
   // Says that what is held is about to be replaced.
   void prefetch_replacing(const Entry& held) const {
     if (indexed(held)) index_.prefetch(held);
@@ -134,6 +139,7 @@ class EngineCollection final : public Collection,
   void set_erased() { erased_.store(true, std::memory_order_release); }
   std::uint32_t number() const { return number_; }
   std::size_t records_in_memory() const { return table_.size(); }
+  DamagedKeys& damaged() { return damaged_; }
   // Takes what it weighs out of the engine's sums: it is erased.
   void take_weight();
 
@@ -161,11 +167,21 @@ class EngineCollection final : public Collection,
   Status write_copy(DirtyCopy& copy);
   // Brings records of the file into memory, from `from` on, and moves it. False at the end.
   Result<bool> warm_up(std::string& from);
+  struct Scrubbed {
+    std::uint64_t records = 0;
+    std::uint64_t bytes = 0;
+  };
+  // Verifies records of the file behind `from` (empty: all), about `bytes_max` of them, and moves
+  // it. False at the end.
+  Result<bool> scrub(std::string& from, std::size_t bytes_max, Scrubbed& done);
 
  private:
   void set_complete(bool complete) { complete_.store(complete); }
   bool complete() const { return complete_.load(std::memory_order_acquire); }
   Result<RecordView> decode(Bytes key, Bytes encoded);
+  // Notes the key if this is not as it was written. In stripe, and nothing newer is held.
+  void judge(Bytes key, const Result<RecordView>& record);
+  Status examine(const std::string& bytes);
 
   // A record that was replaced by one which may not be durable yet: nobody may be told that we
   // have seen it, before that is.
@@ -184,6 +200,8 @@ class EngineCollection final : public Collection,
     ByteChanges weight;
   };
   Part& part(std::size_t stripe);
+  // An entry was put: it heals what was damaged, or is damaged itself. In stripe.
+  void note_health(Part& part, const Entry& entry, bool damaged, bool held_nothing);
   bool indexed(const Entry& entry) const { return memory_ || entry.is(Entry::dirty); }
   EngineTally::Item item_of(const Entry& entry) const;
   bool written_off(AliasDot dot) const;
@@ -272,6 +290,8 @@ class EngineCollection final : public Collection,
   std::uint64_t expiry_seen_files_ = 0;
   Context sweep_target_;
   Dot sweep_from_;
+
+  DamagedKeys damaged_;
 
   FileMeta meta_on_disk_;  // The checkpoint's.
   Context replayed_seen_;  // While a start replays.

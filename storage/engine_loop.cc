@@ -212,7 +212,7 @@ Result<Position> EngineLoop::update(Collection& collection, const HashedKey& key
   if (auto status = check_key(key.bytes); !status) return tl::unexpected(status.error());
   make_room(target, stripe_of(key.hash));
   std::unique_lock<std::mutex> lock;
-  const auto held = target.lock_held(key, lock);
+  const auto held = target.lock_held(key, lock, EngineCollection::Unreadable::is_absent);
   if (!held) return tl::unexpected(held.error());
   if (*held != nullptr) target.prefetch_replacing(**held);
   if (auto status = admit(target); !status) return tl::unexpected(status.error());
@@ -272,7 +272,7 @@ Status EngineLoop::put_all(EngineCollection& target, const Batch& batch) {
     const HashedKey key(entry.key);
     make_room(target, stripe_of(key.hash));
     std::unique_lock<std::mutex> lock;
-    const auto held = target.lock_held(key, lock);
+    const auto held = target.lock_held(key, lock, EngineCollection::Unreadable::is_absent);
     if (!held) return tl::unexpected(held.error());
     RecordView put = view_of(entry.record);
     const bool joins_seen = batch.seen.contains(put.dot);
@@ -397,6 +397,16 @@ bool EngineLoop::maintain(WallMilliseconds now, std::size_t records_max) {
     maintained_ = collection->ref().name;
   }
   return more;
+}
+
+std::vector<DamagedKey> EngineLoop::take_damaged() {
+  std::vector<DamagedKey> damaged;
+  if (!shared_.damaged_news.exchange(false)) return damaged;
+  for (const SharedCollection& collection : shared_.all()) {
+    for (std::string& key : collection->damaged().take())
+      damaged.push_back({collection->ref().name, std::move(key)});
+  }
+  return damaged;
 }
 
 Status EngineLoop::drain() {

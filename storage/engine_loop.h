@@ -33,6 +33,7 @@ class EngineLoop final : public Store {
   void commit() override;
   Position collect() override;
   std::vector<std::string> take_changed() override { return shared_.take_changed(); }
+  std::vector<DamagedKey> take_damaged() override;
   Status health() const override { return shared_.health(); }
   bool maintain(WallMilliseconds now, std::size_t records_max) override;
   Status drain() override;

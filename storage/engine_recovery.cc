@@ -70,7 +70,10 @@ Result<bool> EngineCollection::beats_file(const Entry& entry, EngineTally& tally
       return;
     }
     const auto head = peek_record(*encoded);
-    if (!head) return;
+    if (!head) {
+      tally.remove({.dot = entry.dot(), .deleted = false, .bytes = 0});
+      return;
+    }
     tally.remove({.dot = {head->origin, head->sequence},
                   .deleted = head->deleted,
                   .bytes = entry.key().size() + head->value_bytes});

@@ -130,6 +130,12 @@ struct EngineShared {
 
   std::atomic<std::uint64_t> expired{0};
   std::atomic<std::uint64_t> quarantined{0};
+  std::atomic<std::uint64_t> healed{0};
+  std::atomic<bool> damaged_news{false};  // Some collection has keys to take.
+  std::atomic<std::uint64_t> scrubbed_records{0};
+  std::atomic<std::uint64_t> scrubbed_bytes{0};
+  std::atomic<std::uint64_t> scrub_passes{0};
+  std::atomic<std::uint64_t> scrub_failures{0};
   std::atomic<std::uint64_t> checkpoints{0};
   std::atomic<std::uint64_t> checkpoint_records{0};
   std::atomic<std::uint64_t> checkpoint_milliseconds{0};

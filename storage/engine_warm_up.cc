@@ -50,11 +50,12 @@ bool EngineCollection::warm(Bytes bytes, Bytes encoded,
                             const std::array<std::uint64_t, stripe_count>& departures) {
   const HashedKey key(bytes);
   const auto record = decode(bytes, encoded);
-  if (!record) return false;
   const std::size_t stripe = stripe_of(key.hash);
   const std::lock_guard lock(shared_.stripes[stripe].lock);
   if (table_.find(key) != nullptr) return true;
   if (shared_.stripes[stripe].departures != departures[stripe]) return false;
+  judge(bytes, record);
+  if (!record) return false;
   insert_clean(key, *record);
   return true;
 }

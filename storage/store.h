@@ -114,6 +114,14 @@ class Collection {
   virtual std::uint64_t highest_hlc() const = 0;
 };
 
+// A key whose record does not match its checksum, or does not decode.
+struct DamagedKey {
+  std::string collection;
+  std::string key;
+
+  auto operator<=>(const DamagedKey&) const = default;
+};
+
 class Store {
  public:
   Store() = default;
@@ -153,6 +161,9 @@ class Store {
   virtual Position collect() = 0;
   // The names of collections whose durable context changed in collect(); emptied by the call.
   virtual std::vector<std::string> take_changed() = 0;
+  // What was found damaged since the last call, to be had from elsewhere: an intact copy of the
+  // same write heals it, and so does every newer one. Bounded; what is not told is found again.
+  virtual std::vector<DamagedKey> take_damaged() { return {}; }
   // The first error of the disk, if there was one.
   virtual Status health() const = 0;
 

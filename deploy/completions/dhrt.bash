@@ -3,7 +3,7 @@
 
 _dhrt_flags_of() {
   local node="--bind --advertise --name --allow-public --join --join-timeout --leave-timeout
-    --probe-interval --suspicion-multiplier --data-dir --memory --durability --sync-interval
+    --probe-interval --suspicion-multiplier --data-dir --memory --backup-dir --durability --sync-interval
     --log-segment-bytes --checkpoint-bytes --checkpoint-age --unflushed-max --cache-bytes
     --cache-evict --memory-limit --evict --read-timeout
     --handshake-timeout --timeout --max-value-bytes --max-clients --max-collections
@@ -12,12 +12,14 @@ _dhrt_flags_of() {
   case "$1" in
     start | join) echo "$node" ;;
     repl) echo "--host --timeout --help" ;;
+    export) echo "--collection --resume $client" ;;
+    verify) echo "--json --help" ;;
     import) echo "--collection --format --pipeline $client" ;;
-    set) echo "--ttl --if-version --if-absent --ack $client" ;;
+    set) echo "--ttl --if-version --if-absent --type --ack $client" ;;
     get) echo "--read --raw $client" ;;
     has) echo "--read $client" ;;
     del) echo "--ack $client" ;;
-    scan) echo "--from --limit --prefix $client" ;;
+    scan) echo "--from --limit --prefix --full $client" ;;
     create) echo "--memory --disk --ttl --replicas --on --partitions --on-conflict --miss $client" ;;
     help) ;;
     *) echo "$client" ;;
@@ -34,7 +36,7 @@ _dhrt_collections() {
 }
 
 _dhrt() {
-  local commands="start join repl import collections count create del drop flush get has keys
+  local commands="start join repl export import verify backup collections count create del drop flush get has keys
     nodes ping scan set stats help"
   local word="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD - 1]}"
   local command="${COMP_WORDS[1]}"
@@ -48,8 +50,8 @@ _dhrt() {
     case "$previous" in
       --format) candidates="ndjson words" ;;
       --log-level) candidates="trace debug info warning error" ;;
-      --config | import) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
-      --data-dir) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
+      --config | export | import) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+      --data-dir | --backup-dir | verify) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
       --collection) candidates="$(_dhrt_collections)" ;;
       help) candidates="$commands" ;;
       count | del | drop | flush | get | has | keys | scan | set)

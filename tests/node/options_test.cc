@@ -159,6 +159,7 @@ TEST_CASE("options: a bad value is told with its place and a right one") {
       {{"--name", ""}, "--name is ''", "empty"},
       {{"--name", "a\nb"}, "--name is", "control characters"},
       {{"--data-dir="}, "--data-dir is ''", "empty"},
+      {{"--backup-dir", "a\tb"}, "--backup-dir is 'a\tb'", "control characters"},
       {{"--memory=maybe"}, "--memory is 'maybe'", "true or false"},
       {{"--allow-public=2"}, "--allow-public is '2'", "true or false"},
       {{"--print-config=x"}, "--print-config is 'x'", "true or false"},

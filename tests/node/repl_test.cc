@@ -67,7 +67,7 @@ TEST_CASE("repl completion: commands, their collections and their flags") {
     CHECK(completion.begin == c.begin);
     CHECK(joined(completion.candidates) == c.candidates);
   }
-  CHECK(joined(complete("", {}).candidates).starts_with("auth collections count"));
+  CHECK(joined(complete("", {}).candidates).starts_with("auth backup collections count"));
 }
 
 TEST_CASE("repl completion: the node is asked for collections only where they help") {

@@ -52,6 +52,7 @@ class EngineStore final : public Store {
   void commit() override { store().commit(); }
   Position collect() override { return store().collect(); }
   std::vector<std::string> take_changed() override { return store().take_changed(); }
+  std::vector<DamagedKey> take_damaged() override { return store().take_damaged(); }
   Status health() const override { return engine_->store(0).health(); }
   bool maintain(WallMilliseconds now, std::size_t records_max) override {
     return store().maintain(now, records_max);
