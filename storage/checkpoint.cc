@@ -54,6 +54,10 @@ Status Checkpoint::run_now() {
 }
 
 void Checkpoint::run() {
+  // While there is room on the disk; if it fails, it is tried again when it is needed.
+  if (shared_.on_disk()) {
+    if (auto mark = LogMark::open(log_directory_)) mark_ = std::move(*mark);
+  }
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     const std::uint64_t wanted = requested_;
@@ -214,7 +218,24 @@ Status Checkpoint::remove_doomed() {
   }
 }
 
+// Before the first segment of several goes: a start could not tell it from one that was lost.
+Status Checkpoint::mark_released(const LogCut& cut) {
+  bool needed =
+      std::ranges::any_of(old_logs_, [](const auto& log) { return log.files.size() > 1; });
+  for (const auto& log : shared_.logs)
+    needed = needed || log->figures().segments > 1;
+  if (!needed) return {};
+  if (mark_ == nullptr) {
+    auto mark = LogMark::open(log_directory_);
+    if (!mark) return tl::unexpected(mark.error());
+    mark_ = std::move(*mark);
+  }
+  return mark_->set(cut);
+}
+
 void Checkpoint::release_logs(const LogCut& cut) {
+  // Without the mark the logs stay until the next cycle.
+  if (!mark_released(cut)) return;
   for (unsigned loop = 0; loop < shared_.options.loops; ++loop)
     shared_.log(loop)->release(cut.positions[loop]);
   // What cannot be removed now is removed by the next cycle, or the next start.

@@ -14,6 +14,7 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -21,6 +22,7 @@
 
 #include "storage/engine_shared.h"
 #include "storage/lmdb_format.h"
+#include "storage/log_mark.h"
 #include "storage/log_reader.h"
 #include "storage/scrub.h"
 
@@ -48,6 +50,7 @@ class Checkpoint {
   Status secure();
   Status await_turn_ends();
   Status remove_doomed();
+  Status mark_released(const LogCut& cut);
   void release_logs(const LogCut& cut);
   void trim_cache();
   bool warm_up();
@@ -55,6 +58,7 @@ class Checkpoint {
   EngineShared& shared_;
   const std::string log_directory_;
   std::vector<LogFound> old_logs_;
+  std::unique_ptr<LogMark> mark_;  // The thread's.
 
   std::mutex mutex_;  // Guards what follows.
   std::condition_variable changed_;

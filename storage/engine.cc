@@ -1,5 +1,6 @@
 #include "storage/engine.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <sys/stat.h>
@@ -9,6 +10,7 @@
 #include "storage/engine_collection.h"
 #include "storage/engine_loop.h"
 #include "storage/engine_shared.h"
+#include "storage/log_mark.h"
 #include "storage/recovery.h"
 
 namespace dhrt {
@@ -35,6 +37,7 @@ class WholeEngine final : public Engine {
   Status open_disk();
   Status open_logs(const std::string& directory);
   bool any_dirty() const;
+  Status remove_logs(const std::vector<LogFound>& logs);
 
   EngineShared shared_;
   std::string log_directory_;
@@ -169,7 +172,20 @@ Status WholeEngine::stop() {
   shared_.logs.clear();
   const auto logs = find_logs(log_directory_, true);
   if (!logs) return tl::unexpected(logs.error());
-  for (const LogFound& log : *logs) {
+  if (auto status = remove_logs(*logs); !status) return status;
+  LogMark::remove(log_directory_);
+  return {};
+}
+
+Status WholeEngine::remove_logs(const std::vector<LogFound>& logs) {
+  // If the process ends between two segments, the next start must not take it for a loss.
+  if (std::ranges::any_of(logs, [](const LogFound& log) { return log.files.size() > 1; })) {
+    const auto mark = LogMark::open(log_directory_);
+    if (!mark) return tl::unexpected(mark.error());
+    const LogCut all{.run = shared_.options.run + 1, .positions = {}};
+    if (auto status = (*mark)->set(all); !status) return status;
+  }
+  for (const LogFound& log : logs) {
     if (auto status = remove_log(log_directory_, log); !status) return status;
   }
   return {};

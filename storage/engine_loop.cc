@@ -248,7 +248,7 @@ Result<Position> EngineLoop::update(Collection& collection, const HashedKey& key
 
 Status EngineLoop::check_puts(EngineCollection& target, const Batch& batch) {
   if (auto status = admit(target); !status) return status;
-  std::size_t bytes = 4 * log_item_overhead_max;
+  std::size_t bytes = log_contexts_bytes_max(batch.seen, batch.flushed);
   for (const KeyedRecord& entry : batch.puts) {
     if (auto status = check_key(entry.key); !status) return status;
     const RecordView view = view_of(entry.record);
@@ -259,12 +259,7 @@ Status EngineLoop::check_puts(EngineCollection& target, const Batch& batch) {
   }
   if (target.in_memory()) return {};
   // The whole of it is in one frame, or nothing.
-  std::size_t of_contexts = 0;
-  for (const Context* context : {&batch.seen, &batch.flushed}) {
-    for (const auto& [origin, set] : context->origins())
-      of_contexts += 32 + 20 * set.intervals().size();
-  }
-  return log()->reserve(bytes + of_contexts, batch.puts.empty());
+  return log()->reserve(bytes, batch.puts.empty());
 }
 
 Status EngineLoop::put_all(EngineCollection& target, const Batch& batch) {

@@ -282,6 +282,17 @@ void FrameBuilder::add_contexts(const CollectionRef& collection, const Context& 
   end_item(pen.at());
 }
 
+std::size_t log_contexts_bytes_max(const Context& seen, const Context& flushed) {
+  // Of an origin its names and a count, of an interval two numbers.
+  constexpr std::size_t origin_bytes = 8 + 4 + 2 + varint_bytes_max;
+  std::size_t bytes = log_item_overhead_max;
+  for (const Context* context : {&seen, &flushed}) {
+    for (const auto& [origin, set] : context->origins())
+      bytes += origin_bytes + 2 * varint_bytes_max * set.intervals().size();
+  }
+  return bytes;
+}
+
 void FrameBuilder::add_erase(const CollectionRef& collection) {
   Pen pen(begin_item(collection, 1));
   pen.fixed(kind::erase);

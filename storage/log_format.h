@@ -92,6 +92,8 @@ inline std::size_t log_record_bytes_max(Bytes key, const RecordView& record) {
   return log_item_overhead_max + key.size() + record.attributes.size() + record.value.size();
 }
 
+std::size_t log_contexts_bytes_max(const Context& seen, const Context& flushed);
+
 // Collects what a turn writes, section by section, into one frame. Reused from turn to turn: its
 // memory is kept, unless one turn was very large.
 class FrameBuilder {

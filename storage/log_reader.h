@@ -23,7 +23,7 @@ struct LogFound {
 
   LogId id;
   NodeId node = 0;
-  Position begins_after = 0;  // Frames up to here were released, or never were.
+  Position begins_after = 0;  // Of frames up to here see check_beginnings() in storage/log_mark.h.
   Position last = 0;          // Of the last valid frame; 0 = there is none.
   Position synced = 0;        // The largest synced_upto: what is above may be lost by a power cut.
   std::vector<File> files;    // In order of segment.

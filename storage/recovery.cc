@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "storage/engine_collection.h"
+#include "storage/log_mark.h"
 
 namespace dhrt {
 
@@ -124,6 +125,8 @@ Result<Recovered> recover(EngineShared& shared, const std::string& log_directory
   if (auto status = open_files(shared); !status) return tl::unexpected(status.error());
   auto logs = find_logs(log_directory, true);
   if (!logs) return tl::unexpected(logs.error());
+  if (auto status = check_beginnings(log_directory, *logs); !status)
+    return tl::unexpected(status.error());
   Recovered recovered;
   Replay replay(shared);
   for (const LogFound& log : *logs) {

@@ -5,6 +5,7 @@
 
 #include "storage/collection_file.h"
 #include "storage/data_directory.h"
+#include "storage/log_mark.h"
 #include "storage/log_reader.h"
 #include "storage/record_codec.h"
 
@@ -143,6 +144,8 @@ Status check_logs(const std::string& directory, VerifyReport& report, VerifyProg
     report.findings.push_back(logs.error().message);
     return {};
   }
+  if (const Status begun = check_beginnings(directory, *logs); !begun)
+    report.findings.push_back(begun.error().message);
   for (const LogFound& log : *logs) {
     LogReport of_log{
         .name = "run " + std::to_string(log.id.run) + ", loop " + std::to_string(log.id.loop),

@@ -1,10 +1,12 @@
 // What a start finds after the process ended, the power was cut, or all was well.
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 
 #include "storage/base/random.h"
 #include "storage/collection_file.h"
+#include "storage/log_file.h"
 #include "tests/storage/engine_bench.h"
 
 namespace dhrt::test {
@@ -356,6 +358,73 @@ TEST_CASE("engine recovery: a torn end is cut and told, damage before it refuses
     CHECK(life.users().seen() == context_of(own_origin(), 1, 19));
     CHECK(life.engine->figures().torn_bytes_cut > 0);
     CHECK(life.notes().find("cut off") != std::string::npos);
+  }
+}
+
+TEST_CASE("engine recovery: a first segment that is missing was released, or is damage") {
+  Life life;
+  life.options.log_segment_bytes = 4096;
+  life.crash();
+  const auto write = [&life](int count) {
+    const Origin origin = own_origin(life.options.run);
+    for (int i = 0; i < count; ++i) {
+      set_own(life.store(), life.users(), "k" + std::to_string(i), std::string(500, 'v'), origin);
+      life.settle();
+    }
+  };
+  const auto refused = [&life] {
+    ++life.options.run;
+    const auto engine = Engine::open(life.options);
+    return engine ? std::string() : engine.error().message;
+  };
+  const auto remove_first = [&life] {
+    auto names = files_in(life.directory.file("log"));
+    std::ranges::sort(names);
+    REQUIRE(names.size() > 3);
+    std::filesystem::remove(life.directory.file("log/" + names.front()));
+    return names[1];
+  };
+  write(40);
+  SUBCASE("nothing was released") {
+    life.engine.reset();
+    const std::string next = remove_first();
+    const std::string message = refused();
+    CHECK(message.find("is missing before") != std::string::npos);
+    CHECK(message.find(next) != std::string::npos);
+    CHECK(message.find("put the segment back") != std::string::npos);
+  }
+  SUBCASE("something was released, but not all that is missing") {
+    must(life.engine->checkpoint());
+    write(40);
+    life.crash();
+    CHECK_MESSAGE(life.value("k39").size() == 500, "what is released is not missing");
+    life.engine.reset();
+    remove_first();
+    CHECK(refused().find("is missing before") != std::string::npos);
+  }
+  SUBCASE("an old log whose removal was interrupted") {
+    life.crash();
+    const std::string old = life.directory.file("old");
+    std::filesystem::copy(life.directory.file("log"), old);
+    must(life.engine->checkpoint());
+    life.engine.reset();
+    int copied = 0;
+    auto names = files_in(old);
+    std::ranges::sort(names);
+    for (const std::string& name : names) {
+      if (!parse_segment_file_name(name) || copied++ == 0) continue;
+      std::filesystem::copy(old + "/" + name, life.directory.file("log/" + name),
+                            std::filesystem::copy_options::skip_existing);
+    }
+    CHECK(copied > 3);
+    life.crash();
+    CHECK(life.value("k39").size() == 500);
+  }
+  SUBCASE("a clean stop leaves no mark") {
+    must(life.engine->stop());
+    CHECK(files_in(life.directory.file("log")).empty());
+    life.crash();
+    CHECK(life.value("k39").size() == 500);
   }
 }
 

@@ -155,6 +155,21 @@ TEST_CASE("log frame: everything that is added comes back, in order") {
   }
 }
 
+TEST_CASE("log frame: contexts take no more than is reserved for them") {
+  constexpr std::uint64_t far = std::uint64_t{1} << 62;
+  for (std::uint16_t origins = 0; origins < 4; ++origins) {
+    Context context;
+    for (std::uint16_t loop = 0; loop < origins; ++loop) {
+      for (std::uint64_t i = 0; i <= loop; ++i)
+        context.add({~NodeId{0}, 9, loop},
+                    Interval{far + 4 * i * far / 64, far + 4 * i * far / 64});
+    }
+    FrameBuilder frame({1, 1, 0});
+    frame.add_contexts({std::string(collection_name_bytes_max, 'n'), 1}, context, context);
+    CHECK(frame.bytes() - log_frame_head_bytes <= log_contexts_bytes_max(context, context));
+  }
+}
+
 TEST_CASE("log frame: records of one collection share a section") {
   FrameBuilder frame(own);
   const Record record = record_of(own, 1, "v");
