@@ -15,7 +15,7 @@ import shutil
 
 CANNOT_RUN = 5
 HEADER_BYTES = 64
-HEAD = struct.Struct("<IIIHHQQQQQ")  # storage/log_format.h: frame
+HEAD = struct.Struct("<IIIHHQQQQQQ")  # storage/log_format.h: frame
 # Many segments, and nothing leaves the log.
 FLAGS = ("--log-segment-bytes", "64kb", "--checkpoint-bytes", "400mb", "--checkpoint-age", "1h",
          "--cpu-num", "1")
@@ -24,7 +24,7 @@ FLAGS = ("--log-segment-bytes", "64kb", "--checkpoint-bytes", "400mb", "--checkp
 class Frame:
     def __init__(self, path, offset, fields):
         self.path, self.offset = path, offset
-        self.magic, body, self.run, self.loop, _, self.segment, self.position, \
+        self.magic, body, self.run, self.loop, _, self.segment, _, self.position, \
             _, self.synced_upto, _ = fields
         self.end = offset + HEAD.size + body
 
