@@ -42,7 +42,8 @@ class DataDirectory {
 // Where an engine keeps everything:
 //
 //   <directory>/collections/<name>.mdb   and <name>.mdb-lock, LMDB's
-//   <directory>/log/                     the logs (storage/log_reader.h)
+//   <directory>/log/                     the logs (storage/log_reader.h), and `released`
+//                                        (storage/log_mark.h)
 //
 // Both are this process's alone for as long as `collections` lives.
 struct EngineDirectory {

@@ -112,7 +112,7 @@ class TornLog(DamagedLogTest):
         last = self.frames[-1]
         whole = last.path.read_bytes()
         for what, offset, data in (
-                ("its head is half", last.offset + 20, bytes(last.end - last.offset - 20)),
+                ("its head is half", last.offset + 40, bytes(last.end - last.offset - 40)),
                 ("its body is half", (last.offset + last.end) // 2,
                  bytes(last.end - (last.offset + last.end) // 2)),
                 ("nothing of it", last.offset, bytes(last.end - last.offset)),
