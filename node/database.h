@@ -93,11 +93,13 @@ class Database {
   CollectionConfig config(Bytes collection) const { return parts_.catalog.config(collection); }
   std::vector<std::string> collections() const { return parts_.catalog.names(); }
 
+  // Asks the other nodes, whatever is held here; `done` is called within the call or later.
+  using ReplyDone = std::function<void(FanoutReply)>;
+  void ask(Bytes collection, Bytes key, ReplyDone done);
   void fanout_reply(FanoutReply reply);
   std::size_t reads_waiting() const { return waiting_.size(); }
 
  private:
-  using ReplyDone = std::function<void(FanoutReply)>;
   bool belongs() const { return parts_.view.belongs.load(std::memory_order_relaxed); }
   bool healthy() const { return parts_.view.healthy.load(std::memory_order_relaxed); }
   Result<std::optional<Record>> held(Bytes collection, Bytes key);
@@ -105,7 +107,6 @@ class Database {
   // Nobody else can hold what is missing here.
   bool knows_all() const { return healthy() && alone(); }
   bool asks_others(Bytes collection) const;
-  void ask(Bytes collection, Bytes key, ReplyDone done);
   // Writes, and sees to it that peers hear of it.
   Result<Written> write(Collection& collection, const WriteRequest& request, WallMilliseconds now);
   void publish_later(const Collection& collection, const WriteRequest& request,

@@ -68,9 +68,16 @@ void write_engine_figures(json::Writer& writer, const EngineFigures& figures) {
               {{"hits", figures.cache_hits},
                {"misses", figures.cache_misses},
                {"evictions", figures.evictions}});
+  write_group(writer, "scrub",
+              {{"passes", figures.scrub_passes},
+               {"records", figures.scrubbed_records},
+               {"bytes", figures.scrubbed_bytes},
+               {"failures", figures.scrub_failures}});
   write_numbers(writer, {{"writes_refused", figures.writes_refused},
                          {"records_expired", figures.expired},
-                         {"records_quarantined", figures.quarantined}});
+                         {"records_quarantined", figures.quarantined},
+                         {"records_healed", figures.healed},
+                         {"records_damaged", figures.damaged}});
 }
 
 }  // namespace dhrt

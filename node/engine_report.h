@@ -1,4 +1,4 @@
-// The figures of the storage engine, as parts of `stats`: log, checkpoint, memory, cache.
+// The figures of the storage engine, as parts of `stats`: log, checkpoint, memory, cache, scrub.
 //
 // Units: bytes, milliseconds and microseconds, as the names say.   Threads: any.
 #pragma once

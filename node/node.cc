@@ -73,6 +73,7 @@ void Node::tick() {
   refresh_report();
   report_progress();
   health_->look(monotonic_now());
+  repairs_->look(monotonic_now(), wall_now());
   reserve_hlc();
   const Duration interval = identity_failed_ ? identity_retry_interval : identity_interval;
   if (identity_changed_ && monotonic_now() - identity_written_ >= interval) persist_identity();

@@ -25,6 +25,7 @@
 #include "node/identity_file.h"
 #include "node/node_report.h"
 #include "node/options.h"
+#include "node/repairs.h"
 #include "storage/engine.h"
 
 namespace dhrt {
@@ -112,6 +113,7 @@ class Node {
   std::optional<ClusterDriver> cluster_;
   ClusterBoard board_;
   std::optional<HealthWatch> health_;
+  std::optional<Repairs> repairs_;
 
   Timer tick_;
   Timer maintenance_;

@@ -132,6 +132,7 @@ Status Node::open_engine() {
                        .checkpoint_age = options_.checkpoint_age,
                        .unflushed_max = options_.unflushed_max,
                        .log_segment_bytes = options_.log_segment_bytes,
+                       .scrub_bytes_per_second = options_.scrub_rate,
                        .before_sync = hooks_.before_sync};
   for (const auto& loop : loops_)
     engine.wake.emplace_back([&woken = *loop] { woken.wake(); });
@@ -233,6 +234,10 @@ void Node::serve() {
   if (options_.advertise) rules.names.push_back(options_.advertise->host);
   for (const auto& loop : loops_)
     loop->serve(link_to_core(*loop), node, rules, waits_for());
+  repairs_.emplace(Repairs::Parts{.store = main_loop().store(),
+                                  .driver = main_loop().driver(),
+                                  .database = main_loop().database(),
+                                  .view = shared_.view});
   if (options_.output_buffer_max < options_.max_value_bytes)
     log_warning(
         "--output-buffer-max is below --max-value-bytes: clients that read a large value "

@@ -101,6 +101,9 @@ constexpr std::array table{
     OptionInfo{"evict", "POLICY", "none", "s3fifo",
                "At that limit: refuse writes (none), or forget records by lru or s3fifo.",
                "Storage", ChoiceOption{eviction_words, choose_eviction}},
+    OptionInfo{"scrub-rate", "SIZE|off", "8mb", "1mb",
+               "Read so much of the files per second, once a day, to find what the disk damaged.",
+               "Storage", SizeOption{&O::scrub_rate, mib, tib, "off"}},
 
     OptionInfo{"read-timeout", "TIME", "2s", "500ms",
                "Wait this long for other nodes when a key is not here.", "Timeouts",

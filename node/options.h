@@ -60,6 +60,7 @@ struct NodeOptions {
   Eviction cache_evict = Eviction::s3fifo;
   std::uint64_t memory_limit = 0;  // 0: none.
   Eviction evict = Eviction::none;
+  std::uint64_t scrub_rate = 0;  // Bytes per second; 0: off.
 
   Duration read_timeout{};
   Duration join_timeout{};

@@ -5,7 +5,7 @@ _dhrt_flags_of() {
   local node="--bind --advertise --name --allow-public --join --join-timeout --leave-timeout
     --probe-interval --suspicion-multiplier --data-dir --memory --backup-dir --durability --sync-interval
     --log-segment-bytes --checkpoint-bytes --checkpoint-age --unflushed-max --cache-bytes
-    --cache-evict --memory-limit --evict --read-timeout
+    --cache-evict --memory-limit --evict --scrub-rate --read-timeout
     --handshake-timeout --timeout --max-value-bytes --max-clients --max-collections
     --output-buffer-max --cpu-num --log-level --config --print-config --help"
   local client="--host --timeout --json --help"

@@ -5,13 +5,6 @@ namespace dhrt {
 
 namespace {
 
-NodeOptions join_options(const std::string& data_dir, const std::string& seed,
-                         std::vector<std::string> flags = {}) {
-  NodeOptions options = node_options(data_dir, std::move(flags));
-  options.join.push_back(*parse_remote_address(seed));
-  return options;
-}
-
 void wait_until_ready(std::uint16_t port) {
   TestClient client(port);
   const Time deadline = monotonic_now() + std::chrono::seconds(20);

@@ -75,6 +75,13 @@ inline NodeOptions node_options(const std::string& data_dir, std::vector<std::st
   return *options;
 }
 
+inline NodeOptions join_options(const std::string& data_dir, const std::string& seed,
+                                std::vector<std::string> flags = {}) {
+  NodeOptions options = node_options(data_dir, std::move(flags));
+  options.join.push_back(*parse_remote_address(seed));
+  return options;
+}
+
 inline NodeOptions with_value_limit(NodeOptions options, std::uint64_t bytes) {
   options.max_value_bytes = bytes;
   return options;

@@ -65,6 +65,7 @@ TEST_CASE("options: without a word about them they have their defaults") {
   CHECK(options->cache_evict == Eviction::s3fifo);
   CHECK(options->memory_limit == 0);
   CHECK(options->evict == Eviction::none);
+  CHECK(options->scrub_rate == 8u << 20);
   CHECK(options->read_timeout == Duration(2000));
   CHECK(options->join_timeout == Duration(30000));
   CHECK(options->handshake_timeout == Duration(10000));
@@ -172,6 +173,7 @@ TEST_CASE("options: a bad value is told with its place and a right one") {
       {{"--cache-bytes", "1kb"}, "--cache-bytes is '1kb'", "from 1mb to 1tb"},
       {{"--evict", "random"}, "--evict is 'random'", "none, lru or s3fifo is wanted"},
       {{"--memory-limit", "0"}, "--memory-limit is '0'", "needs a unit"},
+      {{"--scrub-rate", "1kb"}, "--scrub-rate is '1kb'", "from 1mb to 1tb"},
       {{"--log-segment-bytes", "2gb"}, "--log-segment-bytes is '2gb'", "from 64kb to 1gb"},
       {{"--checkpoint-age", "10"}, "--checkpoint-age:", "no unit"},
       {{"--unflushed-max", "1mb"}, "--unflushed-max is '1mb'", "from 2mb"},
@@ -242,6 +244,7 @@ TEST_CASE("options: what --print-config prints is a file that gives the same opt
       {"--durability", "interval", "--sync-interval", "1s", "--cache-bytes", "2gb"},
       {"--cache-evict", "lru", "--memory-limit", "1tb", "--evict", "s3fifo"},
       {"--memory-limit", "none", "--cache-bytes", "auto", "--checkpoint-age", "1m"},
+      {"--scrub-rate", "off"},
   };
   for (const auto& line : lines) {
     const auto options = Reader{}.read(line);
@@ -268,6 +271,7 @@ TEST_CASE("options: what --print-config prints is a file that gives the same opt
     CHECK(again->cache_evict == options->cache_evict);
     CHECK(again->memory_limit == options->memory_limit);
     CHECK(again->evict == options->evict);
+    CHECK(again->scrub_rate == options->scrub_rate);
     CHECK(again->checkpoint_age == options->checkpoint_age);
     CHECK(contains(print_config(*again), "# from file " + file));
   }
