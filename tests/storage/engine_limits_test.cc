@@ -70,6 +70,8 @@ struct Full {
         return tl::unexpected(position.error());
       }
       store().commit();
+      // However slow the disk is, answers come now and then.
+      if (i % 64 == 0) must(store().drain());
       store().collect();
     }
     return {};
