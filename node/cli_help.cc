@@ -19,7 +19,7 @@ constexpr std::array locals{
                  "Start a node and join a cluster; or: dhrt --node=HOST:PORT"},
     LocalCommand{"repl", "repl [--host HOST:PORT]", "Type commands, with history and completion."},
     LocalCommand{"export", "export FILE [--collection C] [--resume]",
-                 "Save all keys to a file; .zst compresses, - is standard output."},
+                 "Save all keys to a file; .zst is compressed."},
     LocalCommand{"verify", "verify DIRECTORY", "Check the files of a stopped node or a backup."},
     LocalCommand{"import", "import FILE [--collection C] [--format F]",
                  "Load keys from a file; - is standard input."},
