@@ -5,8 +5,8 @@
 // stripe, of whatever collection, come from the stripe's slab. Who holds the lock may read and
 // change all of it; two event loops meet only when they want the same stripe at the same moment.
 //
-// Bounds: a slot is 8 bytes; 75 to 85 % of them are used (fewer in a small table). Tables grow by an
-// eighth, one stripe at a time and without looking at the entries, so that a pause is short.
+// Bounds: a slot is 8 bytes; 75 to 85 % of them are used (fewer in a small table). Tables grow by
+// an eighth, one stripe at a time and without looking at the entries, so that a pause is short.
 // Threads: as said; nothing spins.
 #pragma once
 
