@@ -39,7 +39,7 @@ struct EngineOptions {
   Duration checkpoint_age{10000};
   std::size_t unflushed_max = std::size_t{1} << 30;
   std::size_t log_segment_bytes = std::size_t{64} << 20;
-  std::size_t map_bytes_initial = std::size_t{1} << 20;
+  std::size_t map_bytes_initial = std::size_t{1} << 18;       // Of each collection's file.
   std::size_t scrub_bytes_per_second = std::size_t{8} << 20;  // 0: no scrub.
   std::function<void()> before_sync;        // Test only: the delay of a slow disk.
   std::function<void()> before_checkpoint;  // Test only.
