@@ -31,6 +31,7 @@ void Checkpoint::start() {
   for (const SharedCollection& collection : shared_.all()) {
     if (collection->file() != nullptr) to_warm_.push_back(collection->ref().name);
   }
+  next_sync_ = monotonic_now() + shared_.options.sync_interval;
   thread_ = std::thread([this] { run(); });
 }
 

@@ -53,8 +53,9 @@ Phrases http_phrases(Bytes key, Bytes value) {
                                     " HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: " +
                                         std::to_string(value.size()) + "\r\n\r\n"),
                            value, "");
-  phrases.get = with_key("GET /default/", key,
-                         " HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/octet-stream\r\n\r\n");
+  phrases.get =
+      with_key("GET /default/", key,
+               " HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/octet-stream\r\n\r\n");
   return phrases;
 }
 

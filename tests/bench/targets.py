@@ -63,5 +63,6 @@ def in_words(found):
     elif found["met"]:
         end = "ok"
     else:
-        end = f"MISSED by {found['missed_by'] * 100:.0f} %"
+        by = found.get("missed_by", abs(found["value"] / found["limit"] - 1))
+        end = f"MISSED by {by * 100:.0f} %"
     return f"{found['what']} {value}, target {sign} {found['limit']:g}: {end}"
