@@ -125,8 +125,8 @@ constexpr std::array table{
                SizeOption{&O::output_buffer_max, mib, mib* mib}},
 
     OptionInfo{"cpu-num", "N|auto", "auto", "4",
-               "Event loops that serve clients side by side, up to 64; auto: one per processor.",
-               "Process", LoopOption{}},
+               "Event loops that serve clients, up to 64; auto: all processors but one.", "Process",
+               LoopOption{}},
     OptionInfo{"log-level", "LEVEL", "info", "debug", "Of trace, debug, info, warning, error.",
                "Process", ChoiceOption{level_words, choose_level}},
     OptionInfo{"config",
