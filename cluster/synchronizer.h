@@ -4,7 +4,8 @@
 // away asks each peer for just those (cost: what was missed, not what is stored). A pull walks
 // the donor's records by dot and ends with the donor's vector, which then joins our context.
 // Three rules make that safe, each broken by a mutant of the simulator:
-//   - the vector is the one from before the first record, for the walk is not a snapshot;
+//   - the vector is the one from before the first record, for the walk is not a snapshot, without
+//     what a later slice took out of it;
 //   - what changes at the donor meanwhile is walked again, until one slice holds all of it;
 //   - the vector is merged behind the last record, and told to anybody only when durable.
 //

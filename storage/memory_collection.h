@@ -1,5 +1,5 @@
-// A collection kept in ordered maps: what the memory store is made of, and what collections in
-// memory mode are inside a store on disk.
+// A collection kept in ordered maps: what the memory store is made of, on which the simulator runs.
+// (Collections in memory mode of a node are the engine's: storage/engine_collection.h.)
 //
 // Intuition: one state is what readers see. A store that simulates a disk keeps a second one,
 // into which a batch goes when it is durable; losing power copies the second over the first.
