@@ -87,6 +87,12 @@ class CollectionFile {
   Status copy_to(const std::string& path) { return env_->copy_to(path); }
   std::uint64_t bytes_used() const { return env_->file_bytes(); }  // Of the disk.
 
+  // Looks for damage in the pages themselves; see LmdbEnv. On the thread that writes.
+  Result<bool> inspect(LmdbPlace& place, std::size_t leaves_max, std::uint64_t& bytes) {
+    return env_->inspect(place, leaves_max, bytes);
+  }
+  Status trust() const { return env_->trust(); }
+
  private:
   CollectionFile(std::shared_ptr<LmdbEnv> env, CollectionRef ref)
       : env_(std::move(env)), ref_(std::move(ref)) {}

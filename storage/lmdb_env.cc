@@ -53,8 +53,7 @@ Reaction reaction_to(int code) {
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
     case MDB_VERSION_MISMATCH:
-      return {ErrorCode::corrupt,
-              "restore the file from a backup, or move it away and let the peers fill a new one"};
+      return {ErrorCode::corrupt, damaged_file_cure};
     default:
       return {ErrorCode::io, "look for disk errors in the system's log, then start the node again"};
   }
@@ -116,42 +115,6 @@ int sync_and_rename(const std::string& from, const std::string& to) {
   ::close(descriptor);
   if (code != 0) return code;
   return std::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno;
-}
-
-// What LMDB believes without a look, and corrupts the file by if it is not so: the list of free
-// pages, and that no page is both free and in use. Absent: it is damaged.
-std::optional<std::uint64_t> count_free_pages(MDB_txn* txn, std::uint64_t last_page) {
-  constexpr MDB_dbi free_table = 0;
-  MDB_stat stat{};
-  MDB_cursor* opened = nullptr;
-  if (mdb_stat(txn, free_table, &stat) != 0 || mdb_cursor_open(txn, free_table, &opened) != 0)
-    return std::nullopt;
-  const std::unique_ptr<MDB_cursor, CloseLmdbCursor> cursor(opened);
-  std::uint64_t pages = stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages;
-  std::size_t entries = 0;
-  std::uint64_t txn_number = 0;
-  MDB_val key{};
-  MDB_val value{};
-  int code = 0;
-  while ((code = mdb_cursor_get(cursor.get(), &key, &value, MDB_NEXT)) == 0) {
-    ++entries;
-    // A count, then so many page numbers in falling order.
-    std::vector<std::uint64_t> list(value.mv_size / sizeof(std::uint64_t));
-    if (key.mv_size != sizeof txn_number || list.empty()) return std::nullopt;
-    std::memcpy(&txn_number, key.mv_data, sizeof txn_number);
-    std::memcpy(list.data(), value.mv_data, list.size() * sizeof(std::uint64_t));
-    if (list[0] >= list.size() || list[0] == 0) return std::nullopt;
-    pages += list[0];
-    std::uint64_t above = last_page + 1;
-    for (std::size_t i = 1; i <= list[0]; ++i) {
-      if (list[i] >= above || list[i] < 2) return std::nullopt;
-      above = list[i];
-    }
-  }
-  if (code != MDB_NOTFOUND || entries != stat.ms_entries) return std::nullopt;
-  // Every commit but the first frees the pages that it replaced, under its own number.
-  if (mdb_txn_id(txn) > 1 && txn_number != mdb_txn_id(txn)) return std::nullopt;
-  return pages;
 }
 
 }  // namespace
@@ -335,8 +298,8 @@ Status LmdbEnv::open_tables() {
   if (!meta_page_is_sound(txn)) {
     return fail(ErrorCode::corrupt, path_ +
                                         " is damaged: its meta page leads to other pages than "
-                                        "the last commit left; restore the file from a backup, "
-                                        "or move it away and let the peers fill a new one");
+                                        "the last commit left; " +
+                                        damaged_file_cure);
   }
   code = mdb_txn_commit(guard.release());  // Keeps the handles.
   if (code != 0) return tl::unexpected(lmdb_error(code, path_, "open the tables of"));
@@ -350,22 +313,7 @@ bool LmdbEnv::meta_page_is_sound(MDB_txn* txn) const {
     return false;
   // LMDB counts from 1 again in a copy.
   const std::size_t number = mdb_txn_id(txn);
-  if (number > 1 && as_bytes(value) != encode_txn(number)) return false;
-
-  MDB_envinfo info{};
-  mdb_env_info(env_.get(), &info);
-  const auto free = count_free_pages(txn, info.me_last_pgno);
-  if (!free) return false;
-  constexpr MDB_dbi main_table = 1;
-  std::uint64_t pages = 2 + *free;
-  std::vector<MDB_dbi> tables(handles_.begin(), handles_.end());
-  tables.push_back(main_table);
-  for (const MDB_dbi table : tables) {
-    MDB_stat stat{};
-    if (mdb_stat(txn, table, &stat) != 0) return false;
-    pages += stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages;
-  }
-  return pages <= info.me_last_pgno + 1;
+  return number <= 1 || as_bytes(value) == encode_txn(number);
 }
 
 int LmdbEnv::try_write(const std::function<void(WriteTxn&)>& body) {
@@ -380,6 +328,7 @@ int LmdbEnv::try_write(const std::function<void(WriteTxn&)>& body) {
 }
 
 Status LmdbEnv::write(const std::function<void(WriteTxn&)>& body, std::size_t bytes_expected) {
+  if (auto status = trust(); !status) return status;
   int code = try_write(body);
   while (code == MDB_MAP_FULL) {
     if (auto status = grow(bytes_expected); !status) return status;
@@ -422,7 +371,31 @@ Status LmdbEnv::enlarge_map(std::size_t bytes) {
   return {};
 }
 
+Status LmdbEnv::trust() const {
+  if (!distrusted_.load(std::memory_order_acquire)) return {};
+  return tl::unexpected(fault_);
+}
+
+Result<bool> LmdbEnv::inspect(LmdbPlace& place, std::size_t leaves_max, std::uint64_t& bytes) {
+  if (auto status = trust(); !status) return tl::unexpected(status.error());
+  int descriptor = -1;
+  if (const int code = mdb_env_get_fd(env_.get(), &descriptor); code != 0)
+    return tl::unexpected(lmdb_error(code, path_, "read"));
+  auto slice = inspect_lmdb_slice(descriptor, path_, place, leaves_max);
+  if (slice) {
+    place = std::move(slice->next);
+    bytes += slice->bytes;
+    return slice->more;
+  }
+  if (slice.error().code == ErrorCode::corrupt) {
+    fault_ = slice.error();
+    distrusted_.store(true, std::memory_order_release);
+  }
+  return tl::unexpected(slice.error());
+}
+
 Status LmdbEnv::copy_to(const std::string& path) {
+  if (auto status = trust(); !status) return status;
   const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, file_mode);
   if (descriptor < 0) return tl::unexpected(lmdb_error(errno, path, "make the copy"));
   int code = 0;
@@ -439,6 +412,7 @@ Status LmdbEnv::copy_to(const std::string& path) {
 
 Result<ReadTxn> ReadTxn::begin(LmdbEnv& env, unsigned reader) {
   check(reader < env.readers_.size(), "a reader number is below LmdbEnv::Options::readers");
+  if (auto status = env.trust(); !status) return tl::unexpected(status.error());
   LmdbEnv::Reader& slot = env.readers_[reader];
   ReadTxn read(env, slot);
   int code = 0;

@@ -37,6 +37,8 @@ struct MDB_txn;
 
 namespace dhrt {
 
+struct LmdbPlace;
+
 // What is kept in each: see lmdb_format.h.
 enum class LmdbTable : std::uint8_t { meta, data, log, expiry };
 inline constexpr std::size_t lmdb_tables = 4;
@@ -118,6 +120,13 @@ class LmdbEnv {
   // waits until it is done. Any thread; slow.
   Status copy_to(const std::string& path);
 
+  // Looks at some more of the pages that LMDB believes (storage/lmdb_pages.h), and says how many
+  // bytes that were. Only between writes. False at the end. After the first fault nothing is read
+  // or written any more: every call fails with it, but for those that are under way.
+  Result<bool> inspect(LmdbPlace& place, std::size_t leaves_max, std::uint64_t& bytes);
+  // That fault, if there was one.
+  Status trust() const;
+
   static std::string unfinished_path(const std::string& path) { return path + ".new"; }
 
   const std::string& path() const { return path_; }
@@ -144,6 +153,8 @@ class LmdbEnv {
   std::string path_;
   std::size_t map_bytes_;
   std::atomic<std::uint64_t> file_bytes_{0};
+  std::atomic<bool> distrusted_{false};
+  Error fault_{};  // Written before `distrusted_` is.
   std::unique_ptr<MDB_env, CloseLmdbEnv> env_;
   WriteTxn::Handles handles_{};
   std::mutex copying_;

@@ -31,9 +31,8 @@ void append_dot(std::string& out, AliasDot dot) {
 template <typename T>
 Result<T> finished(const ByteReader& reader, T value, Bytes entry) {
   if (reader.ok() && reader.empty()) return value;
-  return fail(ErrorCode::corrupt, "the entry '" + std::string(entry) +
-                                      "' does not decode; restore the file from a backup, or move "
-                                      "it away and let the peers fill a new one");
+  return fail(ErrorCode::corrupt,
+              "the entry '" + std::string(entry) + "' does not decode; " + damaged_file_cure);
 }
 
 }  // namespace
@@ -52,14 +51,15 @@ Status check_format(Bytes encoded, const std::string& path) {
                 path + " does not say its format; move it out of the data directory");
   if (version == lmdb_format_version) return {};
   if (version < lmdb_format_version) {
-    return fail(ErrorCode::corrupt, path + " has format " + std::to_string(version) +
-                                        ", of an earlier development version; export it with that "
-                                        "version, move it away and import it again");
+    return fail(ErrorCode::precondition,
+                path + " has format " + std::to_string(version) +
+                    ", of an earlier development version; export it with that "
+                    "version, move it away and import it again");
   }
-  return fail(ErrorCode::corrupt, path + " has format " + std::to_string(version) +
-                                      ", this program knows formats up to " +
-                                      std::to_string(lmdb_format_version) +
-                                      "; start the version of dhrt that wrote it, or a later one");
+  return fail(ErrorCode::precondition,
+              path + " has format " + std::to_string(version) +
+                  ", this program knows formats up to " + std::to_string(lmdb_format_version) +
+                  "; start the version of dhrt that wrote it, or a later one");
 }
 
 std::string log_key(AliasDot dot) {

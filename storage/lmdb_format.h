@@ -43,7 +43,12 @@ inline constexpr Bytes cut = "cut";
 inline constexpr Bytes txn = "txn";
 }  // namespace meta_key
 
-// Corrupt if it is another than ours, or none; says which file, and what to do.
+// A file that has the second name is one that a start may go without (storage/recovery.h).
+inline constexpr const char* damaged_file_cure =
+    "restore the file from a backup, or add .damaged to its name and let the peers fill a new one";
+
+// Precondition if it is another than ours, corrupt if there is none; says which file, and what to
+// do.
 Status check_format(Bytes encoded, const std::string& path);
 std::string encode_format();
 
