@@ -77,7 +77,8 @@ void write_engine_figures(json::Writer& writer, const EngineFigures& figures) {
                          {"records_expired", figures.expired},
                          {"records_quarantined", figures.quarantined},
                          {"records_healed", figures.healed},
-                         {"records_damaged", figures.damaged}});
+                         {"records_damaged", figures.damaged},
+                         {"files_damaged", figures.damaged_files.size()}});
 }
 
 }  // namespace dhrt

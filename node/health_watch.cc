@@ -41,6 +41,11 @@ void HealthWatch::look(Time now) {
     log_warning("writes are slowed down: the files do not keep up",
                 {{"unflushed_bytes", waiting}, {"limit", "--unflushed-max"}});
   if (slowing == Symptom::News::is_over) log_info("writes are not slowed down any more");
+  if (figures.damaged_files.size() > damaged_files_) {
+    for (const std::string& damage : figures.damaged_files)
+      log_error("a file is damaged and not used any more", {{"reason", damage}});
+  }
+  damaged_files_ = figures.damaged_files.size();
 }
 
 }  // namespace dhrt

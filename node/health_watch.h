@@ -1,9 +1,10 @@
 // Says in the log when the storage engine begins to refuse or to slow down writes, and when that
-// is over; once each, however many writes it concerns.
+// is over; once each, however many writes it concerns. Says which files are damaged.
 //
 // Threads: one, that of whoever looks.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "storage/base/time.h"
@@ -33,6 +34,7 @@ class HealthWatch {
   Time looked_{};
   Symptom refusing_;
   Symptom slowing_;
+  std::size_t damaged_files_ = 0;
 };
 
 }  // namespace dhrt

@@ -136,11 +136,18 @@ Status Checkpoint::write_all(const LogCut& cut) {
   const std::vector<SharedCollection> all = shared_.all();
   // At least once: the last collection may have been erased.
   std::size_t i = 0;
+  Status distrust;
   do {
     std::vector<std::pair<SharedCollection, DirtyCopy>> group;
     std::size_t bytes = 0;
     for (; i < all.size() && bytes < group_bytes; ++i) {
       if (!all[i]->dirty()) continue;
+      const CollectionFile* file = all[i]->file();
+      // A damaged file keeps its own records from being written, and the logs from going.
+      if (auto trust = file == nullptr ? Status() : file->trust(); !trust) {
+        distrust = trust;
+        continue;
+      }
       group.emplace_back(all[i], DirtyCopy{});
       all[i]->copy_dirty(cut, group.back().second);
       bytes += group.back().second.bytes();
@@ -157,7 +164,7 @@ Status Checkpoint::write_all(const LogCut& cut) {
     }
     if (!status) return status;
   } while (i < all.size());
-  return {};
+  return distrust;
 }
 
 // Everything that was written until now survives a power cut. A copy may have records that are

@@ -116,7 +116,10 @@ EngineFigures WholeEngine::figures() const {
   for (const SharedCollection& collection : shared_.all()) {
     figures.records_in_memory += collection->records_in_memory();
     figures.damaged += collection->damaged().size();
-    if (CollectionFile* file = collection->file()) figures.file_bytes += file->bytes_used();
+    CollectionFile* file = collection->file();
+    if (file == nullptr) continue;
+    figures.file_bytes += file->bytes_used();
+    if (auto trust = file->trust(); !trust) figures.damaged_files.push_back(trust.error().message);
   }
   for (const auto& stripe : shared_.of_stripe) {
     figures.cache_hits += stripe.hits.load();

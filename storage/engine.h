@@ -39,7 +39,10 @@ struct EngineOptions {
   Duration checkpoint_age{10000};
   std::size_t unflushed_max = std::size_t{1} << 30;
   std::size_t log_segment_bytes = std::size_t{64} << 20;
-  std::size_t map_bytes_initial = std::size_t{1} << 18;       // Of each collection's file.
+  std::size_t map_bytes_initial = std::size_t{1} << 18;  // Of each collection's file.
+  // Other nodes have what is here: a file that is damaged is set aside for them to fill a new one,
+  // and does not refuse the start.
+  bool others_have_it = false;
   std::size_t scrub_bytes_per_second = std::size_t{8} << 20;  // 0: no scrub.
   std::function<void()> before_sync;        // Test only: the delay of a slow disk.
   std::function<void()> before_checkpoint;  // Test only.
@@ -67,6 +70,8 @@ struct EngineFigures {
   std::uint64_t scrubbed_bytes = 0;
   std::uint64_t scrub_passes = 0;    // Over all files.
   std::uint64_t scrub_failures = 0;  // Files that could not be read to their end.
+  // Of each file that is not used any more because its pages are damaged: where, and the cure.
+  std::vector<std::string> damaged_files;
   std::uint64_t checkpoints = 0;
   std::uint64_t checkpoint_records = 0;
   std::uint64_t checkpoint_milliseconds = 0;  // Sum.

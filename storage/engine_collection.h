@@ -156,6 +156,8 @@ class EngineCollection final : public Collection,
   const LogCut& cut() const { return meta_on_disk_.cut; }
   Status replay_record(Bytes key, const RecordView& record, bool joins_seen);
   void replay_contexts(const Context& seen, const Context& flushed);
+  // The file is lost. What the logs have beyond it may say that we have seen what was in it.
+  void lose_file() { file_is_lost_ = true; }
   // Compares what was replayed with the file, and counts. The number of records kept.
   Result<std::size_t> end_replay();
 
@@ -171,6 +173,9 @@ class EngineCollection final : public Collection,
     std::uint64_t records = 0;
     std::uint64_t bytes = 0;
   };
+  // The same of the pages that have them, some more from `place` on, which moves. An error if they
+  // are damaged: then the file is not used any more.
+  Result<bool> scrub_pages(LmdbPlace& place, std::size_t bytes_max, Scrubbed& done);
   // Verifies records of the file behind `from` (empty: all), about `bytes_max` of them, and moves
   // it. False at the end.
   Result<bool> scrub(std::string& from, std::size_t bytes_max, Scrubbed& done);
@@ -296,6 +301,7 @@ class EngineCollection final : public Collection,
   FileMeta meta_on_disk_;  // The checkpoint's.
   Context replayed_seen_;  // While a start replays.
   Context replayed_flushed_;
+  bool file_is_lost_ = false;
 };
 
 }  // namespace dhrt

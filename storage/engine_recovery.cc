@@ -45,7 +45,7 @@ Status EngineCollection::replay_record(Bytes bytes, const RecordView& record, bo
 }
 
 void EngineCollection::replay_contexts(const Context& seen, const Context& flushed) {
-  replayed_seen_.merge(seen);
+  if (!file_is_lost_) replayed_seen_.merge(seen);
   replayed_flushed_.merge(flushed);
   mark_stale();
 }

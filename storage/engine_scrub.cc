@@ -3,11 +3,18 @@
 // Intuition: a record that is not as it was written is never shown; its key is noted until
 // something intact takes its place: a newer write, the same write from a peer, or the copy that
 // is still in memory.
+#include <algorithm>
 #include <utility>
 
 #include "storage/engine_collection.h"
 
 namespace dhrt {
+
+namespace {
+
+constexpr std::size_t page_bytes = 4096;  // Of most machines; the others have larger slices.
+
+}  // namespace
 
 void EngineCollection::judge(Bytes key, const Result<RecordView>& record) {
   const bool bad = record ? record->damaged : record.error().code == ErrorCode::corrupt;
@@ -26,6 +33,12 @@ void EngineCollection::note_health(Part& part, const Entry& entry, bool damaged,
   shared_.healed.fetch_add(1, std::memory_order_relaxed);
   // What did not decode is not held by anybody, but is among what was counted in the file.
   if (held_nothing) part.tally.remove({.dot = entry.dot(), .deleted = false, .bytes = 0});
+}
+
+Result<bool> EngineCollection::scrub_pages(LmdbPlace& place, std::size_t bytes_max,
+                                           Scrubbed& done) {
+  if (file() == nullptr || erased()) return false;
+  return file()->inspect(place, std::max<std::size_t>(bytes_max / page_bytes, 1), done.bytes);
 }
 
 Result<bool> EngineCollection::scrub(std::string& from, std::size_t bytes_max, Scrubbed& done) {

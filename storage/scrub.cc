@@ -26,12 +26,28 @@ bool Scrub::begins_pass(Time now) {
   began_ = now;
   in_pass_ = true;
   next_slice_ = now;
-  from_.clear();
+  next_file();
   collections_.clear();
   for (const SharedCollection& collection : shared_.all()) {
     if (collection->file() != nullptr) collections_.push_back(collection->ref().name);
   }
   return true;
+}
+
+void Scrub::next_file() {
+  in_records_ = false;
+  place_ = {};
+  from_.clear();
+}
+
+// Of the last collection of the list. False when there is nothing more to read of it.
+Result<bool> Scrub::read_slice(std::size_t bytes_max, EngineCollection::Scrubbed& done) {
+  const SharedCollection collection = shared_.find(collections_.back());
+  if (collection == nullptr) return false;
+  if (in_records_) return collection->scrub(from_, bytes_max, done);
+  const auto more = collection->scrub_pages(place_, bytes_max, done);
+  if (more && !*more) in_records_ = true;
+  return more ? Result<bool>(true) : more;
 }
 
 void Scrub::next_slice(Time now) {
@@ -40,13 +56,11 @@ void Scrub::next_slice(Time now) {
   const std::size_t bytes_max = std::clamp<std::size_t>(rate / 10, 1, slice_bytes_max);
   EngineCollection::Scrubbed done;
   if (!collections_.empty()) {
-    const SharedCollection collection = shared_.find(collections_.back());
-    const auto more =
-        collection == nullptr ? Result<bool>(false) : collection->scrub(from_, bytes_max, done);
+    const auto more = read_slice(bytes_max, done);
     if (!more) shared_.scrub_failures.fetch_add(1);
     if (!more || !*more) {
       collections_.pop_back();
-      from_.clear();
+      next_file();
     }
   }
   shared_.scrubbed_records.fetch_add(done.records);
