@@ -29,6 +29,14 @@ bool is_loopback(const std::string& host) {
   return host == "localhost" || host == "::1" || host.starts_with("127.");
 }
 
+// Whether there was another node that has what this one has, when this one ran last. One that was
+// itself still being filled does not count.
+bool knew_others(const NodeIdentity& identity) {
+  return std::ranges::any_of(identity.members, [&](const Member& member) {
+    return member.id != identity.node_id && state_of(member) == MemberState::healthy;
+  });
+}
+
 std::vector<std::unique_ptr<ClientLoop>> make_loops(unsigned count, ClientLoop::Shared& shared) {
   std::vector<std::unique_ptr<ClientLoop>> loops;
   for (unsigned number = 0; number < count; ++number)
@@ -132,6 +140,7 @@ Status Node::open_engine() {
                        .checkpoint_age = options_.checkpoint_age,
                        .unflushed_max = options_.unflushed_max,
                        .log_segment_bytes = options_.log_segment_bytes,
+                       .others_have_it = knew_others(identity_),
                        .scrub_bytes_per_second = options_.scrub_rate,
                        .before_sync = hooks_.before_sync};
   for (const auto& loop : loops_)

@@ -17,6 +17,7 @@ namespace dhrt {
 namespace {
 
 constexpr const char* file_ending = ".mdb";
+constexpr const char* damaged_ending = ".damaged";  // As the cure of a damaged file says.
 
 tl::unexpected<Error> io_error(const std::string& doing, const std::error_code& code) {
   return fail(ErrorCode::io, doing + ": " + code.message() +
@@ -99,6 +100,24 @@ Status DataDirectory::remove(const std::string& collection) const {
   std::filesystem::remove(file + "-lock", code);
   if (code) return io_error("remove " + file + "-lock", code);
   return sync();
+}
+
+Result<std::string> DataDirectory::set_aside(const std::string& collection) const {
+  const std::string file = file_of(collection);
+  std::string aside = file + damaged_ending;
+  std::error_code code;
+  for (int number = 2; std::filesystem::exists(aside, code); ++number)
+    aside = file + damaged_ending + "-" + std::to_string(number);
+  std::filesystem::rename(file, aside, code);
+  if (code) return io_error("rename " + file + " to " + aside, code);
+  std::filesystem::remove(file + "-lock", code);
+  if (auto status = sync(); !status) return tl::unexpected(status.error());
+  return aside;
+}
+
+bool DataDirectory::was_set_aside(const std::string& collection) const {
+  std::error_code code;
+  return std::filesystem::exists(file_of(collection) + damaged_ending, code);
 }
 
 Status DataDirectory::sync() const {

@@ -28,6 +28,10 @@ class DataDirectory {
   Status remove_unfinished() const;
   // Removes a collection's file and the lock file that LMDB keeps beside it.
   Status remove(const std::string& collection) const;
+  // Takes a damaged file out of use, and keeps it under another name, which is returned.
+  Result<std::string> set_aside(const std::string& collection) const;
+  // Whether that was ever done, by a start or by hand.
+  bool was_set_aside(const std::string& collection) const;
   // Which files there are survives a power cut. LMDB syncs a file, but not its name.
   Status sync() const;
 

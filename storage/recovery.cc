@@ -69,6 +69,7 @@ class Replay final : public LogVisitor {
       const std::unique_lock lock(shared_.structure);
       held = shared_.make(ref, false);
       held->mark_stale();
+      if (shared_.directory->was_set_aside(ref.name)) held->lose_file();
     }
     last_ = held;
     return held->cut().covers(log_, position_) ? nullptr : held.get();
@@ -94,21 +95,46 @@ class Replay final : public LogVisitor {
   Status status_;
 };
 
-Status open_files(EngineShared& shared) {
+Result<std::unique_ptr<CollectionFile>> open_file(const EngineShared& shared,
+                                                  const std::string& name) {
+  auto file = CollectionFile::open(shared.file_options(name));
+  if (!file) return file;
+  if ((*file)->ref().name != name) {
+    return fail(ErrorCode::precondition, (*file)->path() + " holds the collection '" +
+                                             (*file)->ref().name +
+                                             "'; give the file that name back, or move it away");
+  }
+  if (const auto meta = (*file)->meta(file_reader()); !meta) return tl::unexpected(meta.error());
+  return file;
+}
+
+// Without its file a collection is as on a node that never had it: its contexts are empty, and
+// peers send everything.
+Status set_aside(EngineShared& shared, const std::string& name, const Error& damage,
+                 std::vector<std::string>& notes) {
+  const auto aside = shared.directory->set_aside(name);
+  if (!aside) return fail(aside.error(), damage.message);
+  const std::string what = damage.message.substr(0, damage.message.find(damaged_file_cure));
+  notes.push_back(what + "it is " + *aside + " now, and the other nodes fill a new one");
+  return {};
+}
+
+Status open_files(EngineShared& shared, std::vector<std::string>& notes) {
   if (auto status = shared.directory->remove_unfinished(); !status) return status;
   const auto names = shared.directory->collections();
   if (!names) return tl::unexpected(names.error());
   for (const std::string& name : *names) {
-    auto file = CollectionFile::open(shared.file_options(name));
-    if (!file) return tl::unexpected(file.error());
-    if ((*file)->ref().name != name) {
-      return fail(ErrorCode::corrupt, (*file)->path() + " holds the collection '" +
-                                          (*file)->ref().name +
-                                          "'; give the file that name back, or move it away");
+    auto file = open_file(shared, name);
+    if (!file && file.error().code == ErrorCode::corrupt && shared.options.others_have_it) {
+      if (auto status = set_aside(shared, name, file.error(), notes); !status) return status;
+      continue;
     }
+    if (!file) return tl::unexpected(file.error());
     const std::unique_lock lock(shared.structure);
     const SharedCollection made = shared.make((*file)->ref(), false);
     if (auto status = made->attach(std::move(*file)); !status) return status;
+    // A file that took the place of a damaged one says nothing of itself before it is complete.
+    if (made->cut().run == 0 && shared.directory->was_set_aside(name)) made->lose_file();
   }
   return {};
 }
@@ -122,12 +148,13 @@ std::string note_of(const LogFound& log) {
 }  // namespace
 
 Result<Recovered> recover(EngineShared& shared, const std::string& log_directory) {
-  if (auto status = open_files(shared); !status) return tl::unexpected(status.error());
+  Recovered recovered;
+  if (auto status = open_files(shared, recovered.notes); !status)
+    return tl::unexpected(status.error());
   auto logs = find_logs(log_directory, true);
   if (!logs) return tl::unexpected(logs.error());
   if (auto status = check_beginnings(log_directory, *logs); !status)
     return tl::unexpected(status.error());
-  Recovered recovered;
   Replay replay(shared);
   for (const LogFound& log : *logs) {
     if (auto status = secure_log(log_directory, log); !status)
