@@ -176,23 +176,24 @@ Result<SharedSegment> LogSegments::make_new(std::uint64_t number) {
   auto file = LogFile::create(path_of(segment_file_name({id_, number})));
   if (!file) return tl::unexpected(file.error());
   auto segment = std::make_shared<LogSegment>(LogSegment{std::move(*file), number, 0, 0});
-  if (const Status status = fill(*segment); !status) {
+  const std::size_t bytes = number == 1 ? std::min(first_bytes, segment_bytes_) : segment_bytes_;
+  if (const Status status = fill(*segment, bytes); !status) {
     (void)segment->file.unlink();
     return tl::unexpected(status.error());
   }
   return segment;
 }
 
-Status LogSegments::fill(LogSegment& segment) {
-  if (const Status status = segment.file.allocate(segment_bytes_); !status) return status;
-  const std::string zeros(std::min(chunk_bytes, segment_bytes_), '\0');
-  while (segment.capacity < segment_bytes_) {
-    const std::size_t count = std::min(zeros.size(), segment_bytes_ - segment.capacity);
+Status LogSegments::fill(LogSegment& segment, std::size_t bytes) {
+  if (const Status status = segment.file.allocate(bytes); !status) return status;
+  const std::string zeros(std::min(chunk_bytes, bytes), '\0');
+  while (segment.capacity < bytes) {
+    const std::size_t count = std::min(zeros.size(), bytes - segment.capacity);
     Status status = segment.file.write(segment.capacity, Bytes(zeros).substr(0, count));
     if (status) status = segment.file.sync();
     if (!status) return status;
     segment.capacity += count;
-    if (segment.capacity >= urgent_bytes && segment.capacity < segment_bytes_ && is_urgent()) {
+    if (segment.capacity >= urgent_bytes && segment.capacity < bytes && is_urgent()) {
       status = segment.file.truncate(segment.capacity);
       return status ? segment.file.sync() : status;
     }

@@ -4,7 +4,8 @@
 // its name on the disk beforehand, by a thread: a new one is filled with zeros (a block that was
 // only allocated costs a journal commit when it is first written), one that was released is
 // renamed. Each has its header, with a new salt, before it may be written to. If the next is asked
-// for before it is filled, it is cut off at what is filled by then.
+// for before it is filled, it is cut off at what is filled by then. The first of a log is small: a
+// start waits for it, and most logs of idle nodes never need another.
 //
 // Bounds: one segment ready and spares_max to become one; what is released beyond is removed.
 // Errors: full, io: no segment could be made; asking again may work, and tries at most every
@@ -37,6 +38,7 @@ using SharedSegment = std::shared_ptr<LogSegment>;
 class LogSegments {
  public:
   static constexpr std::size_t spares_max = 2;
+  static constexpr std::size_t first_bytes = std::size_t{1} << 20;  // Capacity of the first one.
 
   // `directory` exists.
   LogSegments(std::string directory, LogId id, NodeId node, std::size_t segment_bytes);
@@ -60,7 +62,7 @@ class LogSegments {
   Result<SharedSegment> make();
   Result<SharedSegment> make_new(std::uint64_t number);
   Status begin_life(LogSegment& segment, std::uint64_t number);
-  Status fill(LogSegment& segment);
+  Status fill(LogSegment& segment, std::size_t bytes);
   SharedSegment take_spare();
   bool is_urgent();
   bool takes_spare(const LogSegment& segment);

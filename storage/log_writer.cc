@@ -18,6 +18,8 @@ namespace {
 
 // The newest sync counts for an eighth of the average.
 constexpr std::int64_t average_weight = 8;
+// When so much of a segment is written, the next one is made ready.
+constexpr std::size_t prepared_at_share = 8;
 
 // A segment that was written to and is not released.
 struct UsedSegment {
@@ -54,6 +56,7 @@ class Log final : public LogWriter {
   Status make_next(std::size_t bytes);
   Status place(std::size_t bytes);
   Status write_frame(Position position);
+  void prepare_next();
   void note_written(Position position, std::size_t bytes);
   void note_empty(Position position);
   void sync_soon();
@@ -76,6 +79,7 @@ class Log final : public LogWriter {
   SharedSegment current_;
   SharedSegment next_;  // Taken over when a frame does not fit into the current one.
   std::size_t used_ = log_header_bytes;
+  bool prepared_ = false;  // The segment behind this one was asked for.
   Position last_frame_ = 0;
 
   LogSegments segments_;
@@ -118,7 +122,6 @@ Status Log::start() {
   auto first = segments_.next(log_header_bytes);
   if (!first) return tl::unexpected(first.error());
   current_ = std::move(*first);
-  segments_.prepare();
   return {};
 }
 
@@ -181,7 +184,7 @@ Status Log::place(std::size_t bytes) {
   if (fits_current(bytes)) return {};
   current_ = std::exchange(next_, nullptr);
   used_ = log_header_bytes;
-  segments_.prepare();
+  prepared_ = false;
   return {};
 }
 
@@ -195,7 +198,15 @@ Status Log::write_frame(Position position) {
   if (Status status = current_->file.write(used_, frame); !status) return status;
   used_ += frame.size();
   last_frame_ = position;
+  prepare_next();
   return {};
+}
+
+// Early enough that it is ready in time, and not before: who writes little needs no other.
+void Log::prepare_next() {
+  if (prepared_ || used_ < current_->capacity / prepared_at_share) return;
+  prepared_ = true;
+  segments_.prepare();
 }
 
 void Log::note_written(Position position, std::size_t bytes) {

@@ -3,11 +3,13 @@
 #pragma once
 
 #include <algorithm>
+#include <condition_variable>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <iterator>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -112,6 +114,28 @@ inline std::vector<std::string> positions_and_keys(Position first, Position last
     keys.push_back(std::to_string(i) + ":k" + std::to_string(i));
   return keys;
 }
+
+// Counts calls of `wake`, and waits for them.
+class Wakes {
+ public:
+  std::function<void()> hook() {
+    return [this] {
+      const std::lock_guard lock(mutex_);
+      ++count_;
+      changed_.notify_all();
+    };
+  }
+  template <typename Condition>
+  void wait_until(Condition condition) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, condition);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int count_ = 0;
+};
 
 inline std::vector<LogFound> must_find(const std::string& directory) {
   auto logs = find_logs(directory, false);
