@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <string_view>
 #include <utility>
+
+#include "storage/log_file.h"
 
 namespace dhrt {
 
@@ -11,6 +14,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t name_bytes_max = 100;
+constexpr std::string_view unfinished_ending = ".partial";
 
 bool is_good_name(const std::string& name) {
   const auto good = [](char c) {
@@ -18,7 +22,7 @@ bool is_good_name(const std::string& name) {
            c == '_' || c == '.';
   };
   return !name.empty() && name.size() <= name_bytes_max && name.front() != '.' &&
-         std::ranges::all_of(name, good);
+         !name.ends_with(unfinished_ending) && std::ranges::all_of(name, good);
 }
 
 }  // namespace
@@ -33,12 +37,13 @@ Status Backups::start(const std::string& name, Done done) {
                 "this node keeps everything in memory; use `dhrt export` instead");
   if (!is_good_name(name))
     return fail(ErrorCode::invalid_argument,
-                "a backup is named by letters, digits, '-', '_' and '.', e.g. monday; it becomes a "
-                "folder below --backup-dir (" +
+                "a backup is named by letters, digits, '-', '_' and '.', e.g. monday, and not "
+                "*.partial; it becomes a folder below --backup-dir (" +
                     directory_ + ")");
   const std::string path = (fs::path(directory_) / name).string();
   std::error_code error;
-  if (fs::exists(path, error))
+  // Also if it is a link to nothing.
+  if (fs::symlink_status(path, error).type() != fs::file_type::not_found)
     return fail(ErrorCode::precondition,
                 path + " is there already; remove it, or choose another name");
   const std::lock_guard lock(mutex_);
@@ -59,7 +64,7 @@ Status Backups::start(const std::string& name, Done done) {
 
 Result<BackupMade> Backups::make(const std::string& path) {
   // A name that stands for a complete backup appears only when there is one.
-  const std::string unfinished = path + ".partial";
+  const std::string unfinished = path + std::string(unfinished_ending);
   std::error_code error;
   fs::create_directories(directory_, error);
   fs::remove_all(unfinished, error);
@@ -81,6 +86,10 @@ Result<BackupMade> Backups::make(const std::string& path) {
   if (error)
     return fail(ErrorCode::io, "renaming " + unfinished + " to " + path +
                                    " failed: " + error.message() + "; it is complete");
+  // What is answered outlasts a power cut.
+  Status synced = sync_directory(directory_);
+  if (synced) synced = sync_directory(fs::absolute(directory_).parent_path().string());
+  if (!synced) return tl::unexpected(synced.error());
   return made;
 }
 

@@ -213,7 +213,9 @@ Status WholeEngine::backup(const std::string& directory,
     if (auto status = file->copy_to(files + "/" + name + ".mdb"); !status) return status;
     if (progress) progress(name);
   }
-  return {};
+  Status synced = sync_directory(files);
+  if (synced) synced = sync_directory(directory);
+  return synced;
 }
 
 }  // namespace

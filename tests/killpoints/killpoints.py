@@ -242,10 +242,22 @@ class Names:
             self._change(paths[1], self.now.get(paths[1]), False)
         elif words[0] == "R":
             file_id = self.now.get(paths[0])
+            if paths[0] in self.now and file_id is None:
+                self._move_folder(*paths)
             self._change(paths[0], file_id, False)
             self._change(paths[1], file_id, True)
         elif words[0] == "S":
             self.synced[paths[1]] = len(self.changes.get(paths[1], ()))
+
+    def _move_folder(self, old, new):
+        """What is in it, and what was synced of that, goes along."""
+        def moved(path):
+            return new / path.relative_to(old) if path.is_relative_to(old) else path
+
+        self.now = {path if path == old else moved(path): found
+                    for path, found in self.now.items()}
+        self.changes = {moved(path): found for path, found in self.changes.items()}
+        self.synced = {moved(path): found for path, found in self.synced.items()}
 
     def _change(self, path, file_id, there):
         if there:
