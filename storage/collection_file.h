@@ -85,6 +85,8 @@ class CollectionFile {
   // A consistent copy of the live file, compacted by LMDB, in a file that is not there yet;
   // synced, but for its name. Any thread; slow.
   Status copy_to(const std::string& path) { return env_->copy_to(path); }
+  // All that is read from it survives a power cut afterwards. On the thread that writes.
+  Status sync() { return env_->sync(); }
   std::uint64_t bytes_used() const { return env_->file_bytes(); }  // Of the disk.
 
   // Looks for damage in the pages themselves; see LmdbEnv. On the thread that writes.

@@ -365,10 +365,24 @@ Status LmdbEnv::enlarge_map(std::size_t bytes) {
     ::munmap(probe, bytes);
     code = mdb_env_set_mapsize(env_.get(), bytes);
   }
-  if (code != 0) return tl::unexpected(lmdb_error(code, path_, "enlarge the map of"));
+  if (code != 0) {
+    const Error error = lmdb_error(code, path_, "enlarge the map of");
+    if (probe != MAP_FAILED) lose_map(error);
+    return tl::unexpected(error);
+  }
   map_bytes_ = bytes;
   file_bytes_ = bytes;
   return {};
+}
+
+// LMDB has let go of the old map and still has its address: whoever reads there ends the process,
+// and closing the file would unmap what has that place by then. So it is neither read nor closed.
+void LmdbEnv::lose_map(const Error& error) {
+  fault_ = error;
+  for (Reader& reader : readers_)
+    static_cast<void>(reader.txn.release());
+  static_cast<void>(env_.release());
+  distrusted_.store(true, std::memory_order_release);
 }
 
 Status LmdbEnv::trust() const {
@@ -394,15 +408,22 @@ Result<bool> LmdbEnv::inspect(LmdbPlace& place, std::size_t leaves_max, std::uin
   return tl::unexpected(slice.error());
 }
 
+Status LmdbEnv::sync() {
+  if (auto status = trust(); !status) return status;
+  int descriptor = -1;
+  int code = mdb_env_get_fd(env_.get(), &descriptor);
+  if (code == 0 && ::fsync(descriptor) != 0) code = errno;
+  if (code != 0) return tl::unexpected(lmdb_error(code, path_, "sync"));
+  return {};
+}
+
 Status LmdbEnv::copy_to(const std::string& path) {
+  // Growth, which may lose the map, waits for this.
+  const std::lock_guard lock(copying_);
   if (auto status = trust(); !status) return status;
   const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, file_mode);
   if (descriptor < 0) return tl::unexpected(lmdb_error(errno, path, "make the copy"));
-  int code = 0;
-  {
-    const std::lock_guard lock(copying_);
-    code = mdb_env_copyfd2(env_.get(), descriptor, MDB_CP_COMPACT);
-  }
+  int code = mdb_env_copyfd2(env_.get(), descriptor, MDB_CP_COMPACT);
   if (code == 0 && ::fsync(descriptor) != 0) code = errno;
   if (::close(descriptor) != 0 && code == 0) code = errno;
   if (code == 0) return {};
@@ -412,9 +433,10 @@ Status LmdbEnv::copy_to(const std::string& path) {
 
 Result<ReadTxn> ReadTxn::begin(LmdbEnv& env, unsigned reader) {
   check(reader < env.readers_.size(), "a reader number is below LmdbEnv::Options::readers");
-  if (auto status = env.trust(); !status) return tl::unexpected(status.error());
   LmdbEnv::Reader& slot = env.readers_[reader];
   ReadTxn read(env, slot);
+  // Behind its lock: growth, which may lose the map, holds all of them.
+  if (auto status = env.trust(); !status) return tl::unexpected(status.error());
   int code = 0;
   if (slot.txn != nullptr) {
     code = mdb_txn_renew(slot.txn.get());

@@ -120,11 +120,15 @@ class LmdbEnv {
   // waits until it is done. Any thread; slow.
   Status copy_to(const std::string& path);
 
+  // All that the page cache has of the file is on the disk afterwards: what a process that was
+  // killed wrote to it, too.
+  Status sync();
+
   // Looks at some more of the pages that LMDB believes (storage/lmdb_pages.h), and says how many
   // bytes that were. Only between writes. False at the end. After the first fault nothing is read
   // or written any more: every call fails with it, but for those that are under way.
   Result<bool> inspect(LmdbPlace& place, std::size_t leaves_max, std::uint64_t& bytes);
-  // That fault, if there was one.
+  // That fault, if there was one; or what made LMDB lose its map, which only a start gets back.
   Status trust() const;
 
   static std::string unfinished_path(const std::string& path) { return path + ".new"; }
@@ -149,6 +153,7 @@ class LmdbEnv {
   int try_write(const std::function<void(WriteTxn&)>& body);
   Status grow(std::size_t bytes_expected);
   Status enlarge_map(std::size_t bytes);
+  void lose_map(const Error& error);
 
   std::string path_;
   std::size_t map_bytes_;

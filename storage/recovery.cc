@@ -105,6 +105,9 @@ Result<std::unique_ptr<CollectionFile>> open_file(const EngineShared& shared,
                                              "'; give the file that name back, or move it away");
   }
   if (const auto meta = (*file)->meta(file_reader()); !meta) return tl::unexpected(meta.error());
+  // A process that was killed may have left its last transaction, or the file's name, in the page
+  // cache alone. The cut in it would let the logs go that have the same on the disk.
+  if (auto status = (*file)->sync(); !status) return tl::unexpected(status.error());
   return file;
 }
 
@@ -136,7 +139,7 @@ Status open_files(EngineShared& shared, std::vector<std::string>& notes) {
     // A file that took the place of a damaged one says nothing of itself before it is complete.
     if (made->cut().run == 0 && shared.directory->was_set_aside(name)) made->lose_file();
   }
-  return {};
+  return shared.directory->sync();
 }
 
 std::string note_of(const LogFound& log) {

@@ -174,6 +174,65 @@ class FailedSync(WatchedTest):
         self.assert_kept()
 
 
+class FailedGrowth(WatchedTest):
+    """A file that cannot be made longer, at any of the calls that do so, never ends the node."""
+
+    def test_each_call(self):
+        for skip in range(4):
+            with self.subTest(skip=skip):
+                self.setUp()
+                self.begin()
+                self.assertEqual(self.write(self.names("before")), [])
+                self.disk.control.fail(("truncate",), "EIO", skip=skip, count=1)
+                self.write(self.names("during", 300))
+                self.assertTrue(self.node.alive(), self.node.log_tail())
+                self.assertGreaterEqual(self.node.stop(), 0, self.node.log_tail())
+                self.disk.control.heal()
+                self.begin(watched=False)
+                self.assert_kept()
+                self.assertEqual(self.node.stop(), 0, self.node.log_tail())
+
+
+class KilledThenPowerCut(WatchedTest):
+    """What a killed process left in the page cache is seen by the next start, and on no disk yet.
+
+    That start must not take it for safe: it lets go of the logs that also have it.
+    """
+
+    def write_until_it_dies(self):
+        try:
+            for name in self.names("value", 60):
+                key, value = name.encode(), name.encode() + VALUE
+                self.node.call("set", "default", key, value)
+                self.kept[("default", key)] = value
+            wait_until(lambda: not self.node.alive(), 5, "the node to die at its checkpoint")
+        except OSError:
+            wait_until(lambda: not self.node.alive(), 5, "the node to die, for it hung up")
+
+    def fail_behind(self, kind, after):
+        """The process dies at such a call of the checkpoint; the power after another whole life."""
+        self.begin()
+        self.disk.control.kill_at(kind, self.disk.control.counts()[kind] + after, "after")
+        self.write_until_it_dies()
+        self.assertTrue(self.disk.control.killed(), "the call was never made")
+        self.node.clean_up()
+        self.disk.control.kill_at(None, 0, "after")
+        self.begin()
+        self.assertEqual(self.node.stop(), 0, self.node.log_tail())
+        self.disk.cut_power()
+        self.begin(watched=False)
+        self.assert_kept()
+
+    def test_a_file_that_got_its_name(self):
+        self.fail_behind("rename", 3)  # Of the file with the data; the two before it are the system's.
+
+    def test_a_file_that_was_written_to(self):
+        for call in range(1, 5):
+            with self.subTest(call=call):
+                self.setUp()
+                self.fail_behind("msync", call)
+
+
 class NewFolder(WatchedTest):
     """The data directory is made by the first start, and its name is a change like any other."""
 
