@@ -12,10 +12,7 @@
 namespace dhrt {
 
 TEST_CASE("shell completion: it names every command and every flag") {
-  // The tests lie in tests/node, seen from where the sources are.
-  const std::string here = __FILE__;
-  const std::string root = here.substr(0, here.rfind("tests/node/"));
-  std::ifstream file(root + "deploy/completions/dhrt.bash");
+  std::ifstream file(DHRT_SOURCE_ROOT "/deploy/completions/dhrt.bash");
   REQUIRE(file);
   std::string text(std::istreambuf_iterator<char>(file), {});
   std::ranges::replace(text, '"', ' ');
