@@ -1,12 +1,40 @@
 """What is in a collection's file, read without dhrt: mdb_dump and the layout of a record.
 
-storage/lmdb_format.h and storage/record_codec.h describe the bytes.
+storage/lmdb_format.h and storage/record_codec.h describe the bytes, storage/lmdb_layout.h pages.
 """
 
 import subprocess
 
 DELETED, VERSION_NODE, DEADLINE, CREATED, PREVIOUS, ATTRIBUTES, DAMAGED = (
     1 << bit for bit in range(7))
+
+
+PAGE_BYTES = 4096
+BRANCH, LEAF, OVERFLOW = 1, 2, 4
+FLAGS_AT = 10  # Within a page.
+
+
+def pages(path):
+    whole = path.read_bytes()
+    return [whole[at:at + PAGE_BYTES] for at in range(0, len(whole), PAGE_BYTES)]
+
+
+def tree_pages(path):
+    """Numbers of pages that are of a tree, or were before they were freed."""
+    return [number for number, page in enumerate(pages(path))
+            if number == int.from_bytes(page[:8], "little") and page[FLAGS_AT] in (
+                BRANCH, LEAF, OVERFLOW)]
+
+
+def damage_root(path):
+    """Makes the first page of the table of tables something else; its number."""
+    metas = pages(path)[:2]
+    newest = max(metas, key=lambda page: int.from_bytes(page[144:152], "little"))
+    root = int.from_bytes(newest[128:136], "little")
+    with path.open("r+b") as file:
+        file.seek(root * PAGE_BYTES + FLAGS_AT)
+        file.write(bytes([BRANCH]))
+    return root
 
 
 class Reader:

@@ -13,8 +13,9 @@ import unittest
 
 from killpoints import (ALLOCATING, SYNCS, WRITES, Disk, WatchedNode, fast_folder, run_dhrt,
                         tiny_flags)
+import mdbfile
 from client import ServerError
-from harness import Node, free_port, main, report, seeded, wait_until
+from harness import Cluster, Node, free_port, main, report, seeded, wait_until
 
 CANNOT_RUN = 5
 VALUE = bytes(range(256)) * 16
@@ -462,20 +463,41 @@ class DamagedFile(PlainTest):
         report(f"12 flips in values: { {word: outcomes.count(word) for word in outcomes} }")
         self.assertNotIn("served", outcomes, "a damaged value went unnoticed")
 
-    # Of the tree's own pages LMDB believes what they say; only the first two are checked by us.
-    def test_bits_that_flip_in_the_first_pages(self):
+    def flip(self, places, flips):
+        """`places`: offsets in the file, or None for all of it."""
         random = seeded(self.id())
         kept, path = self.stopped()
         whole = path.read_bytes()
+        places = places(path) if places else range(len(whole))
         outcomes = []
-        for _ in range(40):
-            at = random.randrange(2 * 4096)
+        for _ in range(flips):
             damaged = bytearray(whole)
-            damaged[at] ^= 1 << random.randrange(8)
+            damaged[random.choice(places)] ^= 1 << random.randrange(8)
             path.write_bytes(damaged)
             outcomes.append(self.look(kept))
             path.write_bytes(whole)
-        report(f"40 flips: { {word: outcomes.count(word) for word in outcomes} }")
+        report(f"{flips} flips: { {word: outcomes.count(word) for word in outcomes} }")
+        return outcomes
+
+    def test_bits_that_flip_in_the_first_pages(self):
+        self.flip(lambda _: range(2 * mdbfile.PAGE_BYTES), 30)
+
+    def test_bits_that_flip_anywhere(self):
+        self.flip(None, 30)
+
+    def test_bits_that_flip_in_the_heads_of_pages(self):
+        outcomes = self.flip(
+            lambda path: [page * mdbfile.PAGE_BYTES + at
+                          for page in mdbfile.tree_pages(path) for at in range(64)], 30)
+        self.assertIn("refused", outcomes)
+
+    def test_verify_names_the_page(self):
+        _, path = self.stopped()
+        page = mdbfile.damage_root(path)
+        result = run_dhrt("verify", self.node.data_dir)
+        self.assertEqual(result.returncode, CANNOT_RUN, result.stdout + result.stderr)
+        self.assertIn(f"{path} is damaged in page {page}", result.stdout + result.stderr)
+        report(self.start_refused(path, f"page {page}", "restore the file from a backup"))
 
     def test_a_file_that_is_too_short(self):
         kept, path = self.stopped()
@@ -489,6 +511,34 @@ class DamagedFile(PlainTest):
         _, path = self.stopped()
         path.write_bytes(b"This is no database.\n" * 1000)
         report(self.start_refused(path))
+
+
+class DamagedFileOfOneOfTwo(unittest.TestCase):
+    """The other node has everything: the damaged file is set aside and filled anew."""
+
+    def test_the_other_node_fills_a_new_file(self):
+        random = seeded(self.id())
+        with Cluster(2, tiny_flags()) as cluster:
+            ours, other = cluster
+            path = ours.data_dir / "collections" / "default.mdb"
+            kept = {b"key-%04d" % n: VALUE[:n % 900] for n in range(400)}
+            with other.client() as client:
+                client.write_all([("set", key, value) for key, value in kept.items()])
+            cluster.wait_same(expected=kept)
+            for turn, stop in enumerate((ours.stop, ours.kill9)):
+                wait_until(path.exists, 20, "the file to be made")
+                stop()
+                report(f"page {mdbfile.damage_root(path)} of {path.name} is damaged")
+                ours.restart()
+                self.assertTrue(ours.log_has("and the other nodes fill a new one"), ours.log_tail())
+                aside = path.with_name("default.mdb.damaged" + ("-2" if turn else ""))
+                self.assertTrue(aside.exists())
+                cluster.wait_healthy()
+                cluster.wait_same(expected=kept)
+                key = b"key-%04d" % random.randrange(400)
+                kept[key] = b"written to the new file"
+                ours.call("set", key, kept[key])
+                cluster.wait_same(expected=kept)
 
 
 if __name__ == "__main__":
