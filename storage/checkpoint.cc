@@ -125,6 +125,8 @@ Status Checkpoint::cycle() {
   }
   if (auto status = write_all(cut); !status) return status;
   release_logs(cut);
+  // Whoever waited for this may write again at once.
+  shared_.reckon_pressure();
   trim_cache();
   shared_.checkpoints.fetch_add(1);
   shared_.checkpoint_milliseconds.fetch_add(
