@@ -43,7 +43,7 @@ void HealthWatch::look(Time now) {
   if (slowing == Symptom::News::is_over) log_info("writes are not slowed down any more");
   if (figures.damaged_files.size() > damaged_files_) {
     for (const std::string& damage : figures.damaged_files)
-      log_error("a file is damaged and not used any more", {{"reason", damage}});
+      log_error("a file is not used any more", {{"reason", damage}});
   }
   damaged_files_ = figures.damaged_files.size();
 }

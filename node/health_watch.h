@@ -1,5 +1,6 @@
 // Says in the log when the storage engine begins to refuse or to slow down writes, and when that
-// is over; once each, however many writes it concerns. Says which files are damaged.
+// is over; once each, however many writes it concerns. Says which files are
+// not used any more, and why.
 //
 // Threads: one, that of whoever looks.
 #pragma once

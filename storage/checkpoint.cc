@@ -145,7 +145,7 @@ Status Checkpoint::write_all(const LogCut& cut) {
     for (; i < all.size() && bytes < group_bytes; ++i) {
       if (!all[i]->dirty()) continue;
       const CollectionFile* file = all[i]->file();
-      // A damaged file keeps its own records from being written, and the logs from going.
+      // A file that is not used keeps its own records from being written, and the logs from going.
       if (auto trust = file == nullptr ? Status() : file->trust(); !trust) {
         distrust = trust;
         continue;

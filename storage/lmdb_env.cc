@@ -360,16 +360,9 @@ Status LmdbEnv::enlarge_map(std::size_t bytes) {
     no_reads.emplace_back(reader.busy);
   // LMDB lets go of the old map first, and has none if it cannot get the new one.
   void* probe = ::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  int code = probe == MAP_FAILED ? errno : 0;
-  if (code == 0) {
-    ::munmap(probe, bytes);
-    code = mdb_env_set_mapsize(env_.get(), bytes);
-  }
-  if (code != 0) {
-    const Error error = lmdb_error(code, path_, "enlarge the map of");
-    if (probe != MAP_FAILED) lose_map(error);
-    return tl::unexpected(error);
-  }
+  if (probe == MAP_FAILED) return tl::unexpected(lmdb_error(errno, path_, "enlarge the map of"));
+  ::munmap(probe, bytes);
+  if (const int code = mdb_env_set_mapsize(env_.get(), bytes); code != 0) return lose_map(code);
   map_bytes_ = bytes;
   file_bytes_ = bytes;
   return {};
@@ -377,12 +370,15 @@ Status LmdbEnv::enlarge_map(std::size_t bytes) {
 
 // LMDB has let go of the old map and still has its address: whoever reads there ends the process,
 // and closing the file would unmap what has that place by then. So it is neither read nor closed.
-void LmdbEnv::lose_map(const Error& error) {
-  fault_ = error;
+Status LmdbEnv::lose_map(int code) {
+  // No cure but a start, whatever LMDB says: not even room on a full disk.
+  fault_ = {ErrorCode::io, "enlarge the map of " + path_ + ": " + mdb_strerror(code) +
+                               "; the file is not used until the node is started again"};
   for (Reader& reader : readers_)
     static_cast<void>(reader.txn.release());
   static_cast<void>(env_.release());
   distrusted_.store(true, std::memory_order_release);
+  return tl::unexpected(fault_);
 }
 
 Status LmdbEnv::trust() const {

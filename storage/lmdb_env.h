@@ -153,7 +153,7 @@ class LmdbEnv {
   int try_write(const std::function<void(WriteTxn&)>& body);
   Status grow(std::size_t bytes_expected);
   Status enlarge_map(std::size_t bytes);
-  void lose_map(const Error& error);
+  Status lose_map(int code);
 
   std::string path_;
   std::size_t map_bytes_;

@@ -5,31 +5,22 @@
 #include <thread>
 
 #include "storage/base/system_clock.h"
-#include "tests/storage/engine_bench.h"
+#include "tests/storage/engine_life.h"
 #include "tests/storage/lmdb_image.h"
 
 namespace dhrt::test {
 namespace {
 
 // An engine over several starts, whose file of `users` is damaged in between.
-struct Life {
-  TemporaryDirectory directory;
-  EngineOptions options = engine_options(directory.path());
-  std::unique_ptr<Engine> engine = open_engine(options);
+struct Life : EngineLife {
   const std::string path = directory.file("collections/users.mdb");
 
-  Store& store() { return engine->store(0); }
-  Collection& users() { return *must(store().open({.ref = {"users", 1}, .memory = false})); }
   std::string value(const std::string& key) {
     const auto record = must(users().find(key));
     return record ? record->value : "(none)";
   }
   void set(const std::string& key, const std::string& value) {
     set_own(store(), users(), key, value, own_origin(options.run));
-  }
-  void settle() {
-    must(store().drain());
-    store().collect();
   }
   void crash() {
     settle();
@@ -54,12 +45,6 @@ struct Life {
     std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
     file.seekp(static_cast<std::streamoff>(image.offset_of(page) + 10)).put('\x07');
     return "page " + std::to_string(page);
-  }
-  std::string notes() const {
-    std::string all;
-    for (const std::string& note : engine->notes())
-      all += note + "\n";
-    return all;
   }
   bool has(const std::string& name) const {
     return std::filesystem::exists(directory.file("collections/" + name));

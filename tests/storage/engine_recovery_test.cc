@@ -7,19 +7,12 @@
 #include "storage/base/random.h"
 #include "storage/collection_file.h"
 #include "storage/log_file.h"
-#include "tests/storage/engine_bench.h"
+#include "tests/storage/engine_life.h"
 
 namespace dhrt::test {
 namespace {
 
-// An engine and its directory, over several starts.
-struct Life {
-  TemporaryDirectory directory;
-  EngineOptions options = engine_options(directory.path());
-  std::unique_ptr<Engine> engine = open_engine(options);
-
-  Store& store(unsigned loop = 0) { return engine->store(loop); }
-  Collection& users() { return *must(store().open({.ref = {"users", 1}, .memory = false})); }
+struct Life : EngineLife {
   // The process ends as it is; what was written to the logs is in the page cache.
   void crash() {
     engine.reset();
@@ -30,22 +23,10 @@ struct Life {
     must(engine->stop());
     crash();
   }
-  void settle() {
-    for (unsigned loop = 0; loop < options.loops; ++loop) {
-      must(store(loop).drain());
-      store(loop).collect();
-    }
-  }
   std::string value(const std::string& key) {
     const auto record = must(users().find(key));
     if (!record) return "(none)";
     return record->deleted ? "(deleted)" : record->value;
-  }
-  std::string notes() const {
-    std::string all;
-    for (const std::string& note : engine->notes())
-      all += note + "\n";
-    return all;
   }
 };
 
