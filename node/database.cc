@@ -178,13 +178,14 @@ Result<Written> Database::set(Bytes collection, Bytes key, Bytes value, const Se
                 .value = value,
                 .attributes = options.attributes,
                 .deadline = ttl == 0 ? 0 : now + ttl,
+                .blind = options.blind,
                 .if_absent = options.if_absent,
                 .if_version = options.if_version},
                now);
 }
 
 Result<Written> Database::set_at_once(const Place& place, const HashedKey& key, Bytes value,
-                                      Bytes attributes) {
+                                      Bytes attributes, Tells tells) {
   if (!belongs()) return tl::unexpected(member().error());
   const WallMilliseconds now = parts_.clock.wall();
   return write(*place.collection,
@@ -192,7 +193,8 @@ Result<Written> Database::set_at_once(const Place& place, const HashedKey& key, 
                 .hash = key.hash,
                 .value = value,
                 .attributes = attributes,
-                .deadline = place.ttl_milliseconds == 0 ? 0 : now + place.ttl_milliseconds},
+                .deadline = place.ttl_milliseconds == 0 ? 0 : now + place.ttl_milliseconds,
+                .blind = tells == Tells::nothing},
                now);
 }
 

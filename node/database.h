@@ -58,6 +58,7 @@ class Database {
     bool if_absent = false;
     std::optional<Version> if_version;
     std::string attributes;
+    bool blind = false;  // Nobody is told of what was there before (storage/writer.h).
   };
   // Makes the collection if it is not there.
   Result<Written> set(Bytes collection, Bytes key, Bytes value, const SetOptions& options);
@@ -80,8 +81,9 @@ class Database {
   bool read_at_once(const Place& place, const HashedKey& key,
                     FunctionRef<void(const RecordView*)> show);
   // As set() without conditions; the collection must be there.
+  enum class Tells { nothing, created };
   Result<Written> set_at_once(const Place& place, const HashedKey& key, Bytes value,
-                              Bytes attributes = {});
+                              Bytes attributes, Tells tells);
   // Call at the end of every turn, before the store's commit().
   void publish();
 

@@ -69,8 +69,8 @@ bool FastExecutor::get(const FastCommand& command, const Database::Place& place)
 
 bool FastExecutor::set(const FastCommand& command, const Database::Place& place) {
   if (place.collection == nullptr || command.value.size() > limits_.value_bytes_max) return false;
-  const auto written =
-      database_.set_at_once(place, HashedKey(command.key, command.hash), command.value);
+  const auto written = database_.set_at_once(place, HashedKey(command.key, command.hash),
+                                             command.value, {}, Database::Tells::nothing);
   if (!written) {
     ++figures_.errors_total;
     resp::append_reply(session_.open_reply(0), to_reply(written.error()));

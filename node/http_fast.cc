@@ -62,7 +62,8 @@ bool HttpFast::get(const http::FastRequest& request, const Database::Place& plac
 bool HttpFast::put(const http::FastRequest& request, const Database::Place& place) {
   if (place.collection == nullptr) return false;
   const auto written = server_.database.set_at_once(place, HashedKey(request.key), request.body,
-                                                    content_type_attribute(request.content_type));
+                                                    content_type_attribute(request.content_type),
+                                                    Database::Tells::created);
   if (!written) return false;  // It fails once more there, and is explained.
   const VersionText version(written->version);
   std::string& json = server_.scratch;

@@ -1,14 +1,19 @@
 #include <charconv>
+#include <memory>
 #include <utility>
 
 #include "node/command_input.h"
 #include "node/commands.h"
 #include "protocol/duration.h"
+#include "protocol/resp.h"
 #include "storage/record_codec.h"
 
 namespace dhrt::commands {
 
 namespace {
+
+// One piece of work of the loop; about a millisecond.
+constexpr std::size_t counted_at_once = 1024;
 
 // The words "[collection] key ..." of a command whose short form has `short_count` words.
 struct Named {
@@ -30,6 +35,7 @@ Result<Named> named_key(CommandCall& call, std::size_t short_count) {
 Result<Database::SetOptions> set_options(const Arguments& arguments) {
   Database::SetOptions options;
   if (auto status = check_write_level(arguments); !status) return tl::unexpected(status.error());
+  options.blind = true;  // With a condition it is not.
   options.if_absent = arguments.has("if-absent");
   if (const auto type = arguments.value_of("type"))
     options.attributes = with_attribute({}, attribute_content_type, *type);
@@ -48,6 +54,27 @@ Result<Database::SetOptions> set_options(const Arguments& arguments) {
   }
   return options;
 }
+
+// How many keys there are; nothing of it comes out before the end.
+class CountStream final : public ReplyStream {
+ public:
+  CountStream(CommandServer& server, std::string collection)
+      : server_(server), collection_(std::move(collection)) {}
+
+  Next produce(std::string& out, Position&) override {
+    Collection* collection = server_.database.find(collection_);
+    if (collection != nullptr && collection->settle_counts(at_, counted_at_once))
+      return Next::piece;
+    const std::uint64_t live = collection == nullptr ? 0 : collection->counts().live;
+    resp::append_reply(out, Reply::integer(static_cast<std::int64_t>(live)));
+    return Next::end;
+  }
+
+ private:
+  CommandServer& server_;
+  std::string collection_;
+  CountCursor at_;
+};
 
 void read(CommandCall& call, Reply (*to_answer)(Database::Found)) {
   const auto named = named_key(call, 2);
@@ -103,9 +130,13 @@ void count(CommandCall& call) {
   const Bytes name = call.words().size() > 1 ? Bytes(call.words()[1]) : default_collection;
   if (auto status = check_collection(name); !status) return call.fail(status.error());
   if (auto status = call.database().member(); !status) return call.fail(status.error());
-  const Collection* collection = call.database().find(name);
-  const std::uint64_t live = collection == nullptr ? 0 : collection->counts().live;
-  call.reply(Reply::integer(static_cast<std::int64_t>(live)));
+  // At once, unless many records were written blindly: then they are looked at first.
+  auto counting = std::make_unique<CountStream>(call.server(), std::string(name));
+  std::string reply;
+  Position promises = 0;
+  if (counting->produce(reply, promises) == ReplyStream::Next::piece)
+    return call.session().stream(std::move(counting));
+  call.session().open_reply(0) += reply;
 }
 
 }  // namespace dhrt::commands

@@ -27,6 +27,13 @@ std::string shown(const std::string& text) {
   return json::is_utf8(text) ? text : "?";
 }
 
+// Exact if few records were written blindly; a report is no reason to look at many.
+CollectionCounts counts_of(Collection& collection) {
+  CountCursor from;
+  collection.settle_counts(from, 512);
+  return collection.counts();
+}
+
 std::map<std::string_view, std::uint64_t> members_by_state(const ClusterPicture& cluster) {
   std::map<std::string_view, std::uint64_t> states;
   for (const auto& [id, member] : cluster.members)
@@ -50,9 +57,9 @@ std::uint64_t NodeReport::sum(Counter NodeFigures::*counter) const {
 
 NodeReport::Totals NodeReport::totals() const {
   Totals totals;
-  for (const Collection* collection : store_.collections()) {
+  for (Collection* collection : store_.collections()) {
     if (system_collection_name(collection->ref().name)) continue;
-    const CollectionCounts counts = collection->counts();
+    const CollectionCounts counts = counts_of(*collection);
     totals.keys += counts.live;
     totals.bytes += counts.bytes;
     totals.tombstones += counts.tombstones;
@@ -168,10 +175,10 @@ std::string NodeReport::nodes() const {
 std::string NodeReport::collections() const {
   json::Writer writer;
   writer.begin_array();
-  for (const Collection* collection : store_.collections()) {
+  for (Collection* collection : store_.collections()) {
     const std::string& name = collection->ref().name;
     if (system_collection_name(name)) continue;
-    const CollectionCounts counts = collection->counts();
+    const CollectionCounts counts = counts_of(*collection);
     const CollectionConfig config = catalog_.config(name);
     writer.begin_object();
     writer.key("name").string(name);

@@ -159,11 +159,16 @@ void CollectionFile::write_data(WriteTxn& txn, const std::vector<FilePut>& puts,
   {
     WriteCursor data(txn, LmdbTable::data);
     for (std::size_t i = 0; i < puts.size(); ++i) {
-      const auto& [key, encoded] = puts[i];
+      const Bytes key = puts[i].key;
       const auto old_encoded = data.find(key);
       const auto old = old_encoded ? peek_record(*old_encoded) : std::nullopt;
       // One that does not decode counts as live, which it most likely was.
       const auto counted = old_encoded && !old ? std::optional(RecordHead{}) : old;
+      if (told == i) {
+        told = i + 1;
+        replaced(i, counted, old_encoded ? &*old_encoded : nullptr);
+      }
+      const Bytes encoded = puts[i].encoded;
       const auto head = peek_record(encoded);
       check(head.has_value(), "what is written to a file was encoded as a record");
       data.put(key, encoded);
@@ -175,9 +180,6 @@ void CollectionFile::write_data(WriteTxn& txn, const std::vector<FilePut>& puts,
       if (old && !same_dot && !postpone) changes.note_log(*old, key, false);
       changes.note_log(*head, key, true);
       changes.note_expiry(*head, key, true);
-      if (told > i) continue;
-      told = i + 1;
-      replaced(i, counted);
     }
   }
   changes.make(txn);

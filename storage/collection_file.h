@@ -59,10 +59,12 @@ class CollectionFile {
   Result<FileMeta> meta(unsigned loop);
 
   // `puts` are in key order, a key once, none older than what the file holds (the same again is
-  // fine). What a key held before is told to `replaced` (absent: nothing), once per put and before
-  // `meta` is looked at, so that counts can be put right; it counts only if the write succeeds.
+  // fine). What a key held before is told to `replaced` (absent: nothing; `encoded` is valid within
+  // the call), once per put and before `meta` is looked at, so that counts can be put right; it
+  // counts only if the write succeeds. It may still change what is put, but not its dot.
   // `meta`: null leaves it as it is.
-  using Replaced = FunctionRef<void(std::size_t put, const std::optional<RecordHead>& old)>;
+  using Replaced = FunctionRef<void(std::size_t put, const std::optional<RecordHead>& old,
+                                    const Bytes* encoded)>;
   Status write(const std::vector<FilePut>& puts, const FileMeta* meta, Replaced replaced);
   // Takes records out for good (tombstones that nobody needs).
   Status remove(const std::vector<std::string>& keys);

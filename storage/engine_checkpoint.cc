@@ -35,7 +35,8 @@ void DirtyCopy::add(const Entry& entry, const Origin& origin) {
             .value_bytes = static_cast<std::uint32_t>(view.value.size()),
             .dot = entry.dot(),
             .deleted = view.deleted,
-            .damaged = view.damaged};
+            .damaged = view.damaged,
+            .unread = entry.is(Entry::unread)};
   bytes_.append(key);
   const std::size_t begin = bytes_.size();
   encode_record_view(bytes_, key, view, item.dot.origin);
@@ -63,6 +64,8 @@ void EngineCollection::copy_dirty(const LogCut& cut, DirtyCopy& copy) {
   copy.meta.seen = contexts_.durable();
   copy.meta.flushed = contexts_.durable_flushed();
   copy.meta.swept = contexts_.swept();
+  take_superseded(copy.superseded);
+  copy.meta.seen.merge(copy.superseded);
   if (dots_are_shared_.load()) {
     copy_from_table(copy);
   } else {
@@ -152,12 +155,13 @@ Status EngineCollection::write_copy(DirtyCopy& copy) {
   } while (next < items.size());
   files_written_.fetch_add(1, std::memory_order_release);
   settle(copy);
+  join(copy.superseded);
   forget_order();
   return {};
 }
 
 Status EngineCollection::write_part(const DirtyCopy& copy, std::size_t first,
-                                    const std::vector<FilePut>& puts, FileMeta& meta) {
+                                    std::vector<FilePut>& puts, FileMeta& meta) {
   const auto count = [&meta](bool deleted, std::uint64_t bytes, bool adds) {
     const std::uint64_t one = adds ? 1 : ~std::uint64_t{0};
     if (deleted) {
@@ -170,12 +174,17 @@ Status EngineCollection::write_part(const DirtyCopy& copy, std::size_t first,
   meta.live = meta_on_disk_.live;
   meta.tombstones = meta_on_disk_.tombstones;
   meta.bytes = meta_on_disk_.bytes;
-  const auto replaced = [&](std::size_t put, const std::optional<RecordHead>& old) {
+  Superseded superseded;
+  const auto replaced = [&](std::size_t put, const std::optional<RecordHead>& old,
+                            const Bytes* encoded) {
     const DirtyCopy::Item& item = copy.items()[first + put];
     if (old) count(old->deleted, item.key_bytes + old->value_bytes, false);
     count(item.deleted, item.key_bytes + item.value_bytes, true);
+    supersede(item, encoded, puts[put], superseded);
   };
-  if (auto status = file()->write(puts, &meta, replaced); !status) return status;
+  const Status status = file()->write(puts, &meta, replaced);
+  superseded.changes.add_to(shared_);
+  if (!status) return status;
   meta_on_disk_ = std::move(meta);
   return {};
 }

@@ -32,6 +32,10 @@ void ByteChanges::add_to(EngineShared& shared) {
   add(shared.memory_bytes, memory_bytes);
 }
 
+void EngineCollection::count_hit(std::size_t stripe) {
+  count_one(shared_.of_stripe[stripe].hits);
+}
+
 EngineCollection::EngineCollection(EngineShared& shared, CollectionRef ref, bool memory,
                                    std::uint32_t number)
     : shared_(shared),
@@ -100,12 +104,19 @@ Result<Entry*> EngineCollection::lock_held(const HashedKey& key, std::unique_loc
   const std::size_t index = stripe_of(key.hash);
   Stripe& stripe = shared_.stripes[index];
   lock = std::unique_lock(stripe.lock);
-  if (Entry* held = table_.find(key)) {
-    count_one(shared_.of_stripe[index].hits);
-    return held;
-  }
   static thread_local std::string encoded;
-  while (!complete()) {
+  for (bool looked = false;; looked = true) {
+    Entry* held = table_.find(key);
+    if (held != nullptr && held->is(Entry::unread)) [[unlikely]] {
+      const auto settled = read_behind(key, lock);
+      if (!settled) return settled;
+      held = *settled;
+    }
+    if (held != nullptr) {
+      if (!looked) count_hit(index);
+      return held;
+    }
+    if (complete()) return nullptr;
     const std::uint64_t departures = stripe.departures;
     count_one(shared_.of_stripe[index].misses);
     lock.unlock();
@@ -114,9 +125,8 @@ Result<Entry*> EngineCollection::lock_held(const HashedKey& key, std::unique_loc
     Result<RecordView> record;
     if (*found) record = decode(key.bytes, encoded);
     lock.lock();
-    if (Entry* held = table_.find(key)) return held;
-    // What left memory meanwhile may be newer than what was read.
-    if (stripe.departures != departures) continue;
+    // What came meanwhile is newer than what was read, and what left may be.
+    if (table_.find(key) != nullptr || stripe.departures != departures) continue;
     if (!*found) return nullptr;
     judge(key.bytes, record);
     if (record) return insert_clean(key, *record);
@@ -124,7 +134,6 @@ Result<Entry*> EngineCollection::lock_held(const HashedKey& key, std::unique_loc
       return nullptr;
     return tl::unexpected(record.error());
   }
-  return nullptr;
 }
 
 Result<bool> EngineCollection::load(Bytes key, std::string& encoded) {
@@ -196,8 +205,13 @@ void EngineCollection::put(const HashedKey& key, const RecordView& record, Origi
   // A loop's own dots are new; a peer may have given one to two keys.
   const bool own = contexts_.is_own(record.dot.origin);
   const auto [entry, replaced] = table_.put(key, record, alias, state);
+  if (replaced != nullptr && replaced->is(Entry::unread)) {
+    entry->set(Entry::unread);
+  } else if (entry->is(Entry::unread)) {
+    ++here.unread;
+  }
   weigh(here, *entry, 1, changes);
-  note_health(here, *entry, record.damaged, replaced == nullptr);
+  note_health(here, *entry, record.damaged, replaced == nullptr && !entry->is(Entry::unread));
   if (replaced != nullptr) {
     weigh(here, *replaced, -1, changes);
     here.tally.remove(item_of(*replaced));
@@ -275,14 +289,27 @@ void EngineCollection::weigh(Part& part, const Entry& entry, std::int64_t sign,
 }
 
 void EngineCollection::note_replaced(Part& part, const Entry& entry, const WriteStamp& stamp) {
+  remember_replaced(part, {entry.dot(), stamp});
+}
+
+void EngineCollection::remember_replaced(Part& part, const Replaced& old) {
   auto& replaced = part.replaced;
   if (replaced.size() >= part.trim_at) {
-    std::erase_if(replaced, [this](const Replaced& old) {
-      return old.by.position <= shared_.loops[old.by.loop]->published.load();
+    std::erase_if(replaced, [this](const Replaced& one) {
+      return one.by.position <= shared_.loops[one.by.loop]->published.load();
     });
     part.trim_at = std::max<std::size_t>(64, 2 * replaced.size());
   }
-  replaced.push_back({entry.dot(), stamp});
+  replaced.push_back(old);
+}
+
+std::size_t EngineCollection::replaced_dots() const {
+  std::size_t dots = 0;
+  for (std::size_t i = 0; i < stripe_count; ++i) {
+    const std::lock_guard lock(shared_.stripes[i].lock);
+    if (parts_[i] != nullptr) dots += parts_[i]->replaced.size();
+  }
+  return dots;
 }
 
 EngineTally::Item EngineCollection::item_of(const Entry& entry) const {

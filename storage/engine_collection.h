@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -60,6 +61,7 @@ class DirtyCopy {
     AliasDot dot;
     bool deleted = false;
     bool damaged = false;
+    bool unread = false;
   };
   void add(const Entry& entry, const Origin& origin);
   // By key, each once.
@@ -72,6 +74,7 @@ class DirtyCopy {
   std::size_t bytes() const { return bytes_.size(); }
 
   FileMeta meta;
+  Context superseded;  // What joins the contexts when all is written.
 
  private:
   std::string bytes_;
@@ -100,6 +103,7 @@ class EngineCollection final : public Collection,
     return contexts_.last_sequence(origin);
   }
   CollectionCounts counts() const override;
+  bool settle_counts(CountCursor& at, std::size_t records_max) override;
   std::uint64_t highest_hlc() const override;
 
   // --- For the loops.
@@ -112,6 +116,14 @@ class EngineCollection final : public Collection,
   // Locks the key's stripe and finds what is held, reading the file if need be; null: nothing.
   Result<Entry*> lock_held(const HashedKey& key, std::unique_lock<std::mutex>& lock,
                            Unreadable unreadable = Unreadable::is_error);
+  // The same for a write that may go on without knowing. If only the file may hold the key, and
+  // nothing above `hlc_max`: `unread_hlc` is the highest that it may hold, and it was not read.
+  struct Near {
+    Entry* held = nullptr;  // May be unread itself.
+    std::optional<std::uint64_t> unread_hlc;
+  };
+  Result<Near> lock_near(const HashedKey& key, std::unique_lock<std::mutex>& lock,
+                         std::uint64_t hlc_max);
   // Says that what is held is about to be replaced.
   void prefetch_replacing(const Entry& held) const {
     if (indexed(held)) index_.prefetch(held);
@@ -140,6 +152,8 @@ class EngineCollection final : public Collection,
   std::uint32_t number() const { return number_; }
   std::size_t records_in_memory() const { return table_.size(); }
   DamagedKeys& damaged() { return damaged_; }
+  // Dots remembered because what took their place may not be durable.
+  std::size_t replaced_dots() const;
   // Takes what it weighs out of the engine's sums: it is erased.
   void take_weight();
 
@@ -202,6 +216,9 @@ class EngineCollection final : public Collection,
     std::vector<Replaced> replaced;
     std::size_t trim_at = 64;
     std::uint64_t highest_hlc = 0;
+    std::size_t unread = 0;  // Entries that are.
+    // Of records that such an entry replaced: not in the context yet.
+    std::vector<Dot> superseded;
     ByteChanges weight;
   };
   Part& part(std::size_t stripe);
@@ -219,7 +236,30 @@ class EngineCollection final : public Collection,
   void offer(std::size_t stripe, const HashedKey& key, Entry& entry);
   void weigh(Part& part, const Entry& entry, std::int64_t sign, ByteChanges& changes) const;
   void note_replaced(Part& part, const Entry& entry, const WriteStamp& stamp);
+  void remember_replaced(Part& part, const Replaced& replaced);
   void note_deadline(WallMilliseconds deadline);
+  void count_hit(std::size_t stripe);
+
+  // Settles what an unread entry left open, and shows what is held then. The stripe is unlocked
+  // meanwhile; afterwards it is locked again, unless there was an error.
+  Result<Entry*> read_behind(const HashedKey& key, std::unique_lock<std::mutex>& lock);
+  // The same with what the file holds; null: nothing. In stripe.
+  Entry* take_notice(const HashedKey& key, Entry& entry, const Bytes* encoded,
+                     ByteChanges& changes);
+  // What the file holds of a key, as the tally has it, and as `record` takes its place. In stripe.
+  EngineTally::Item item_in_file(Bytes key, AliasDot replaced_by, Bytes encoded) const;
+  WallMilliseconds created_behind(Bytes key, const Bytes* encoded, const RecordView& record) const;
+  void read_behind_if_unread(const HashedKey& key, std::unique_lock<std::mutex>& lock);
+  // What a checkpoint finds out when it replaces records of the file.
+  struct Superseded {
+    std::deque<std::string> encoded;  // Of records that came to know when their key was made.
+    ByteChanges changes;
+  };
+  void supersede(const DirtyCopy::Item& item, const Bytes* old, FilePut& put,
+                 Superseded& superseded);
+  void note_superseded(Part& part, Bytes key, AliasDot by, Bytes old);
+  void take_superseded(Context& superseded);
+  void join(const Context& superseded);
   void drop(const HashedKey& key, Entry& entry, ByteChanges& changes);
   Entry* insert_clean(const HashedKey& key, const RecordView& record);
   Result<bool> load(Bytes key, std::string& encoded);
@@ -244,14 +284,15 @@ class EngineCollection final : public Collection,
   void copy_from_index(DirtyCopy& copy);
   void copy_from_table(DirtyCopy& copy);
   Status make_file();
-  Status write_part(const DirtyCopy& copy, std::size_t first, const std::vector<FilePut>& puts,
+  Status write_part(const DirtyCopy& copy, std::size_t first, std::vector<FilePut>& puts,
                     FileMeta& meta);
   void settle(const DirtyCopy& copy);
   void forget_order();
   bool warm(Bytes key, Bytes encoded, const std::array<std::uint64_t, stripe_count>& departures);
 
   static bool takes_place(const RecordView& record, const RecordView& held);
-  Result<bool> beats_file(const Entry& entry, EngineTally& tally);
+  Result<std::optional<WallMilliseconds>> beats_file(const Entry& entry, EngineTally& tally);
+  Entry* with_created(std::size_t stripe, Entry& entry, WallMilliseconds created);
   void end_replay_of_contexts();
 
   EngineShared& shared_;

@@ -206,30 +206,43 @@ std::vector<Position> EngineLoop::others_appended() const {
   return appended;
 }
 
-Result<Position> EngineLoop::update(Collection& collection, const HashedKey& key, Joins joins,
-                                    Decide decide) {
+Result<EngineCollection::Near> EngineLoop::lock_for(EngineCollection& target, const HashedKey& key,
+                                                    const Terms& terms,
+                                                    std::unique_lock<std::mutex>& lock) {
+  if (terms.unread_hlc_max != 0) return target.lock_near(key, lock, terms.unread_hlc_max);
+  const auto held = target.lock_held(key, lock, EngineCollection::Unreadable::is_absent);
+  if (!held) return tl::unexpected(held.error());
+  return EngineCollection::Near{.held = *held, .unread_hlc = {}};
+}
+
+Result<Position> EngineLoop::update(Collection& collection, const HashedKey& key,
+                                    const Terms& terms, Decide decide) {
   EngineCollection& target = as_ours(collection);
   if (auto status = check_key(key.bytes); !status) return tl::unexpected(status.error());
   make_room(target, stripe_of(key.hash));
   std::unique_lock<std::mutex> lock;
-  const auto held = target.lock_held(key, lock, EngineCollection::Unreadable::is_absent);
-  if (!held) return tl::unexpected(held.error());
-  if (*held != nullptr) target.prefetch_replacing(**held);
+  const auto near = lock_for(target, key, terms, lock);
+  if (!near) return tl::unexpected(near.error());
+  const auto& [held, unread_hlc] = *near;
+  if (held != nullptr) target.prefetch_replacing(*held);
   if (auto status = admit(target); !status) return tl::unexpected(status.error());
 
   RecordView put;
   RecordView seen_there;
-  if (*held != nullptr) {
-    seen_there = target.shown(**held);
+  const bool joins_seen = terms.joins == Joins::seen;
+  if (held != nullptr) {
+    seen_there = target.shown(*held);
     seen_there.unsettled = is_unsettled(target, seen_there.dot);
-    if (seen_there.unsettled && joins == Joins::nothing) met_unsettled_ = true;
+    if (seen_there.unsettled && !joins_seen) met_unsettled_ = true;
+  } else if (unread_hlc) {
+    seen_there.version.hlc = *unread_hlc;
+    seen_there.unread = true;
   }
-  if (!decide(*held != nullptr ? &seen_there : nullptr, put)) return Position{0};
-  const bool joins_seen = joins == Joins::seen;
+  if (!decide(held != nullptr || unread_hlc ? &seen_there : nullptr, put)) return Position{0};
   const bool own = target.contexts().is_own(put.dot.origin);
   if (!own && target.contexts().is_flushed_in_stripe(put.dot)) put = tombstone_of(put);
   put.unseen = !joins_seen;
-  if (auto status = admit_record(target, key.bytes, put, *held != nullptr); !status)
+  if (auto status = admit_record(target, key.bytes, put, held != nullptr); !status)
     return tl::unexpected(status.error());
   const auto alias = alias_of(target, put.dot.origin);
   if (!alias) return tl::unexpected(alias.error());
@@ -240,7 +253,8 @@ Result<Position> EngineLoop::update(Collection& collection, const HashedKey& key
     log()->frame().add_record(target.ref(), key.bytes, put, joins_seen);
     logged_ = position;
   }
-  target.put(key, put, *alias, 0, {loop_, position}, changes_);
+  const std::uint8_t state = unread_hlc ? Entry::unread : 0;
+  target.put(key, put, *alias, state, {loop_, position}, changes_);
   lock.unlock();
   note_put(target, put.dot, joins_seen);
   return position;

@@ -28,7 +28,7 @@ class EngineLoop final : public Store {
   Collection* find(Bytes name) override;
   std::vector<Collection*> collections() override;
   Result<Position> append(Collection& collection, Batch batch) override;
-  Result<Position> update(Collection& collection, const HashedKey& key, Joins joins,
+  Result<Position> update(Collection& collection, const HashedKey& key, const Terms& terms,
                           Decide decide) override;
   void commit() override;
   Position collect() override;
@@ -51,6 +51,9 @@ class EngineLoop final : public Store {
   bool is_unsettled(const EngineCollection& target, const Dot& dot) const;
   std::vector<Position> others_appended() const;
   bool awaits_others();
+  static Result<EngineCollection::Near> lock_for(EngineCollection& target, const HashedKey& key,
+                                                 const Terms& terms,
+                                                 std::unique_lock<std::mutex>& lock);
   // What is done when a record has been put.
   void note_put(EngineCollection& target, const Dot& dot, bool joins_seen);
   Position next_position();

@@ -56,30 +56,36 @@ bool EngineCollection::takes_place(const RecordView& record, const RecordView& h
   return heals || newer(record, held);
 }
 
-// Whether the file has none, or an older one; counts what goes.
-Result<bool> EngineCollection::beats_file(const Entry& entry, EngineTally& tally) {
-  bool beats = true;
-  if (file() == nullptr) return beats;
+// Whether the file has none, or an older one, which is counted out: then when the key came to be.
+Result<std::optional<WallMilliseconds>> EngineCollection::beats_file(const Entry& entry,
+                                                                     EngineTally& tally) {
+  std::optional<WallMilliseconds> created = 0;
+  if (file() == nullptr) return created;
   const RecordView record = entry.view(*origins_.origin(entry.dot().origin));
   const Status status = file()->get(file_reader(), entry.key(), [&](const Bytes* encoded) {
     if (encoded == nullptr) return;
     const auto held = decode_record_view(
         *encoded, entry.key(), [this](OriginAlias alias) { return origins_.origin(alias); });
     if (held && !takes_place(record, *held)) {
-      beats = false;
+      created.reset();
       return;
     }
-    const auto head = peek_record(*encoded);
-    if (!head) {
-      tally.remove({.dot = entry.dot(), .deleted = false, .bytes = 0});
-      return;
-    }
-    tally.remove({.dot = {head->origin, head->sequence},
-                  .deleted = head->deleted,
-                  .bytes = entry.key().size() + head->value_bytes});
+    created = created_behind(entry.key(), encoded, record);
+    tally.remove(item_in_file(entry.key(), entry.dot(), *encoded));
   });
   if (!status) return tl::unexpected(status.error());
-  return beats;
+  return created;
+}
+
+// An entry is not changed: one that was written blindly is made once more when that is known.
+Entry* EngineCollection::with_created(std::size_t stripe, Entry& entry, WallMilliseconds created) {
+  const AliasDot dot = entry.dot();
+  RecordView record = entry.view(*origins_.origin(dot.origin));
+  if (record.created != created_unknown) return &entry;
+  record.created = created;
+  const auto put = table_.put(HashedKey(entry.key()), record, dot.origin, Entry::dirty);
+  table_.free(stripe, put.replaced);
+  return put.entry;
 }
 
 Result<std::size_t> EngineCollection::end_replay() {
@@ -98,17 +104,18 @@ Result<std::size_t> EngineCollection::end_replay() {
   }
   ByteChanges changes;
   std::size_t kept = 0;
-  for (const auto& [entry, stripe] : replayed) {
+  for (auto& [entry, stripe] : replayed) {
     const std::lock_guard lock(shared_.stripes[stripe].lock);
     Part& here = part(stripe);
-    const auto beats = beats_file(*entry, here.tally);
-    if (!beats) return tl::unexpected(beats.error());
-    if (!*beats) {
+    const auto created = beats_file(*entry, here.tally);
+    if (!created) return tl::unexpected(created.error());
+    if (!*created) {
       table_.take_out(HashedKey(entry->key()), entry);
       table_.free(stripe, entry);
       continue;
     }
     ++kept;
+    entry = with_created(stripe, *entry, **created);
     weigh(here, *entry, 1, changes);
     index_.add(*entry);
     here.deadlines.add(*entry);

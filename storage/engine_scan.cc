@@ -115,6 +115,7 @@ class EngineCollection::Scanner {
           show(std::move(memory_[next++]));
         if (full_) return false;
         if (next < memory_.size() && Bytes(memory_[next].key) == key) {
+          learn_created(memory_[next], encoded);
           show(std::move(memory_[next++]));
           return !full_;
         }
@@ -134,6 +135,16 @@ class EngineCollection::Scanner {
     return {};
   }
 
+  // Of a record that was written without a look at the file's.
+  void learn_created(KeyedRecord& entry, Bytes encoded) const {
+    if (entry.record.created != created_unknown) return;
+    const auto old = decode_record_view(encoded, entry.key, [this](OriginAlias alias) {
+      return collection_.origins_.origin(alias);
+    });
+    entry.record.created =
+        old && !flushed_.contains(old->dot) ? created_in_place_of(*old, view_of(entry.record)) : 0;
+  }
+
   // False if its checksum is wrong, or it does not decode.
   bool show_encoded(Bytes key, Bytes encoded) {
     auto view = decode_record_view(
@@ -150,6 +161,7 @@ class EngineCollection::Scanner {
 
   void show(KeyedRecord entry) {
     ++looked_at_;
+    if (entry.record.created == created_unknown) entry.record.created = 0;
     const Record& record = entry.record;
     if (!visible(record, request_.now)) return;
     if (!filler_.fits(entry.key.size() + record.value.size())) {

@@ -41,6 +41,9 @@ class Entry {
   static constexpr std::uint8_t touched_more = 8;
   static constexpr std::uint8_t queued = 16;  // The policy knows it.
   static constexpr std::uint8_t marked = 32;  // Within one call of the policy only.
+  // The file may hold an older record of the key, which nobody looked at: it is still counted, and
+  // `created` of this one may be unknown. Always dirty.
+  static constexpr std::uint8_t unread = 64;
 
   // Bytes that an entry for this record takes.
   static std::size_t size_of(Bytes key, const RecordView& record);

@@ -29,6 +29,11 @@ class HybridClock {
   void observe(std::uint64_t hlc, WallMilliseconds wall) {
     last_ = std::max(last_, std::min(hlc, (wall + offset_max) << hlc_counter_bits));
   }
+  // Whoever is not above this may be overtaken by after() without pulling the clock ahead of the
+  // wall more than observe() would.
+  std::uint64_t reach(WallMilliseconds wall) const {
+    return std::max(last_, (wall + offset_max) << hlc_counter_bits);
+  }
   // Starts above `hlc`: what this node itself had written before a restart.
   void start_above(std::uint64_t hlc) { last_ = std::max(last_, hlc); }
 

@@ -63,6 +63,18 @@ RecordView tombstone_of(const RecordView& record) {
   return {.version = record.version, .dot = record.dot, .deleted = true, .unseen = record.unseen};
 }
 
+WallMilliseconds created_of(const RecordView& held) {
+  if (held.created != 0) return held.created;
+  return hlc_milliseconds(held.version.hlc);
+}
+
+WallMilliseconds created_in_place_of(const RecordView& held, const RecordView& record) {
+  if (held.dot == record.dot) return held.created == created_unknown ? 0 : held.created;
+  if (held.damaged || record.deleted || !visible(held, hlc_milliseconds(record.version.hlc)))
+    return 0;
+  return created_of(held);
+}
+
 bool valid_collection_name(Bytes name) {
   if (name.empty() || name.size() > collection_name_bytes_max) return false;
   if (name.front() == '.' || name.front() == '-' || name.front() == '_') return false;

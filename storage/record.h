@@ -62,6 +62,10 @@ inline constexpr WallMilliseconds hlc_milliseconds(std::uint64_t hlc) {
   return hlc >> hlc_counter_bits;
 }
 
+// Record::created of a write that did not look at what it replaced (storage/store.h, Terms). Who
+// takes such a record in and knows that puts the right time in its place; readers never see it.
+inline constexpr WallMilliseconds created_unknown = 1;
+
 struct Record {
   Version version;
   Dot dot;
@@ -102,6 +106,9 @@ struct RecordView {
   // Another event loop wrote it and a power cut may still take it, so that nothing which it beats
   // may be called seen because of it.
   bool unsettled = false;
+  // Stands for what a file may hold and nobody looked at: only `version.hlc` says something, which
+  // is that nothing held there is above it.
+  bool unread = false;
   WallMilliseconds deadline = 0;
   WallMilliseconds created = 0;
   Bytes attributes;
@@ -119,6 +126,10 @@ inline bool visible(const RecordView& record, WallMilliseconds now) {
   return !record.deleted && (record.deadline == 0 || now < record.deadline);
 }
 RecordView tombstone_of(const RecordView& record);
+// When the key came to be whose record `held` is.
+WallMilliseconds created_of(const RecordView& held);
+// What `created` of a record is that takes the place of `held`; of the same write it is the same.
+WallMilliseconds created_in_place_of(const RecordView& held, const RecordView& record);
 
 struct KeyedRecord {
   std::string key;

@@ -18,6 +18,10 @@ Status Collection::read(const HashedKey& key, FunctionRef<void(const RecordView*
   return {};
 }
 
+bool Collection::settle_counts(CountCursor& /*at*/, std::size_t /*records_max*/) {
+  return false;
+}
+
 void Collection::prefetch(const HashedKey& /*key*/) const {}
 
 void Collection::prefetch_record(const HashedKey& /*key*/) const {}
@@ -28,7 +32,7 @@ std::uint64_t Collection::last_sequence(const Origin& origin) const {
   return own == nullptr ? 0 : own->last();
 }
 
-Result<Position> Store::update(Collection& collection, const HashedKey& key, Joins joins,
+Result<Position> Store::update(Collection& collection, const HashedKey& key, const Terms& terms,
                                Decide decide) {
   const auto held = collection.find(key.bytes);
   if (!held) return tl::unexpected(held.error());
@@ -40,7 +44,7 @@ Result<Position> Store::update(Collection& collection, const HashedKey& key, Joi
   RecordView put;
   if (!decide(*held ? &shown : nullptr, put)) return Position{0};
   Batch batch;
-  if (joins == Joins::seen) batch.seen.add(put.dot);
+  if (terms.joins == Joins::seen) batch.seen.add(put.dot);
   batch.puts.push_back({std::string(key.bytes), copy_of(put)});
   return append(collection, std::move(batch));
 }

@@ -78,6 +78,12 @@ struct CollectionCounts {
   std::uint64_t bytes = 0;  // Keys and values of live records.
 };
 
+// How far settle_counts() has come.
+struct CountCursor {
+  std::size_t stripe = 0;
+  std::size_t place = 0;
+};
+
 class Collection {
  public:
   Collection() = default;
@@ -110,6 +116,11 @@ class Collection {
   // The last sequence of an origin that was appended; 0 = none.
   virtual std::uint64_t last_sequence(const Origin& origin) const;
   virtual CollectionCounts counts() const = 0;
+  // A record that was written without reading what it replaced (Store::Terms) is counted beside
+  // that until somebody looks: a checkpoint does. This looks at `records_max` records from the
+  // cursor on and moves it; true if there are more to look at. When it is false, counts() is exact,
+  // but for what was written since.
+  virtual bool settle_counts(CountCursor& at, std::size_t records_max);
   // The highest hlc of any record ever put here, for a clock that starts again.
   virtual std::uint64_t highest_hlc() const = 0;
 };
@@ -150,9 +161,18 @@ class Store {
   // called more than once, must be short, and may not call the store. What it fills in may borrow
   // from what it is shown. `seen`: the dot joins the seen context, as for every write but a pulled
   // one.
+  // `unread_hlc_max`: what only a file holds need not be read if its hlc is surely not above this;
+  // then `decide` is shown a view that is `unread`, and fills in created_unknown.
   using Decide = FunctionRef<bool(const RecordView* held, RecordView& put)>;
   enum class Joins { seen, nothing };
-  virtual Result<Position> update(Collection& collection, const HashedKey& key, Joins joins,
+  struct Terms {
+    Terms(Joins with) : joins(with) {}  // NOLINT(google-explicit-constructor): most say no more.
+    Terms(Joins with, std::uint64_t hlc) : joins(with), unread_hlc_max(hlc) {}
+
+    Joins joins;
+    std::uint64_t unread_hlc_max = 0;  // 0: what is held is always read.
+  };
+  virtual Result<Position> update(Collection& collection, const HashedKey& key, const Terms& terms,
                                   Decide decide);
 
   // End of a loop turn: everything appended so far may go to the disk now, as one group.

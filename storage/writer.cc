@@ -28,8 +28,8 @@ HashedKey hashed(const WriteRequest& request) {
   return request.hash == 0 ? HashedKey(request.key) : HashedKey(request.key, request.hash);
 }
 
-WallMilliseconds created_of(const RecordView& held) {
-  return held.created != 0 ? held.created : hlc_milliseconds(held.version.hlc);
+bool may_be_blind(const WriteRequest& request) {
+  return request.blind && !request.deletes && !request.if_absent && !request.if_version;
 }
 
 }  // namespace
@@ -61,16 +61,20 @@ Result<Written> RecordWriter::write(Collection& collection, const WriteRequest& 
   written.dot = {origin_, collection.last_sequence(origin_) + 1};
   written.deadline = request.deletes ? 0 : request.deadline;
   const auto position = store_.update(
-      collection, hashed(request), Store::Joins::seen,
+      collection, hashed(request),
+      Store::Terms(Store::Joins::seen, may_be_blind(request) ? clock_.reach(wall) : 0),
       [&](const RecordView* held, RecordView& put) {
-        const bool existed = held != nullptr && visible(*held, wall);
+        const bool unread = held != nullptr && held->unread;
+        const bool existed = held != nullptr && !unread && visible(*held, wall);
         allowed = check_preconditions(request, held, existed);
         if (!allowed) return false;
         const std::uint64_t stored = held != nullptr ? held->version.hlc : 0;
         written.existed = existed;
         written.version = {clock_.after(wall, std::max(stored, request.above_hlc)), origin_.node};
-        written.created = existed && !request.deletes ? created_of(*held) : 0;
-        written.previous = held != nullptr ? std::optional(held->dot) : std::nullopt;
+        written.created = unread                        ? created_unknown
+                          : existed && !request.deletes ? created_of(*held)
+                                                        : 0;
+        written.previous = held != nullptr && !unread ? std::optional(held->dot) : std::nullopt;
         replaces_unseen = held != nullptr && held->unseen;
         put = {.version = written.version,
                .dot = written.dot,
@@ -111,6 +115,8 @@ Result<RecordWriter::Put> RecordWriter::put_if_newer(Collection& collection, Byt
         }
         if (held != nullptr && held->unseen && !same) made.replaced = held->dot;
         put = record;
+        if (put.created == created_unknown)
+          put.created = held != nullptr ? created_in_place_of(*held, record) : 0;
         return true;
       });
   if (!position) return tl::unexpected(position.error());

@@ -31,6 +31,9 @@ struct WriteRequest {
   Bytes value;
   Bytes attributes;
   WallMilliseconds deadline = 0;
+  // Nobody asks for what Written says of the record before: it need not be read from a file.
+  // Without a condition and not a delete.
+  bool blind = false;
   bool if_absent = false;
   std::optional<Version> if_version;
   // The write also beats this version, seen elsewhere in the cluster.
@@ -43,8 +46,8 @@ struct Written {
   Dot dot;
   bool existed = false;  // A visible record was there before.
   WallMilliseconds deadline = 0;
-  WallMilliseconds created = 0;  // As in Record.
-  std::optional<Dot> previous;   // What was held before, visible or not.
+  WallMilliseconds created = 0;  // As in Record; created_unknown: a blind write did not look.
+  std::optional<Dot> previous;   // What was held before, visible or not, if it was looked at.
 };
 
 // The record that a write made, for those who need a copy of it: peers.

@@ -40,7 +40,7 @@ struct FileBench {
     for (const auto& [key, bytes] : encoded)
       puts.push_back({key, bytes});
     std::string told;
-    const auto tell = [&](std::size_t i, const std::optional<RecordHead>& old) {
+    const auto tell = [&](std::size_t i, const std::optional<RecordHead>& old, const Bytes*) {
       told += (told.empty() ? "" : " ") + std::string(puts[i].key) + ":" +
               (old ? std::to_string(old->sequence) : "-");
     };
@@ -219,12 +219,12 @@ TEST_CASE("collection file: meta is written with the records, counted while they
   std::string encoded;
   must(encode_record(encoded, "a", put("a", value, {here, 1}).record, meta.origins, {}));
   int told = 0;
-  must(bench.file->write({{"a", encoded}}, &meta, [&](std::size_t, const auto&) {
+  must(bench.file->write({{"a", encoded}}, &meta, [&](std::size_t, const auto&, const auto*) {
     ++told;
     meta.live = 2;
   }));
   CHECK_MESSAGE(told == 1, "once, although the map was full the first time");
-  must(bench.file->write({}, nullptr, [](std::size_t, const auto&) {}));
+  must(bench.file->write({}, nullptr, [](std::size_t, const auto&, const auto*) {}));
   bench.reopen();
   const FileMeta read = must(bench.file->meta(3));
   CHECK(read.cut == meta.cut);

@@ -45,9 +45,9 @@ class EngineStore final : public Store {
   Result<Position> append(Collection& collection, Batch batch) override {
     return store().append(collection, std::move(batch));
   }
-  Result<Position> update(Collection& collection, const HashedKey& key, Joins joins,
+  Result<Position> update(Collection& collection, const HashedKey& key, const Terms& terms,
                           Decide decide) override {
-    return store().update(collection, key, joins, decide);
+    return store().update(collection, key, terms, decide);
   }
   void commit() override { store().commit(); }
   Position collect() override { return store().collect(); }
@@ -78,14 +78,16 @@ inline Origin own_origin(std::uint32_t run = 1, std::uint16_t loop = 0) {
 
 // A write of a loop's own, numbered as a writer does it.
 inline Position set_own(Store& store, Collection& collection, const std::string& key,
-                        const std::string& value, const Origin& origin, bool deletes = false) {
-  return must(store.update(
-      collection, HashedKey(key), Store::Joins::seen, [&](const RecordView* held, RecordView& put) {
+                        const std::string& value, const Origin& origin, bool deletes = false,
+                        const Store::Terms& terms = Store::Joins::seen) {
+  return must(
+      store.update(collection, HashedKey(key), terms, [&](const RecordView* held, RecordView& put) {
         const std::uint64_t stored = held == nullptr ? 0 : held->version.hlc;
         put.dot = {origin, collection.last_sequence(origin) + 1};
         put.version = {std::max(stored, noon << hlc_counter_bits) + 1, origin.node};
         put.deleted = deletes;
         put.value = value;
+        if (held != nullptr && held->unread) put.created = created_unknown;
         return true;
       }));
 }

@@ -28,7 +28,8 @@ void hammer(Engine& engine, unsigned loop, const Origin& origin, int turns, Writ
       const std::string value =
           deletes ? "" : std::to_string(loop) + "-" + std::to_string(turn) + std::string(40, 'v');
       std::uint64_t hlc = 0;
-      must(store.update(users, HashedKey(key), Store::Joins::seen,
+      const std::uint64_t unread = random.chance(0.5) ? ~std::uint64_t{0} : 0;
+      must(store.update(users, HashedKey(key), {Store::Joins::seen, unread},
                         [&](const RecordView* held, RecordView& put) {
                           const std::uint64_t stored = held == nullptr ? 0 : held->version.hlc;
                           hlc = std::max(stored, noon << hlc_counter_bits) + 1;
@@ -36,6 +37,7 @@ void hammer(Engine& engine, unsigned loop, const Origin& origin, int turns, Writ
                           put.version = {hlc, origin.node};
                           put.deleted = deletes;
                           put.value = value;
+                          if (held != nullptr && held->unread) put.created = created_unknown;
                           return true;
                         }));
       ++result.writes;
@@ -87,6 +89,9 @@ void hammer_all(const EngineOptions& options, bool memory) {
       CHECK((held->deleted ? "(deleted)" : held->value) == last.second);
       live += held->deleted ? 0 : 1;
     }
+    CountCursor at;
+    while (users.settle_counts(at, 100))
+      continue;
     CHECK(users.counts().live == live);
     CHECK(users.counts().tombstones == newest.size() - live);
     Context seen;
@@ -115,6 +120,14 @@ void hammer_all(const EngineOptions& options, bool memory) {
   ++again.run;
   engine = open_engine(again);
   check();
+}
+
+TEST_CASE("engine loops: the same keys without a cache, half of the writes blind") {
+  const TemporaryDirectory directory;
+  EngineOptions options = engine_options(directory.path(), 1, 3);
+  options.cache_bytes = 0;
+  options.checkpoint_bytes = 4096;
+  hammer_all(options, false);
 }
 
 TEST_CASE("engine loops: the same keys from several loops, while checkpoints run") {

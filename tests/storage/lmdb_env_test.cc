@@ -33,7 +33,7 @@ void put_records(CollectionFile& file, int first, int count) {
                                   {here, static_cast<std::uint64_t>(i)});
     std::string encoded;
     must(encode_record(encoded, entry.key, entry.record, origins, {}));
-    must(file.write({{entry.key, encoded}}, nullptr, [](std::size_t, const auto&) {}));
+    must(file.write({{entry.key, encoded}}, nullptr, [](std::size_t, const auto&, const auto*) {}));
   }
 }
 

@@ -38,7 +38,7 @@ struct Sample {
     std::string encoded;
     must(encode_record(encoded, entry.key, entry.record, origins, {}));
     const FileMeta meta;
-    must(file.write({{entry.key, encoded}}, &meta, [](std::size_t, const auto&) {}));
+    must(file.write({{entry.key, encoded}}, &meta, [](std::size_t, const auto&...) {}));
   }
 
   TemporaryDirectory directory;
@@ -87,7 +87,7 @@ void use(Sample& sample, const std::string& path) {
     if (sequence % 8 != 0) keys.push_back(key);
   }
   const FileMeta meta;
-  static_cast<void>(file.write(puts, &meta, [](std::size_t, const auto&) {}));
+  static_cast<void>(file.write(puts, &meta, [](std::size_t, const auto&...) {}));
   static_cast<void>(file.remove(keys));
   static_cast<void>(file.copy_to(path + ".copy"));
   std::filesystem::remove(path + ".copy");
@@ -440,7 +440,7 @@ TEST_CASE("LMDB pages: a file in use that turns out to be damaged is not used an
   refuses(file->get(0, "key0", [](const Bytes*) {}));
   refuses(file->scan(0, "", false, [](Bytes, Bytes) { return true; }));
   const FileMeta meta;
-  refuses(file->write({}, &meta, [](std::size_t, const auto&) {}));
+  refuses(file->write({}, &meta, [](std::size_t, const auto&...) {}));
   refuses(file->copy_to(sample.directory.file("copy")));
 }
 

@@ -115,14 +115,14 @@ class Hesitant final : public Store {
   explicit Hesitant(Store& store) : store_(store) {}
   std::function<void()> meanwhile = [] {};
 
-  Result<Position> update(Collection& collection, const HashedKey& key, Joins joins,
+  Result<Position> update(Collection& collection, const HashedKey& key, const Terms& terms,
                           Decide decide) override {
     const auto held = must(collection.find(key.bytes));
     const RecordView shown = held ? view_of(*held) : RecordView{};
     RecordView ignored;
     (void)decide(held ? &shown : nullptr, ignored);
     std::exchange(meanwhile, [] {})();
-    return store_.update(collection, key, joins, decide);
+    return store_.update(collection, key, terms, decide);
   }
   Result<Collection*> open(const OpenOptions& options) override { return store_.open(options); }
   Status erase(Bytes name) override { return store_.erase(name); }
