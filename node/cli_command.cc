@@ -150,6 +150,7 @@ std::string pair_text(const std::string& key, const std::string& value, bool jso
 struct Page {
   std::string next;
   std::vector<std::string> pairs;
+  std::vector<std::string> damaged;  // "key: what the node says of its value".
 };
 std::optional<Page> page_of(const Reply& reply) {
   const auto* parts = std::get_if<Reply::Array>(&reply.value);
@@ -157,11 +158,17 @@ std::optional<Page> page_of(const Reply& reply) {
   const auto* next = std::get_if<std::string>(&(*parts)[0].value);
   const auto* items = std::get_if<Reply::Array>(&(*parts)[1].value);
   if (next == nullptr || items == nullptr || items->size() % 2 != 0) return std::nullopt;
-  Page page{*next, {}};
-  for (const auto& item : *items) {
-    const auto* bytes = std::get_if<std::string>(&item.value);
-    if (bytes == nullptr) return std::nullopt;
-    page.pairs.push_back(*bytes);
+  Page page{*next, {}, {}};
+  for (std::size_t i = 0; i < items->size(); i += 2) {
+    const auto* key = std::get_if<std::string>(&(*items)[i].value);
+    const auto* value = std::get_if<std::string>(&(*items)[i + 1].value);
+    const auto* error = std::get_if<ReplyError>(&(*items)[i + 1].value);
+    if (key == nullptr || (value == nullptr && error == nullptr)) return std::nullopt;
+    if (error != nullptr) {
+      page.damaged.push_back(printable(*key) + ": " + printable(error->message));
+    } else {
+      page.pairs.insert(page.pairs.end(), {*key, *value});
+    }
   }
   return page;
 }
@@ -177,6 +184,7 @@ std::vector<text::Token> next_page_tokens(const Call& call, const std::string& n
 int run_scan(const Call& call, std::vector<text::Token> tokens) {
   const bool all = !call.arguments.has("limit");
   std::string from;
+  int code = exit_code::done;
   for (;;) {
     const auto reply = call.client.call(tokens, call.timeout);
     if (!reply) return report(call.console, reply.error());
@@ -184,10 +192,14 @@ int run_scan(const Call& call, std::vector<text::Token> tokens) {
     if (!page) return print_reply(call, *reply);
     for (std::size_t i = 0; i < page->pairs.size(); i += 2)
       call.console.out << pair_text(page->pairs[i], page->pairs[i + 1], call.json());
+    for (const std::string& damaged : page->damaged) {
+      complain(call.console, damaged);
+      code = exit_code::server_error;
+    }
     if (!page->next.empty() && !all)
       complain(call.console, "there is more: go on with --from " + text::quote(page->next));
     // A node that gives the same place again would keep us for ever.
-    if (page->next.empty() || !all || page->next == from) return exit_code::done;
+    if (page->next.empty() || !all || page->next == from) return code;
     from = page->next;
     tokens = next_page_tokens(call, from);
   }

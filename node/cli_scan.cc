@@ -62,6 +62,11 @@ Result<FullPage> read_full_page(Client& client, const std::string& collection,
     return unknown_form("scan --full");
   FullPage page{.next = *next, .entries = {}};
   for (std::size_t i = 0; i < items->size(); i += parts_of_entry) {
+    const auto* key = std::get_if<std::string>(&(*items)[i].value);
+    const auto* error = std::get_if<ReplyError>(&(*items)[i + 1].value);
+    if (key != nullptr && error != nullptr)
+      return fail(ErrorCode::corrupt, "key '" + printable(*key) + "' of " + collection + ": " +
+                                          printable(error->message));
     auto entry = entry_of(items->data() + i);
     if (!entry) return unknown_form("scan --full");
     page.entries.push_back(std::move(*entry));

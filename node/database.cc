@@ -4,6 +4,8 @@
 #include <charconv>
 #include <utility>
 
+#include "protocol/json.h"
+
 namespace dhrt {
 
 VersionText::VersionText(const Version& version) {
@@ -34,13 +36,15 @@ Status Database::member() const {
 
 // --- Reads ----------------------------------------------------------------------------------
 
-Result<std::optional<Record>> Database::held(Bytes collection, Bytes key) {
+Result<Database::Held> Database::held(Bytes collection, Bytes key) {
   Collection* here = parts_.catalog.find(collection);
-  if (here == nullptr) return std::optional<Record>();
+  if (here == nullptr) return Held{};
   auto found = here->find(key);
-  // A damaged copy is as good as none: another node has an intact one.
-  if (found && *found && (*found)->damaged) return std::optional<Record>();
-  return found;
+  if (!found && found.error().code == ErrorCode::corrupt)
+    return Held{.record = {}, .damaged = true};
+  if (!found) return tl::unexpected(found.error());
+  const bool damaged = *found && (*found)->damaged;
+  return Held{.record = std::move(*found), .damaged = damaged};
 }
 
 bool Database::asks_others(Bytes collection) const {
@@ -67,31 +71,44 @@ void Database::fanout_reply(FanoutReply reply) {
 
 namespace {
 
-void keep_newer(std::optional<Record>& ours, const std::optional<Record>& theirs) {
-  if (theirs && (!ours || newer(*theirs, *ours))) ours = theirs;
-}
-
-void hide_invisible(std::optional<Record>& record, WallMilliseconds now) {
-  if (record && !visible(*record, now)) record.reset();
+Error damaged_value(Bytes collection, Bytes key) {
+  const std::string named =
+      json::is_utf8(key) ? "key '" + std::string(key) + "'" : "the key base64:" + json::base64(key);
+  return {ErrorCode::corrupt,
+          "the value of " + named + " in collection '" + std::string(collection) +
+              "' is damaged on this node's disk and is not served; another node that has it "
+              "replaces it by itself when it is reachable; if there is none, set or delete the "
+              "key, or start a backup"};
 }
 
 }  // namespace
+
+// A damaged copy gives way to the same write, intact, and to any newer one; an older one of another
+// node must not pass for the value.
+Result<Database::Found> Database::found(Bytes collection, Bytes key, Held local,
+                                        const FanoutReply* reply) const {
+  if (reply != nullptr && reply->record && !reply->record->damaged) {
+    const Record& theirs = *reply->record;
+    const bool heals = local.damaged && local.record && theirs.dot == local.record->dot;
+    if (!local.record || heals || newer(theirs, *local.record))
+      local = {.record = theirs, .damaged = false};
+  }
+  if (local.damaged) return tl::unexpected(damaged_value(collection, key));
+  if (local.record && !visible(*local.record, parts_.clock.wall())) local.record.reset();
+  return Found{std::move(local.record), reply != nullptr ? reply->partial : !healthy()};
+}
 
 void Database::read(Bytes collection, Bytes key, ReadFrom from, FoundDone done) {
   if (auto status = member(); !status) return done(tl::unexpected(status.error()));
   auto local = held(collection, key);
   if (!local) return done(tl::unexpected(local.error()));
-  const bool knows = healthy() && local->has_value();
-  if (knows || from == ReadFrom::here || !asks_others(collection)) {
-    hide_invisible(*local, parts_.clock.wall());
-    return done(Found{std::move(*local), !healthy()});
-  }
+  const bool knows = healthy() && local->record && !local->damaged;
+  if (knows || from == ReadFrom::here || !asks_others(collection))
+    return done(found(collection, key, std::move(*local), nullptr));
   ask(collection, key,
-      [this, local = std::move(*local), done = std::move(done)](FanoutReply reply) {
-        Found found{local, reply.partial};
-        keep_newer(found.record, reply.record);
-        hide_invisible(found.record, parts_.clock.wall());
-        done(std::move(found));
+      [this, name = std::string(collection), key = std::string(key), local = std::move(*local),
+       done = std::move(done)](const FanoutReply& reply) {
+        done(found(name, key, local, &reply));
       });
 }
 
@@ -216,19 +233,21 @@ Result<Database::Removed> Database::remove_answered(const std::string& collectio
                                                     const FanoutReply& reply) {
   auto newest = held(collection, key);
   if (!newest) return tl::unexpected(newest.error());
-  keep_newer(*newest, reply.record);
-  const bool existed = *newest && visible(**newest, parts_.clock.wall());
+  std::optional<Record>& record = newest->record;
+  if (reply.record && (!record || newer(*reply.record, *record))) record = reply.record;
+  const bool existed = newest->damaged || (record && visible(*record, parts_.clock.wall()));
   if (!existed && !reply.partial) return Removed{};
-  return bury(collection, key, existed, *newest ? (*newest)->version.hlc : 0);
+  return bury(collection, key, existed, record ? record->version.hlc : 0);
 }
 
 void Database::remove(Bytes collection, Bytes key, RemovedDone done) {
   if (auto status = member(); !status) return done(tl::unexpected(status.error()));
   const auto local = held(collection, key);
   if (!local) return done(tl::unexpected(local.error()));
-  if (knows_all() || (healthy() && local->has_value())) {
-    if (!*local || !visible(**local, parts_.clock.wall())) return done(Removed{});
-    return done(bury(collection, key, true, 0));
+  const auto& [record, damaged] = *local;
+  if (knows_all() || (healthy() && record && !damaged)) {
+    const bool existed = damaged || (record && visible(*record, parts_.clock.wall()));
+    return done(existed ? bury(collection, key, true, 0) : Result<Removed>(Removed{}));
   }
   ask(collection, key,
       [this, name = std::string(collection), key = std::string(key),

@@ -50,7 +50,8 @@ class Database {
   };
   using FoundDone = std::function<void(Result<Found>)>;
   enum class ReadFrom { cluster, here };
-  // `done` is called once, within the call or later.
+  // `done` is called once, within the call or later. corrupt: the key is there, but its value is
+  // damaged, and nobody who was asked has an intact copy.
   void read(Bytes collection, Bytes key, ReadFrom from, FoundDone done);
 
   struct SetOptions {
@@ -104,7 +105,12 @@ class Database {
  private:
   bool belongs() const { return parts_.view.belongs.load(std::memory_order_relaxed); }
   bool healthy() const { return parts_.view.healthy.load(std::memory_order_relaxed); }
-  Result<std::optional<Record>> held(Bytes collection, Bytes key);
+  struct Held {
+    std::optional<Record> record;  // Absent with `damaged`: it does not even decode.
+    bool damaged = false;
+  };
+  Result<Held> held(Bytes collection, Bytes key);
+  Result<Found> found(Bytes collection, Bytes key, Held local, const FanoutReply* reply) const;
   bool alone() const { return parts_.view.alone.load(std::memory_order_relaxed); }
   // Nobody else can hold what is missing here.
   bool knows_all() const { return healthy() && alone(); }

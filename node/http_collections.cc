@@ -53,7 +53,10 @@ class RecordsStream final : public ReplyStream {
     for (const KeyedRecord& entry : slice->records) {
       if (!first_) piece += ',';
       first_ = false;
-      append_record_json(piece, entry.key, view_of(entry.record), ValueShown::yes);
+      if (entry.record.damaged)
+        append_damaged_json(piece, entry.key);
+      else
+        append_record_json(piece, entry.key, view_of(entry.record), ValueShown::yes);
     }
     if (!slice->next) return Next::end;
     request_.from = std::move(*slice->next);

@@ -87,6 +87,8 @@ void append_record_response(std::string& out, int status, Bytes content_type, By
 enum class ValueShown { yes, no };
 // "Key":…,"Value":… and what belongs to it, as an object.
 void append_record_json(std::string& out, Bytes key, const RecordView& record, ValueShown value);
+// In a list, what stands for a record whose value is damaged.
+void append_damaged_json(std::string& out, Bytes key);
 // With the version as text, from who needs it for more than this.
 void append_record_json(std::string& out, Bytes key, const RecordView& record, Bytes version,
                         ValueShown value);

@@ -141,6 +141,12 @@ void append_record_json(std::string& out, Bytes key, const RecordView& record, V
   append_record_json(out, key, record, VersionText(record.version).bytes(), value);
 }
 
+void append_damaged_json(std::string& out, Bytes key) {
+  out += '{';
+  append_bytes(out, "Key", "KeyEncoding", key);
+  out += ",\"error\":\"the value is damaged; GET the key to read what to do\"}";
+}
+
 bool wants_raw(Bytes accept) {
   return accept.find("application/octet-stream") != Bytes::npos;
 }

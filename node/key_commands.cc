@@ -76,7 +76,7 @@ class CountStream final : public ReplyStream {
   CountCursor at_;
 };
 
-void read(CommandCall& call, Reply (*to_answer)(Database::Found)) {
+void read(CommandCall& call, Reply (*to_answer)(Result<Database::Found>)) {
   const auto named = named_key(call, 2);
   if (!named) return call.fail(named.error());
   const auto here_only = read_here_only(call.arguments());
@@ -85,8 +85,7 @@ void read(CommandCall& call, Reply (*to_answer)(Database::Found)) {
   call.database().read(named->collection, named->key,
                        *here_only ? Database::ReadFrom::here : Database::ReadFrom::cluster,
                        [later, to_answer](Result<Database::Found> found) {
-                         if (!found) return later.fail(found.error());
-                         later.reply(to_answer(std::move(*found)));
+                         later.reply(to_answer(std::move(found)));
                        });
 }
 
@@ -106,13 +105,18 @@ void set(CommandCall& call) {
 }
 
 void get(CommandCall& call) {
-  read(call, [](Database::Found found) {
-    return found.record ? Reply::bulk(std::move(found.record->value)) : Reply::nil();
+  read(call, [](Result<Database::Found> found) {
+    if (!found) return to_reply(found.error());
+    return found->record ? Reply::bulk(std::move(found->record->value)) : Reply::nil();
   });
 }
 
 void has(CommandCall& call) {
-  read(call, [](Database::Found found) { return Reply::integer(found.record ? 1 : 0); });
+  read(call, [](Result<Database::Found> found) {
+    // Of a damaged value it is known that it is there.
+    if (!found && found.error().code != ErrorCode::corrupt) return to_reply(found.error());
+    return Reply::integer(!found || found->record ? 1 : 0);
+  });
 }
 
 void del(CommandCall& call) {

@@ -81,6 +81,9 @@ Result<std::uint64_t> scan_limit(const Arguments& arguments) {
   return limit;
 }
 
+// In the place of a value, so that nobody takes it for an empty one.
+constexpr Bytes damaged_in_list = "ERR the value is damaged; `get` says what to do";
+
 // `full`: deadline and content type follow each value.
 Reply to_page(ScanSlice slice, bool full) {
   Reply::Array entries;
@@ -88,7 +91,8 @@ Reply to_page(ScanSlice slice, bool full) {
   for (KeyedRecord& entry : slice.records) {
     Record& record = entry.record;
     entries.push_back(Reply::bulk(std::move(entry.key)));
-    entries.push_back(Reply::bulk(std::move(record.value)));
+    entries.push_back(record.damaged ? Reply::error(std::string(damaged_in_list))
+                                     : Reply::bulk(std::move(record.value)));
     if (!full) continue;
     entries.push_back(Reply::integer(static_cast<std::int64_t>(record.deadline)));
     entries.push_back(Reply::bulk(

@@ -78,6 +78,10 @@ Status Catalog::load(WallMilliseconds now) {
   for (;;) {
     auto slice = configurations().scan(request);
     if (!slice) return tl::unexpected(slice.error());
+    // One that does not decode is held by nobody; another node brings it again.
+    std::erase_if(slice->records, [](const KeyedRecord& entry) {
+      return entry.record.damaged && entry.record.dot.sequence == 0;
+    });
     if (auto status = refresh(slice->records); !status) return status;
     if (!slice->next) return {};
     request.from = *slice->next;

@@ -125,11 +125,13 @@ class EngineCollection::Scanner {
       });
       if (!status) return status;
       if (damaged.empty()) continue;
-      // Whether it is to be trusted takes another look at the file. One that does not decode is
-      // left out: find() says what is wrong with it.
+      // Whether it is to be trusted takes another look at the file. Of one that does not decode
+      // nothing is known but that there is one.
       auto found = collection_.find(damaged);
       from = damaged + '\0';
-      if (found && *found) show({std::move(damaged), std::move(**found)});
+      if (!found && found.error().code != ErrorCode::corrupt) return tl::unexpected(found.error());
+      if (!found) found = Record{.damaged = true};
+      if (*found) show({std::move(damaged), std::move(**found)});
       again = true;
     }
     return {};

@@ -56,8 +56,10 @@ struct ScanRequest {
 };
 
 struct ScanSlice {
-  std::vector<KeyedRecord> records;  // In key order, visible ones only.
-  std::optional<std::string> next;   // Where to go on; absent at the end.
+  // In key order, visible ones only. One that is damaged has no value; if it does not decode, it
+  // has no dot either.
+  std::vector<KeyedRecord> records;
+  std::optional<std::string> next;  // Where to go on; absent at the end.
 };
 
 struct WalkRequest {

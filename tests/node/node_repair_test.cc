@@ -92,24 +92,92 @@ NODE_TEST_CASE("repair: so does a record that is nothing but damage") {
   check_healing(Damage::everything);
 }
 
-NODE_TEST_CASE("repair: a node alone says that it has lost a record until it is written again") {
-  const TemporaryDirectory directory;
-  {
-    RunningNode node(node_options(directory.path()));
-    REQUIRE(node.error() == "");
-    TestClient client(node.port());
-    REQUIRE(client.line("set a " + precious) == "+OK\r\n");
-    REQUIRE(node.stop() == exit_code::done);
+// A node alone, whose record of `a` was damaged while it was down.
+class Bereft {
+ public:
+  explicit Bereft(Damage how) {
+    {
+      RunningNode node(node_options(directory_.path()));
+      REQUIRE(node.error() == "");
+      TestClient client(node.port());
+      REQUIRE(client.line("set a " + precious) == "+OK\r\n");
+      REQUIRE(client.line("set b intact") == "+OK\r\n");
+      REQUIRE(node.stop() == exit_code::done);
+    }
+    damage(directory_.path(), how);
+    node_.emplace(node_options(directory_.path()));
+    REQUIRE(node_->error() == "");
+    TestClient client(port());
+    REQUIRE(ask_until(client, "get b", "$6") != "");
   }
-  damage(directory.path(), Damage::everything);
-  const RunningNode node(node_options(directory.path()));
-  REQUIRE(node.error() == "");
-  TestClient client(node.port());
-  CHECK(ask_until(client, "get a", "-ERR").substr(0, 4) == "-ERR");
+  std::uint16_t port() const { return node_->port(); }
+
+ private:
+  TemporaryDirectory directory_;
+  std::optional<RunningNode> node_;
+};
+
+void check_told(Damage how) {
+  const Bereft bereft(how);
+  TestClient client(bereft.port());
+  const std::string told = client.line("get a");
+  CHECK(told.starts_with("-ERR the value of key 'a' in collection 'default' is damaged"));
+  CHECK(told.find("set or delete the key") != std::string::npos);
+  CHECK(client.line("get default a").starts_with("-ERR the value of key 'a'"));
+  CHECK(client.line("has a") == ":1\r\n");
+  CHECK(client.line("count") == ":2\r\n");
+  CHECK(client.bulk("get b") == "intact");
   CHECK(says(client, "\"records_damaged\":1"));
+  TestClient web(bereft.port());
+  for (const char* path : {"/default/a", "/a"}) {
+    const std::string answer = web.http("GET", path);
+    CHECK(answer.starts_with("500"));
+    CHECK(answer.find("is damaged on this node's disk") != std::string::npos);
+  }
+  const std::string list = web.http("GET", "/default/");
+  CHECK(list.find("{\"Key\":\"a\",\"error\":\"the value is damaged") != std::string::npos);
+  CHECK(list.find("intact") != std::string::npos);
+}
+
+NODE_TEST_CASE("repair: a node alone says that a value is damaged, not that it is missing") {
+  check_told(Damage::value);
+}
+
+NODE_TEST_CASE("repair: it says so of a record that is nothing but damage as well") {
+  check_told(Damage::everything);
+}
+
+NODE_TEST_CASE("repair: whoever lists is told of a damaged value, in its place") {
+  const Bereft bereft(Damage::value);
+  TestClient client(bereft.port());
+  client.send("scan default\n");
+  CHECK(client.receive_until("-ERR the value is damaged").ends_with("is damaged"));
+}
+
+NODE_TEST_CASE("repair: a damaged value is gone when it was written again, or deleted") {
+  const Bereft bereft(Damage::everything);
+  TestClient client(bereft.port());
+  REQUIRE(client.line("get a").starts_with("-ERR the value of key 'a'"));
+  SUBCASE("written") {
+    CHECK(client.line("set a anew") == "+OK\r\n");
+    CHECK(client.bulk("get a") == "anew");
+    CHECK(client.line("count") == ":2\r\n");
+  }
+  SUBCASE("deleted") {
+    CHECK(client.line("del a") == ":1\r\n");
+    CHECK(client.line("get a") == "$-1\r\n");
+    CHECK(client.line("count") == ":1\r\n");
+  }
+  CHECK(says(client, "\"records_healed\":1,\"records_damaged\":0"));
+}
+
+NODE_TEST_CASE("repair: one that is written again before anybody met it is never damaged") {
+  const Bereft bereft(Damage::everything);
+  TestClient client(bereft.port());
   CHECK(client.line("set a anew") == "+OK\r\n");
   CHECK(client.bulk("get a") == "anew");
-  CHECK(says(client, "\"records_healed\":1,\"records_damaged\":0"));
+  CHECK(client.line("count") == ":2\r\n");
+  CHECK(says(client, "\"records_damaged\":0"));
 }
 
 }  // namespace dhrt
