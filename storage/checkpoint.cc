@@ -85,8 +85,9 @@ void Checkpoint::run() {
 
 void Checkpoint::look_after_loops(Time now) {
   shared_.reckon_pressure();
-  const bool syncs = shared_.options.durability == Durability::interval && now >= next_sync_;
-  if (syncs) next_sync_ = now + shared_.options.sync_interval;
+  const bool is_time = shared_.options.durability == Durability::interval && now >= next_sync_;
+  if (is_time) next_sync_ = now + shared_.options.sync_interval;
+  const bool syncs = shared_.sync_wanted.exchange(false) || is_time;
   // The first loop's log last: it has the contexts that peers sent, which may rest on records that
   // the other loops wrote.
   for (unsigned loop = shared_.options.loops; loop-- > 0;) {
@@ -140,7 +141,7 @@ Status Checkpoint::write_all(const LogCut& cut) {
   std::size_t i = 0;
   Status distrust;
   do {
-    std::vector<std::pair<SharedCollection, DirtyCopy>> group;
+    std::vector<std::pair<SharedCollection, DirtyPass>> group;
     std::size_t bytes = 0;
     for (; i < all.size() && bytes < group_bytes; ++i) {
       if (!all[i]->dirty()) continue;
@@ -150,23 +151,36 @@ Status Checkpoint::write_all(const LogCut& cut) {
         distrust = trust;
         continue;
       }
-      group.emplace_back(all[i], DirtyCopy{});
-      all[i]->copy_dirty(cut, group.back().second);
+      group.emplace_back(all[i], DirtyPass{});
+      all[i]->begin_pass(cut, group.back().second);
       bytes += group.back().second.bytes();
     }
+    note_copied(bytes);
     Status status = secure();
     if (status) status = remove_doomed();
-    for (auto& [collection, copy] : group) {
-      if (status) status = collection->write_copy(copy);
-      if (status) {
-        shared_.checkpoint_records.fetch_add(copy.items().size());
-      } else {
-        collection->mark_stale();
-      }
+    for (auto& [collection, pass] : group) {
+      if (status) status = write_pass(*collection, pass);
+      if (!status) collection->mark_stale();
+      pass = {};
     }
     if (!status) return status;
   } while (i < all.size());
   return distrust;
+}
+
+Status Checkpoint::write_pass(EngineCollection& collection, DirtyPass& pass) {
+  for (;;) {
+    if (auto status = collection.write_copy(pass); !status) return status;
+    shared_.checkpoint_records.fetch_add(pass.copy.items().size());
+    if (pass.is_last()) return {};
+    collection.copy_next(pass);
+    note_copied(pass.bytes());
+    if (auto status = secure(); !status) return status;
+  }
+}
+
+void Checkpoint::note_copied(std::size_t bytes) {
+  shared_.checkpoint_copy_bytes.store(std::max(shared_.checkpoint_copy_bytes.load(), bytes));
 }
 
 // Everything that was written until now survives a power cut. A copy may have records that are

@@ -7,9 +7,9 @@
 // thread syncs logs whose sync has an interval, wakes loops that hold answers back, brings files
 // into memory after a start, and when there is nothing else to do reads them again for damage.
 //
-// Bounds: a copy of at most what is dirty. Errors: a cycle that fails is tried again; while the
-// disk is full the logs stay as they are.
-// Threads: start and stop on one; run_now() on any but this.
+// Bounds: copies of about group_bytes and a part of a collection, however much is dirty. Errors: a
+// cycle that fails is tried again; while the disk is full the logs stay as they are. Threads: start
+// and stop on one; run_now() on any but this.
 #pragma once
 
 #include <condition_variable>
@@ -27,6 +27,8 @@
 #include "storage/scrub.h"
 
 namespace dhrt {
+
+struct DirtyPass;
 
 class Checkpoint {
  public:
@@ -47,6 +49,8 @@ class Checkpoint {
   bool is_due(Time now);
   Status cycle();
   Status write_all(const LogCut& cut);
+  Status write_pass(EngineCollection& collection, DirtyPass& pass);
+  void note_copied(std::size_t bytes);
   Status secure();
   Status await_turn_ends();
   Status remove_doomed();

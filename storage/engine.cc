@@ -137,6 +137,7 @@ EngineFigures WholeEngine::figures() const {
   figures.scrub_passes = shared_.scrub_passes.load();
   figures.scrub_failures = shared_.scrub_failures.load();
   figures.checkpoints = shared_.checkpoints.load();
+  figures.checkpoint_copy_bytes = shared_.checkpoint_copy_bytes.load();
   figures.checkpoint_records = shared_.checkpoint_records.load();
   figures.checkpoint_milliseconds = shared_.checkpoint_milliseconds.load();
   figures.throttled_milliseconds = shared_.throttled_milliseconds.load();

@@ -37,6 +37,8 @@ struct EngineOptions {
   Eviction memory_eviction = Eviction::none;
   std::size_t checkpoint_bytes = std::size_t{256} << 20;
   Duration checkpoint_age{10000};
+  std::size_t checkpoint_part_bytes = std::size_t{32} << 20;  // Copied and written at a time.
+  std::size_t checkpoint_list_bytes = std::size_t{64} << 20;  // Of keys that are put into order.
   std::size_t unflushed_max = std::size_t{1} << 30;
   std::size_t log_segment_bytes = std::size_t{64} << 20;
   std::size_t map_bytes_initial = std::size_t{1} << 18;  // Of each collection's file.
@@ -75,6 +77,7 @@ struct EngineFigures {
   std::uint64_t checkpoints = 0;
   std::uint64_t checkpoint_records = 0;
   std::uint64_t checkpoint_milliseconds = 0;  // Sum.
+  std::uint64_t checkpoint_copy_bytes = 0;    // The most that was copied at a time.
   std::uint64_t throttled_milliseconds = 0;   // By which acknowledgements were held back.
   std::uint64_t writes_refused = 0;           // Disk full, memory limit, too much unflushed.
   std::uint64_t replayed_records = 0;         // By the last start.

@@ -1,7 +1,8 @@
 // A collection's way into its file.
 //
-// Intuition: what is dirty is copied, made safe in the logs, and written in key order. Whatever
-// was written to meanwhile has another dot by then and stays dirty.
+// Intuition: what is dirty is listed and brought into key order; part by part it is copied, made
+// safe in the logs, and written. Whatever was written to meanwhile has another dot by then and
+// stays dirty. Bounds: a list and a part, of some tens of megabytes, however much is dirty.
 #include <algorithm>
 #include <filesystem>
 #include <system_error>
@@ -13,8 +14,8 @@ namespace dhrt {
 
 namespace {
 
-constexpr std::size_t copied_at_once = 128;
-constexpr std::size_t transaction_bytes = std::size_t{32} << 20;
+constexpr std::size_t listed_at_once = 128;  // Under one hold of the index's lock.
+constexpr std::size_t fetched_at_once = 16;
 
 // The first eight bytes of a key as a number, which orders like them.
 std::uint64_t begin_of(Bytes key) {
@@ -26,11 +27,27 @@ std::uint64_t begin_of(Bytes key) {
 
 }  // namespace
 
+void DirtyKeys::add(Bytes key) {
+  items_.push_back({begin_of(key), bytes_.size(), key.size()});
+  bytes_.append(key);
+}
+
+void DirtyKeys::sort() {
+  std::ranges::sort(items_, [this](const Item& left, const Item& right) {
+    if (left.key_begin != right.key_begin) return left.key_begin < right.key_begin;
+    return key(left) < key(right);
+  });
+  // One that was written again while the list was made may be in it twice.
+  const auto same_key = [this](const Item& left, const Item& right) {
+    return key(left) == key(right);
+  };
+  items_.erase(std::unique(items_.begin(), items_.end(), same_key), items_.end());
+}
+
 void DirtyCopy::add(const Entry& entry, const Origin& origin) {
   const Bytes key = entry.key();
   const RecordView view = entry.view(origin);
-  Item item{.key_begin = begin_of(key),
-            .key_at = bytes_.size(),
+  Item item{.key_at = bytes_.size(),
             .key_bytes = static_cast<std::uint32_t>(key.size()),
             .value_bytes = static_cast<std::uint32_t>(view.value.size()),
             .dot = entry.dot(),
@@ -44,66 +61,83 @@ void DirtyCopy::add(const Entry& entry, const Origin& origin) {
   items_.push_back(item);
 }
 
-void DirtyCopy::sort() {
-  std::ranges::sort(items_, [this](const Item& left, const Item& right) {
-    if (left.key_begin != right.key_begin) return left.key_begin < right.key_begin;
-    return key(left) < key(right);
-  });
-  // One that was written again while the copy was made may be in it twice: the later is as good.
-  const auto same_key = [this](const Item& left, const Item& right) {
-    return key(left) == key(right);
-  };
-  items_.erase(std::unique(items_.begin(), items_.end(), same_key), items_.end());
-}
-
-void EngineCollection::copy_dirty(const LogCut& cut, DirtyCopy& copy) {
+void EngineCollection::begin_pass(const LogCut& cut, DirtyPass& pass) {
   meta_stale_.store(false, std::memory_order_release);
-  // Each of these covers the one before it: everything below the cut is in the contexts, and
-  // everything in the contexts is in the records, or in the file already.
-  copy.meta.cut = cut;
-  copy.meta.seen = contexts_.durable();
-  copy.meta.flushed = contexts_.durable_flushed();
-  copy.meta.swept = contexts_.swept();
-  take_superseded(copy.superseded);
-  copy.meta.seen.merge(copy.superseded);
-  if (dots_are_shared_.load()) {
-    copy_from_table(copy);
-  } else {
-    copy_from_index(copy);
-  }
-  copy.meta.origins = origins_.names();
-  copy.meta.highest_hlc = highest_hlc();
-  copy.sort();
+  pass.meta.cut = cut;
+  pass.meta.seen = contexts_.durable();
+  pass.meta.flushed = contexts_.durable_flushed();
+  pass.meta.swept = contexts_.swept();
+  take_superseded(pass.superseded);
+  pass.meta.seen.merge(pass.superseded);
+  copy_next(pass);
 }
 
-void EngineCollection::copy_from_index(DirtyCopy& copy) {
-  for (std::size_t i = 0; i < index_.origins(); ++i) {
-    const auto alias = static_cast<OriginAlias>(i);
-    std::uint64_t from = 0;
+void EngineCollection::copy_next(DirtyPass& pass) {
+  if (pass.next_key == pass.keys.count() && !pass.all_listed) {
+    pass.keys = {};
+    pass.next_key = 0;
+    if (dots_are_shared_.load()) {
+      list_table(pass);
+    } else {
+      list_index(pass);
+    }
+    pass.keys.sort();
+  }
+  pass.copy = {};
+  while (pass.next_key < pass.keys.count() &&
+         pass.copy.record_bytes() < shared_.options.checkpoint_part_bytes) {
+    const std::size_t end = std::min(pass.next_key + fetched_at_once, pass.keys.count());
+    copy_keys(pass, end);
+  }
+  pass.meta.origins = origins_.names();
+  pass.meta.highest_hlc = highest_hlc();
+}
+
+// Whatever is held of them by now, if it is still dirty: a later write is as good.
+void EngineCollection::copy_keys(DirtyPass& pass, std::size_t end) {
+  for (std::size_t i = pass.next_key; i < end; ++i)
+    table_.prefetch(HashedKey(pass.keys.key(i)));
+  for (std::size_t i = pass.next_key; i < end; ++i)
+    table_.prefetch_entry(HashedKey(pass.keys.key(i)));
+  for (; pass.next_key < end; ++pass.next_key) {
+    const HashedKey key(pass.keys.key(pass.next_key));
+    const std::lock_guard lock(shared_.stripes.of(key).lock);
+    const Entry* const entry = table_.find(key);
+    if (entry != nullptr && entry->is(Entry::dirty))
+      pass.copy.add(*entry, *origins_.origin(entry->dot().origin));
+  }
+}
+
+void EngineCollection::list_index(DirtyPass& pass) {
+  for (; pass.alias < index_.origins(); ++pass.alias, pass.sequence = 0) {
     for (bool more = true; more;) {
+      if (pass.keys.bytes() >= shared_.options.checkpoint_list_bytes) return;
       more = false;
-      std::size_t copied = 0;
-      index_.visit(alias, from, [&](Entry& entry) {
-        if (copied++ == copied_at_once) {
-          from = entry.dot().sequence;
+      std::size_t listed = 0;
+      index_.visit(pass.alias, pass.sequence, [&](Entry& entry) {
+        if (listed++ == listed_at_once) {
+          pass.sequence = entry.dot().sequence;
           more = true;
           return false;
         }
-        copy.add(entry, *origins_.origin(alias));
+        pass.keys.add(entry.key());
         return true;
       });
     }
   }
+  pass.all_listed = true;
 }
 
-void EngineCollection::copy_from_table(DirtyCopy& copy) {
-  for (std::size_t stripe = 0; stripe < stripe_count; ++stripe) {
-    const std::lock_guard lock(shared_.stripes[stripe].lock);
-    table_.visit(stripe, 0, [&](Entry& entry) {
-      if (entry.is(Entry::dirty)) copy.add(entry, *origins_.origin(entry.dot().origin));
+void EngineCollection::list_table(DirtyPass& pass) {
+  for (; pass.stripe < stripe_count; ++pass.stripe) {
+    if (pass.keys.bytes() >= shared_.options.checkpoint_list_bytes) return;
+    const std::lock_guard lock(shared_.stripes[pass.stripe].lock);
+    table_.visit(pass.stripe, 0, [&](Entry& entry) {
+      if (entry.is(Entry::dirty)) pass.keys.add(entry.key());
       return true;
     });
   }
+  pass.all_listed = true;
 }
 
 Status EngineCollection::make_file() {
@@ -126,42 +160,35 @@ Status EngineCollection::make_file() {
   return {};
 }
 
-Status EngineCollection::write_copy(DirtyCopy& copy) {
+Status EngineCollection::write_copy(DirtyPass& pass) {
   if (auto status = make_file(); !status) {
     mark_stale();
     return status;
   }
   if (erased()) return {};
-  const auto& items = copy.items();
-  std::size_t next = 0;
-  do {
-    std::vector<FilePut> puts;
-    const std::size_t first = next;
-    for (std::size_t bytes = 0; next < items.size() && bytes < transaction_bytes; ++next) {
-      puts.push_back({copy.key(items[next]), copy.encoded(items[next])});
-      bytes += puts.back().key.size() + puts.back().encoded.size();
-    }
-    // Before the last one only the names and the counts may be new: a start would take the rest
-    // to mean that all records are here.
-    FileMeta meta = next == items.size() ? std::move(copy.meta) : meta_on_disk_;
-    if (next != items.size()) {
-      meta.origins = copy.meta.origins;
-      meta.highest_hlc = std::max(meta.highest_hlc, copy.meta.highest_hlc);
-    }
-    if (auto status = write_part(copy, first, puts, meta); !status) {
-      mark_stale();
-      return status;
-    }
-  } while (next < items.size());
+  std::vector<FilePut> puts;
+  puts.reserve(pass.copy.items().size());
+  for (const DirtyCopy::Item& item : pass.copy.items())
+    puts.push_back({pass.copy.key(item), pass.copy.encoded(item)});
+  // Before the last part only the names and the counts may be new: a start would take the rest
+  // to mean that all records are here.
+  FileMeta meta = pass.is_last() ? pass.meta : meta_on_disk_;
+  meta.origins = pass.meta.origins;
+  meta.highest_hlc = std::max(meta.highest_hlc, pass.meta.highest_hlc);
+  if (auto status = write_part(pass.copy, puts, meta); !status) {
+    mark_stale();
+    return status;
+  }
   files_written_.fetch_add(1, std::memory_order_release);
-  settle(copy);
-  join(copy.superseded);
+  settle(pass.copy);
+  if (!pass.is_last()) return {};
+  join(pass.superseded);
   forget_order();
   return {};
 }
 
-Status EngineCollection::write_part(const DirtyCopy& copy, std::size_t first,
-                                    std::vector<FilePut>& puts, FileMeta& meta) {
+Status EngineCollection::write_part(const DirtyCopy& copy, std::vector<FilePut>& puts,
+                                    FileMeta& meta) {
   const auto count = [&meta](bool deleted, std::uint64_t bytes, bool adds) {
     const std::uint64_t one = adds ? 1 : ~std::uint64_t{0};
     if (deleted) {
@@ -177,7 +204,7 @@ Status EngineCollection::write_part(const DirtyCopy& copy, std::size_t first,
   Superseded superseded;
   const auto replaced = [&](std::size_t put, const std::optional<RecordHead>& old,
                             const Bytes* encoded) {
-    const DirtyCopy::Item& item = copy.items()[first + put];
+    const DirtyCopy::Item& item = copy.items()[put];
     if (old) count(old->deleted, item.key_bytes + old->value_bytes, false);
     count(item.deleted, item.key_bytes + item.value_bytes, true);
     supersede(item, encoded, puts[put], superseded);

@@ -292,15 +292,23 @@ void EngineCollection::note_replaced(Part& part, const Entry& entry, const Write
   remember_replaced(part, {entry.dot(), stamp});
 }
 
-void EngineCollection::remember_replaced(Part& part, const Replaced& old) {
+void EngineCollection::remember_replaced(Part& part, const Replaced& replaced) {
+  if (part.replaced.size() >= part.trim_at) trim_replaced(part);
+  part.replaced.push_back(replaced);
+}
+
+void EngineCollection::trim_replaced(Part& part) {
   auto& replaced = part.replaced;
-  if (replaced.size() >= part.trim_at) {
-    std::erase_if(replaced, [this](const Replaced& one) {
-      return one.by.position <= shared_.loops[one.by.loop]->published.load();
+  // In this order: a walk that begins later finds no less published.
+  const std::vector<Position> published = shared_.published();
+  const bool walked = walks_.load() != 0;
+  if (!walked) {
+    std::erase_if(replaced, [&published](const Replaced& old) {
+      return old.by.position <= published[old.by.loop];
     });
-    part.trim_at = std::max<std::size_t>(64, 2 * replaced.size());
   }
-  replaced.push_back(old);
+  if (replaced.size() >= replaced_max) shared_.sync_wanted.store(true);
+  part.trim_at = walked ? replaced.size() + 64 : std::max<std::size_t>(64, 2 * replaced.size());
 }
 
 std::size_t EngineCollection::replaced_dots() const {

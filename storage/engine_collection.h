@@ -49,11 +49,32 @@ struct WriteStamp {
   Position position = 0;
 };
 
-// What of a collection was dirty at one moment, on its way to the file.
+// Keys of what was dirty at one moment.
+class DirtyKeys {
+ public:
+  void add(Bytes key);
+  // In order, each once.
+  void sort();
+  std::size_t count() const { return items_.size(); }
+  Bytes key(std::size_t index) const { return key(items_[index]); }
+  std::size_t bytes() const { return bytes_.size() + items_.size() * sizeof(Item); }
+
+ private:
+  struct Item {
+    std::uint64_t key_begin = 0;
+    std::size_t key_at = 0;
+    std::size_t key_bytes = 0;
+  };
+  Bytes key(const Item& item) const { return Bytes(bytes_).substr(item.key_at, item.key_bytes); }
+
+  std::string bytes_;
+  std::vector<Item> items_;
+};
+
+// Dirty records, in key order, on their way to the file.
 class DirtyCopy {
  public:
   struct Item {
-    std::uint64_t key_begin = 0;
     std::size_t key_at = 0;  // The encoded record stands behind the key.
     std::size_t encoded_bytes = 0;
     std::uint32_t key_bytes = 0;
@@ -64,21 +85,38 @@ class DirtyCopy {
     bool unread = false;
   };
   void add(const Entry& entry, const Origin& origin);
-  // By key, each once.
-  void sort();
   const std::vector<Item>& items() const { return items_; }
   Bytes key(const Item& item) const { return Bytes(bytes_).substr(item.key_at, item.key_bytes); }
   Bytes encoded(const Item& item) const {
     return Bytes(bytes_).substr(item.key_at + item.key_bytes, item.encoded_bytes);
   }
-  std::size_t bytes() const { return bytes_.size(); }
-
-  FileMeta meta;
-  Context superseded;  // What joins the contexts when all is written.
+  // Of keys and records; and with what leads to them.
+  std::size_t record_bytes() const { return bytes_.size(); }
+  std::size_t bytes() const { return bytes_.size() + items_.size() * sizeof(Item); }
 
  private:
   std::string bytes_;
   std::vector<Item> items_;
+};
+
+// One checkpoint's way through a collection: what is dirty is listed, and copied in parts.
+struct DirtyPass {
+  // Each of these covers the one before it: everything below the cut is in the contexts, and
+  // everything in the contexts is in the records, or in the file already. Names and counts are of
+  // the last part, the rest is of the beginning.
+  FileMeta meta;
+  Context superseded;  // What joins the contexts with the last part.
+  DirtyKeys keys;
+  std::size_t next_key = 0;
+  DirtyCopy copy;
+  // Where listing goes on.
+  OriginAlias alias = 0;
+  std::uint64_t sequence = 0;
+  std::size_t stripe = 0;
+  bool all_listed = false;
+
+  bool is_last() const { return all_listed && next_key == keys.count(); }
+  std::size_t bytes() const { return keys.bytes() + copy.bytes(); }
 };
 
 class EngineCollection final : public Collection,
@@ -154,6 +192,8 @@ class EngineCollection final : public Collection,
   DamagedKeys& damaged() { return damaged_; }
   // Dots remembered because what took their place may not be durable.
   std::size_t replaced_dots() const;
+  // So many of one stripe, and somebody syncs the logs, whatever the durability is: 32 bytes each.
+  static constexpr std::size_t replaced_max = 8192;
   // Takes what it weighs out of the engine's sums: it is erased.
   void take_weight();
 
@@ -178,9 +218,12 @@ class EngineCollection final : public Collection,
   // --- For the checkpoint thread.
   bool dirty() const { return !memory_ && (index_.size() > 0 || meta_is_stale()); }
   CollectionFile* file() const { return file_.load(std::memory_order_acquire); }
-  void copy_dirty(const LogCut& cut, DirtyCopy& copy);
+  // Begins with the first part of what is dirty.
+  void begin_pass(const LogCut& cut, DirtyPass& pass);
+  // The next part, if this was not the last.
+  void copy_next(DirtyPass& pass);
   // What the copy has must be safe in the logs by now.
-  Status write_copy(DirtyCopy& copy);
+  Status write_copy(DirtyPass& pass);
   // Brings records of the file into memory, from `from` on, and moves it. False at the end.
   Result<bool> warm_up(std::string& from);
   struct Scrubbed {
@@ -237,6 +280,7 @@ class EngineCollection final : public Collection,
   void weigh(Part& part, const Entry& entry, std::int64_t sign, ByteChanges& changes) const;
   void note_replaced(Part& part, const Entry& entry, const WriteStamp& stamp);
   void remember_replaced(Part& part, const Replaced& replaced);
+  void trim_replaced(Part& part);
   void note_deadline(WallMilliseconds deadline);
   void count_hit(std::size_t stripe);
 
@@ -267,7 +311,7 @@ class EngineCollection final : public Collection,
   KeyOrder& ordered(std::size_t stripe);
   class Scanner;
   class Walker;
-  void hide_replaced(Context& durable);
+  void hide_replaced(Context& durable, const std::vector<Position>& published);
 
   void bury(const HashedKey& key, Entry& entry, ByteChanges& changes);
   bool expire_in_memory(WallMilliseconds now, std::size_t& budget, ByteChanges& changes);
@@ -281,11 +325,11 @@ class EngineCollection final : public Collection,
   void write_off_flushed(bool file_dies);
 
   bool meta_is_stale() const { return meta_stale_.load(std::memory_order_acquire); }
-  void copy_from_index(DirtyCopy& copy);
-  void copy_from_table(DirtyCopy& copy);
+  void copy_keys(DirtyPass& pass, std::size_t end);
+  void list_index(DirtyPass& pass);
+  void list_table(DirtyPass& pass);
   Status make_file();
-  Status write_part(const DirtyCopy& copy, std::size_t first, std::vector<FilePut>& puts,
-                    FileMeta& meta);
+  Status write_part(const DirtyCopy& copy, std::vector<FilePut>& puts, FileMeta& meta);
   void settle(const DirtyCopy& copy);
   void forget_order();
   bool warm(Bytes key, Bytes encoded, const std::array<std::uint64_t, stripe_count>& departures);
@@ -324,6 +368,8 @@ class EngineCollection final : public Collection,
   std::atomic<std::uint64_t> files_written_{0};  // Counts checkpoints: deadlines may have come.
   // A peer gave one dot to two keys: the index does not have everything that is dirty.
   std::atomic<bool> dots_are_shared_{false};
+  // Under way: what they have to hide is kept meanwhile.
+  std::atomic<int> walks_{0};
   // Something left memory since the warm-up began.
   std::atomic<bool> departed_{false};
   bool warm_up_missed_ = false;

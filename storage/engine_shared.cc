@@ -82,6 +82,13 @@ void EngineShared::advance(unsigned loop) {
   if (tell_main && loop != 0) wake(0);
 }
 
+std::vector<Position> EngineShared::published() const {
+  std::vector<Position> positions;
+  for (const auto& loop : loops)
+    positions.push_back(loop->published.load());
+  return positions;
+}
+
 bool EngineShared::note_changed(const SharedCollection& collection) {
   const std::lock_guard lock(changed_mutex_);
   const bool first = changed_.empty();

@@ -86,6 +86,7 @@ struct EngineShared {
   // Publishes what became durable in a loop's log. Any thread.
   void advance(unsigned loop);
   bool have_published(const std::vector<Position>& positions) const;
+  std::vector<Position> published() const;  // By loop.
   // True if loop 0 has to be told, which takes the names.
   bool note_changed(const SharedCollection& collection);
   std::vector<std::string> take_changed();
@@ -127,6 +128,7 @@ struct EngineShared {
   std::atomic<std::int64_t> memory_bytes{0};  // Of entries of the others.
   std::atomic<bool> refuses_writes{false};    // Too much is not in the files.
   std::atomic<bool> failed{false};            // A log is dead: no write, no checkpoint.
+  std::atomic<bool> sync_wanted{false};       // Too much is remembered of what is not synced.
 
   std::atomic<std::uint64_t> expired{0};
   std::atomic<std::uint64_t> quarantined{0};
@@ -138,6 +140,7 @@ struct EngineShared {
   std::atomic<std::uint64_t> scrub_failures{0};
   std::atomic<std::uint64_t> checkpoints{0};
   std::atomic<std::uint64_t> checkpoint_records{0};
+  std::atomic<std::size_t> checkpoint_copy_bytes{0};
   std::atomic<std::uint64_t> checkpoint_milliseconds{0};
   std::atomic<std::uint64_t> throttled_milliseconds{0};
   std::atomic<std::uint64_t> writes_refused{0};

@@ -41,10 +41,14 @@ class EngineCollection::Walker {
   Walker(EngineCollection& collection, const WalkRequest& request)
       : collection_(collection),
         request_(request),
+        published_(published_now(collection)),
         flushed_(collection.contexts_.durable_flushed()),
         filler_(request.limits) {
     slice_.durable = collection.contexts_.durable();
   }
+  Walker(const Walker&) = delete;
+  Walker& operator=(const Walker&) = delete;
+  ~Walker() { collection_.walks_.fetch_sub(1); }
 
   Result<WalkSlice> run() {
     const Dot from = request_.from.value_or(Dot{});
@@ -59,11 +63,17 @@ class EngineCollection::Walker {
       if (auto status = walk_origin(); !status) return tl::unexpected(status.error());
       if (slice_.next) break;
     }
-    collection_.hide_replaced(slice_.durable);
+    collection_.hide_replaced(slice_.durable, published_);
     return std::move(slice_);
   }
 
  private:
+  // Before the durable context is taken: whatever becomes durable later is not shown by this walk.
+  static std::vector<Position> published_now(EngineCollection& collection) {
+    collection.walks_.fetch_add(1);
+    return collection.shared_.published();
+  }
+
   struct Gathered {
     std::uint64_t sequence = 0;
     KeyedRecord entry;
@@ -194,6 +204,7 @@ class EngineCollection::Walker {
 
   EngineCollection& collection_;
   const WalkRequest& request_;
+  const std::vector<Position> published_;
   const Context flushed_;
   SliceFiller filler_;
   WalkSlice slice_;
@@ -208,13 +219,13 @@ Result<WalkSlice> EngineCollection::walk(const WalkRequest& request) {
   return Walker(*this, request).run();
 }
 
-void EngineCollection::hide_replaced(Context& durable) {
+void EngineCollection::hide_replaced(Context& durable, const std::vector<Position>& published) {
   std::map<Origin, std::vector<std::uint64_t>> hidden;
   for (std::size_t i = 0; i < stripe_count; ++i) {
     const std::lock_guard lock(shared_.stripes[i].lock);
     if (parts_[i] == nullptr) continue;
     for (const Replaced& old : parts_[i]->replaced) {
-      if (old.by.position > shared_.loops[old.by.loop]->published.load())
+      if (old.by.position > published[old.by.loop])
         hidden[*origins_.origin(old.dot.origin)].push_back(old.dot.sequence);
     }
   }

@@ -145,6 +145,11 @@ TEST_CASE("engine loops: the same keys from several loops, while checkpoints run
     options.durability = Durability::interval;
     options.sync_interval = Duration{5};
   }
+  SUBCASE("with checkpoints in many small parts") {
+    options.cache_bytes = 2000;
+    options.checkpoint_part_bytes = 500;
+    options.checkpoint_list_bytes = 400;
+  }
   SUBCASE("without syncs") {
     options.durability = Durability::none;
   }

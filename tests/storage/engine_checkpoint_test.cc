@@ -1,0 +1,76 @@
+// Checkpoints of much, in parts.
+#include "tests/storage/engine_bench.h"
+
+namespace dhrt::test {
+namespace {
+
+struct Life {
+  TemporaryDirectory directory;
+  EngineOptions options = engine_options(directory.path());
+  std::unique_ptr<Engine> engine;
+
+  void start() {
+    engine.reset();
+    engine = open_engine(options);
+    ++options.run;
+  }
+  Store& store() { return engine->store(0); }
+  Collection& users() { return *must(store().open({.ref = {"users", 1}, .memory = false})); }
+  void set(int first, int count, const std::string& value) {
+    for (int i = first; i < first + count; ++i) {
+      set_own(store(), users(), "k" + std::to_string(i), value, own_origin(options.run - 1));
+      if (i % 16 != 0) continue;
+      store().commit();
+      store().collect();
+    }
+    must(store().drain());
+    store().collect();
+  }
+  std::string value(int i) {
+    const auto found = must(users().find("k" + std::to_string(i)));
+    return found ? found->value : "(none)";
+  }
+};
+
+TEST_CASE("engine checkpoint: it copies a part at a time, however much is dirty") {
+  Life life;
+  life.options.checkpoint_bytes = std::size_t{1} << 30;
+  life.options.checkpoint_part_bytes = std::size_t{1} << 20;
+  life.start();
+  const std::string large(std::size_t{16} << 10, 'v');
+  life.set(0, 1000, large);
+  REQUIRE(life.engine->figures().unflushed_bytes > std::size_t{15} << 20);
+  must(life.engine->checkpoint());
+  const EngineFigures figures = life.engine->figures();
+  CHECK(figures.unflushed_bytes == 0);
+  CHECK(figures.checkpoint_records == 1000);
+  CHECK(figures.checkpoint_copy_bytes > std::size_t{1} << 20);
+  CHECK(figures.checkpoint_copy_bytes < std::size_t{2} << 20);
+  life.start();
+  CHECK(life.engine->figures().replayed_records == 0);
+  for (int i = 0; i < 1000; ++i)
+    REQUIRE(life.value(i) == large);
+}
+
+TEST_CASE("engine checkpoint: it lists a part of the keys at a time, however many are dirty") {
+  Life life;
+  life.options.checkpoint_bytes = std::size_t{1} << 30;
+  life.options.checkpoint_list_bytes = 20'000;
+  life.options.checkpoint_part_bytes = 10'000;
+  life.start();
+  life.set(0, 5000, "first");
+  must(life.engine->checkpoint());
+  CHECK(life.engine->figures().checkpoint_copy_bytes < 60'000);
+  CHECK(life.engine->figures().checkpoint_records == 5000);
+  life.set(2000, 1000, "second");
+  must(life.engine->checkpoint());
+  CHECK(life.engine->figures().checkpoint_records == 6000);
+  life.start();
+  CHECK(life.engine->figures().replayed_records == 0);
+  CHECK(life.users().counts().live == 5000);
+  for (int i = 0; i < 5000; ++i)
+    REQUIRE(life.value(i) == (i >= 2000 && i < 3000 ? "second" : "first"));
+}
+
+}  // namespace
+}  // namespace dhrt::test
