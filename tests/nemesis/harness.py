@@ -105,7 +105,9 @@ def environment():
     kept = {k: v for k, v in os.environ.items() if not k.startswith("DHRT_")}
     kept.pop("HOSTNAME", None)
     # A sanitizer's finding must end the process with a code that no test takes for a good one.
-    return {**kept, "ASAN_OPTIONS": "exitcode=99", "TSAN_OPTIONS": "exitcode=99"}
+    for variable in ("ASAN_OPTIONS", "TSAN_OPTIONS"):
+        kept[variable] = f"{kept.get(variable, '')}:exitcode=99"
+    return kept
 
 
 def run_dhrt(*arguments, seconds=30, env_more=None, **options):
