@@ -43,6 +43,10 @@ struct MessageIn {
   ConnectionId connection = 0;
   Message message;
 };
+// So much more of a large message has come that its sender is at it, though it is not complete.
+struct MessageComing {
+  ConnectionId connection = 0;
+};
 // Writes made on this node that are durable now, in the order made.
 struct LocalWrites {
   CollectionRef collection;
@@ -84,8 +88,8 @@ struct FanoutRead {
 struct LeaveRequested {};
 
 using Input = std::variant<Tick, ConnectionUp, ConnectionDown, ConnectFailed, MessageIn,
-                           LocalWrites, StoreChanged, CollectionGone, Applied, LocalRead, Walked,
-                           FanoutRead, LeaveRequested>;
+                           MessageComing, LocalWrites, StoreChanged, CollectionGone, Applied,
+                           LocalRead, Walked, FanoutRead, LeaveRequested>;
 
 // --- Actions ------------------------------------------------------------------------------
 

@@ -306,6 +306,10 @@ void Core::on(const StoreChanged& changed, const Step& step) {
     acknowledge(peer, changed.collection, changed.durable, step);
 }
 
+void Core::on(const MessageComing& coming, const Step& step) {
+  synchronizer_.message_coming(coming.connection, step.now);
+}
+
 void Core::on(const CollectionGone& gone, const Step&) {
   synchronizer_.collection_gone(gone.collection);
   own_tips_.erase(gone.collection);

@@ -61,6 +61,7 @@ class Core {
   void on(const ConnectionDown& down, const Step& step);
   void on(const ConnectFailed& failed, const Step& step);
   void on(const MessageIn& in, const Step& step);
+  void on(const MessageComing& coming, const Step& step);
   void on(const LocalWrites& writes, const Step& step);
   void on(const StoreChanged& changed, const Step& step);
   void on(const CollectionGone& gone, const Step& step);

@@ -33,6 +33,9 @@ struct ClusterOptions {
   Duration mismatch_patience = 1s;
   // A pull that hears nothing for this long is given up and begun anew, perhaps elsewhere.
   Duration pull_timeout = 10s;
+  // Parts of a large message are no silence, but an answer must be whole after this long, or a peer
+  // that sends parts for ever keeps us from all others. 16 MiB come in at 5 KB/s, 512 MiB at 150.
+  Duration pull_answer_max = 3600s;
   // After a pull that failed the same peer is left alone for this long.
   Duration pull_retry_after = 1s;
   // Bytes of records asked for in one slice.

@@ -151,6 +151,7 @@ void Synchronizer::begin_session(const Step& step) {
   session_ = Session{.peer = *donor,
                      .request = ++requests_,
                      .heard = step.now,
+                     .asked = step.now,
                      .peer_state = state_now(*member),
                      .own_state = state_now(membership_.self())};
   progress_.pulling = true;
@@ -222,6 +223,7 @@ void Synchronizer::ask(std::optional<Dot> from, const Step& step) {
   Transfer& transfer = *session_->transfer;
   transfer.request = ++requests_;
   transfer.from = from;
+  session_->asked = step.now;
   Pull pull{.request = transfer.request,
             .collection = transfer.collection,
             .excluded = transfer.excluded,
@@ -281,6 +283,13 @@ void Synchronizer::pull_reply(NodeId from, const PullReply& reply, const Step& s
     return;
   }
   end_round(step);
+}
+
+// A slice with a large value takes a slow link longer than silence is borne; asking anew would
+// only send it once more. Answers come over the bulk link: live writes are no sign of one.
+void Synchronizer::message_coming(ConnectionId from, Time now) {
+  if (!session_ || links_.link(session_->peer, LinkClass::bulk) != from) return;
+  if (now - session_->asked < options_.pull_answer_max) session_->heard = now;
 }
 
 void Synchronizer::end_round(const Step& step) {

@@ -63,6 +63,8 @@ class Synchronizer {
   void pull(ConnectionId from, const Pull& pull, const Step& step);
   void pull_reply(NodeId from, const PullReply& reply, const Step& step);
   void resynced(NodeId from, const Resynced& resynced, const Step& step);
+  // Part of a large message has come.
+  void message_coming(ConnectionId from, Time now);
 
   std::uint64_t root() const { return root_; }
   const Context* durable(const CollectionRef& collection) const;
@@ -103,6 +105,7 @@ class Synchronizer {
     NodeId peer = 0;
     std::uint64_t request = 0;
     Time heard;
+    Time asked;  // The list, or the last slice.
     Attestation peer_state;
     Attestation own_state;
     std::deque<CollectionRef> queue;

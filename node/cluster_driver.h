@@ -58,6 +58,7 @@ class ClusterDriver final : public PeerLink::Owner {
     std::unique_ptr<Dial> dial;
   };
   void link_received(PeerLink& link, Message message) override;
+  void link_coming(PeerLink& link) override { input(MessageComing{link.id()}); }
   void link_ended(PeerLink& link, const std::string& reason) override;
   void link_malformed(PeerLink& link, const std::string& reason) override;
 

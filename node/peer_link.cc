@@ -64,11 +64,18 @@ void PeerLink::received(Bytes bytes) {
   while (!finished_) {
     auto frame = reader_.next();
     if (!frame) return owner_.link_malformed(*this, frame.error().message);
-    if (!*frame) return;
+    if (!*frame) return note_coming();
+    coming_told_bytes_ = 0;
     auto message = decode_message(**frame);
     if (!message) return owner_.link_malformed(*this, message.error().message);
     if (*message) owner_.link_received(*this, std::move(**message));
   }
+}
+
+void PeerLink::note_coming() {
+  if (reader_.unfinished_bytes() < coming_told_bytes_ + coming_bytes_step) return;
+  coming_told_bytes_ = reader_.unfinished_bytes();
+  owner_.link_coming(*this);
 }
 
 void PeerLink::ended() {

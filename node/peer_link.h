@@ -24,6 +24,8 @@ class PeerLink final : private TcpConnection::Handler {
     Owner& operator=(const Owner&) = delete;
     virtual ~Owner() = default;
     virtual void link_received(PeerLink& link, Message message) = 0;
+    // `coming_bytes_step` more of a message have come.
+    virtual void link_coming(PeerLink& link) = 0;
     virtual void link_ended(PeerLink& link, const std::string& reason) = 0;
     // What came is no frame or no message; the link is of no use any more.
     virtual void link_malformed(PeerLink& link, const std::string& reason) = 0;
@@ -36,6 +38,10 @@ class PeerLink final : private TcpConnection::Handler {
   };
   // What waits to be sent to one peer before live writes and slices for it are dropped.
   static constexpr std::size_t unsent_bytes_max = std::size_t{16} << 20;
+
+  // A link on which less of a message comes within the core's patience (10 s) counts as silent, so
+  // that nobody holds a pull open with a byte now and then.
+  static constexpr std::size_t coming_bytes_step = std::size_t{64} << 10;
 
   // `owner` and `figures` outlive the link.
   PeerLink(std::unique_ptr<TcpConnection> connection, const Options& options, Owner& owner,
@@ -65,6 +71,7 @@ class PeerLink final : private TcpConnection::Handler {
   void ended() override;
   void failed(const std::string& reason) override;
   void drained() override {}
+  void note_coming();
   void count(Counter& all, Counter& bulk, std::size_t bytes) const;
 
   Options options_;
@@ -72,6 +79,7 @@ class PeerLink final : private TcpConnection::Handler {
   NodeFigures& figures_;
   std::unique_ptr<TcpConnection> connection_;
   FrameReader reader_;
+  std::size_t coming_told_bytes_ = 0;  // Of the message that is coming.
   std::uint64_t sequence_ = 0;
   bool finished_ = false;
 };

@@ -70,6 +70,8 @@ class FrameReader {
   void feed(Bytes bytes);
   // Absent: more bytes are needed. After an error every call gives it again.
   Result<std::optional<Frame>> next();
+  // What has come behind the last frame that was given.
+  std::size_t unfinished_bytes() const { return buffer_.size() - used_; }
 
  private:
   // Absent: the frame at the front is not complete.

@@ -248,6 +248,70 @@ TEST_CASE("synchronizer: a session that hears nothing is begun anew") {
   }
 }
 
+TEST_CASE("synchronizer: a session goes on while a large answer comes in, however slowly") {
+  Puller node;
+  node.begin();
+  node.lists({digest(users, 7)});
+  for (int i = 0; i < 5; ++i) {
+    node.tick_for(9s);
+    node.input(MessageComing{node.bulk});
+  }
+  CHECK(node.pulls().size() == 1);
+  node.slice({record("k", dot(2, 1))}, dots(2, 1, 1));
+  CHECK(node.actions<ApplyRecords>().size() == 1);
+}
+
+TEST_CASE("synchronizer: an answer that comes for ever is given up") {
+  CoreOptions options = core_options(1);
+  options.cluster.pull_answer_max = 60s;
+  Puller node(options);
+  node.begin();
+  node.lists({digest(users, 7)});
+  const auto trickle = [&](int times) {
+    for (int i = 0; i < times; ++i) {
+      node.tick_for(6s);
+      node.input(MessageComing{node.bulk});
+    }
+  };
+  SUBCASE("after a while") {
+    trickle(10);
+    CHECK(node.sent<Summary>().size() == 1);
+    trickle(1);
+    CHECK(node.sent<Summary>().size() == 2);
+  }
+  SUBCASE("each slice has its own while") {
+    trickle(8);
+    node.slice({record("a", dot(2, 1))}, dots(2, 1, 2), dot(2, 2));
+    trickle(8);
+    node.slice({record("b", dot(2, 2))}, dots(2, 1, 2));
+    CHECK(node.sent<Summary>().size() == 1);
+    CHECK(node.pulls().size() == 3);
+  }
+}
+
+TEST_CASE("synchronizer: only the donor's bulk link shows that an answer is coming") {
+  Puller node;
+  node.begin();
+  node.lists({digest(users, 7)});
+  ConnectionId from = node.control;
+  SUBCASE("not its live writes") {}
+  SUBCASE("not what another peer sends") {
+    from = node.link(3, LinkClass::bulk);
+  }
+  SUBCASE("not a link that is no more") {
+    from = node.bulk;
+    node.input(ConnectionDown{node.bulk});
+    node.bulk = node.link(2, LinkClass::bulk);
+    node.tick_for(2s);  // The peer is left alone for a while after a failure.
+  }
+  const std::size_t begun = node.sent<Summary>().size();
+  for (int i = 0; i < 4; ++i) {
+    node.tick_for(3s);
+    node.input(MessageComing{from});
+  }
+  CHECK(node.sent<Summary>().size() == begun + 1);
+}
+
 TEST_CASE("synchronizer: vectors that stay different for a second are a reason to pull") {
   Puller node;
   node.begin();

@@ -73,9 +73,14 @@ TEST_CASE("peer frame: a stream that comes byte by byte") {
   const std::string stream = frame("first") + frame("second");
   FrameReader reader;
   std::vector<std::string> got;
+  std::size_t unfinished = 0;
   for (const char& byte : stream) {
-    for (auto& payload : payloads(reader, Bytes(&byte, 1)))
+    ++unfinished;
+    for (auto& payload : payloads(reader, Bytes(&byte, 1))) {
       got.push_back(payload);
+      unfinished = 0;
+    }
+    CHECK(reader.unfinished_bytes() == unfinished);
   }
   CHECK(got == std::vector<std::string>{"first", "second"});
 }
