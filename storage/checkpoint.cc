@@ -125,6 +125,7 @@ Status Checkpoint::cycle() {
     cut.positions.push_back(shared_.loops[loop]->published.load(std::memory_order_acquire));
   }
   if (auto status = write_all(cut); !status) return status;
+  if (auto status = secure_erasures(); !status) return status;
   release_logs(cut);
   // Whoever waited for this may write again at once.
   shared_.reckon_pressure();
@@ -220,17 +221,19 @@ Status Checkpoint::await_turn_ends() {
   return {};
 }
 
+bool Checkpoint::is_durable(const EngineShared::DoomedFile& file) const {
+  return file.position <= shared_.loops[file.loop]->published.load();
+}
+
 // One whose file cannot be removed stays on the list: as long as it does nothing is released, and
 // the log keeps saying that the collection was erased.
 Status Checkpoint::remove_doomed() {
-  const auto is_durable = [this](const EngineShared::DoomedFile& file) {
-    return file.position <= shared_.loops[file.loop]->published.load();
-  };
+  const auto may_go = [this](const EngineShared::DoomedFile& file) { return is_durable(file); };
   for (;;) {
     std::string name;
     {
       const std::unique_lock lock(shared_.structure);
-      const auto found = std::ranges::find_if(shared_.doomed, is_durable);
+      const auto found = std::ranges::find_if(shared_.doomed, may_go);
       if (found == shared_.doomed.end()) return {};
       name = found->name;
     }
@@ -240,6 +243,17 @@ Status Checkpoint::remove_doomed() {
       return file.name == name && is_durable(file);
     });
   }
+}
+
+// A collection that was erased after its copy was made is not written any more. Until the erasure
+// is durable the log is the only place that has the records.
+Status Checkpoint::secure_erasures() {
+  const auto pending = [this](const EngineShared::DoomedFile& file) { return !is_durable(file); };
+  {
+    const std::shared_lock lock(shared_.structure);
+    if (std::ranges::none_of(shared_.doomed, pending)) return {};
+  }
+  return secure();
 }
 
 // Before the first segment of several goes: a start could not tell it from one that was lost.

@@ -53,7 +53,9 @@ class Checkpoint {
   void note_copied(std::size_t bytes);
   Status secure();
   Status await_turn_ends();
+  bool is_durable(const EngineShared::DoomedFile& file) const;
   Status remove_doomed();
+  Status secure_erasures();
   Status mark_released(const LogCut& cut);
   void release_logs(const LogCut& cut);
   void trim_cache();

@@ -1,7 +1,10 @@
 // What a start finds after the process ended, the power was cut, or all was well.
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <iterator>
 
 #include "storage/base/random.h"
@@ -185,6 +188,50 @@ TEST_CASE("engine recovery: a collection that was erased stays away") {
   CHECK(life.store().collections().empty());
   life.stop_and_start();
   CHECK(files_in(life.directory.file("collections")).size() <= 1);  // Its lock.
+}
+
+TEST_CASE("engine recovery: until an erasure is durable, what it erases is") {
+  std::atomic<bool> erases = false;
+  std::promise<void> erased;
+  Life life;
+  must(life.engine->stop());
+  life.options.durability = Durability::none;
+  // In the middle of a checkpoint: the records were copied, and no file has them.
+  life.options.before_sync = [&] {
+    if (!erases.exchange(false)) return;
+    must(life.store().erase("users"));
+    erased.set_value();
+  };
+  life.crash();
+  const Origin own = own_origin(2);
+  set_own(life.store(), life.users(), "a", "kept", own);
+  // Its segment of the log is full, and could go.
+  for (int i = 0; i < 4; ++i) {
+    set_own(life.store(), life.users(), "b", std::string(std::size_t{600} << 10, 'b'), own);
+    life.settle();
+  }
+  set_own(life.store(), life.users(), "b", "not synced", own);
+  life.store().commit();
+
+  erases = true;
+  auto checkpoint = std::async(std::launch::async, [&] { return life.engine->checkpoint(); });
+  erased.get_future().wait();
+  CHECK_MESSAGE(checkpoint.wait_for(std::chrono::milliseconds(100)) == std::future_status::timeout,
+                "it waits for the end of the turn that erased");
+  const TemporaryDirectory died;
+  std::filesystem::copy(life.directory.path(), died.path(),
+                        std::filesystem::copy_options::recursive);
+  life.store().commit();
+  CHECK(checkpoint.get().has_value());
+  life.crash();
+  CHECK_MESSAGE(life.store().find("users") == nullptr, "the erasure came through");
+
+  EngineStore left(open_engine(engine_options(died.path(), life.options.run + 1)));
+  Collection* users = left.find("users");
+  REQUIRE(users != nullptr);
+  const auto kept = must(users->find("a"));
+  REQUIRE(kept);
+  CHECK(kept->value == "kept");
 }
 
 TEST_CASE("engine recovery: what is in the way of a new file goes, and half of one too") {
