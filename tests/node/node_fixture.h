@@ -133,10 +133,17 @@ class RunningNode {
   std::string error_;
 };
 
+// As for nemesis: ThreadSanitizer makes a node several times slower.
+#ifdef __SANITIZE_THREAD__
+inline constexpr int slowness = 6;
+#else
+inline constexpr int slowness = 1;
+#endif
+
 // A blocking socket with an end to its patience.
 class TestClient {
  public:
-  static constexpr int patience_milliseconds = 20000;
+  static constexpr int patience_milliseconds = 20000 * slowness;
 
   explicit TestClient(std::uint16_t port) : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
     sockaddr_in address{};
