@@ -70,6 +70,8 @@ class ClientLoop final : public SessionHost {
   Status listen(const Address& address);
   Status listen_beside(ClientLoop& first);
   void start_thread();
+  // What its thread does; for the loop that has the caller's.
+  void turn_beside_others();
 
   // --- The end.
   // Takes no more clients; those that are here get what they asked for. `settled` is called when

@@ -42,6 +42,12 @@ unsigned usable_processors() {
   return std::max(1U, std::min(allowed, processors_by_quota()));
 }
 
+void wake_without_interrupting() {
+  if (sched_getscheduler(0) != SCHED_OTHER) return;
+  const sched_param unused{};
+  sched_setscheduler(0, SCHED_BATCH, &unused);
+}
+
 std::uint64_t usable_memory_bytes() {
   const auto pages = static_cast<std::uint64_t>(std::max(sysconf(_SC_PHYS_PAGES), 1L));
   const auto page_bytes = static_cast<std::uint64_t>(std::max(sysconf(_SC_PAGESIZE), 1L));

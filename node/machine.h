@@ -1,4 +1,5 @@
-// What this process may use of the machine: processors and memory, within its control group.
+// What this process may use of the machine: processors and memory, within its control group; and
+// how its threads come by a processor.
 //
 // Errors: none; what cannot be found out is assumed to be without limit. Threads: any.
 #pragma once
@@ -8,6 +9,11 @@
 namespace dhrt {
 
 unsigned usable_processors();
+// From now on the calling thread, when it wakes, waits for a processor until who runs there sleeps
+// or has had its time, instead of interrupting it; so do threads that it starts from then on.
+// Without effect where the system does not allow it, or somebody chose another way of scheduling
+// for us.
+void wake_without_interrupting();
 std::uint64_t usable_memory_bytes();
 
 // Event loops never are more.

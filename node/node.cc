@@ -33,9 +33,13 @@ Node::~Node() {
 }
 
 int Node::run() {
+  if (loops_.size() == 1) {
+    events().run();
+    return exit_code_;
+  }
   for (std::size_t i = 1; i < loops_.size(); ++i)
     loops_[i]->start_thread();
-  events().run();
+  main_loop().turn_beside_others();
   return exit_code_;
 }
 
