@@ -122,7 +122,7 @@ Position ClientLoop::collect() {
   if (core_.collect) return core_.collect();
   const Position durable = driver_->collect(news_);
   // A node that is alone has nobody to tell, and the core may hear of it later.
-  if (shared_.view.alone.load(std::memory_order_relaxed) && !leaving_)
+  if (shared_.view.alone.get() && !leaving_)
     news_.keep_last_writes();
   else
     bring_news();

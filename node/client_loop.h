@@ -42,7 +42,7 @@ class ClientLoop final : public SessionHost {
   // What the loops of a node have in common; outlives them.
   struct Shared {
     const NodeOptions& options;
-    ClusterView view;                     // Kept by the loop with the core.
+    ClusterView view{};                     // Kept by the loop with the core.
     std::atomic<std::size_t> clients{0};  // Sessions of all loops, for --max-clients.
     std::atomic<bool> disk_failed{false};
     Backups* backups = nullptr;

@@ -10,10 +10,23 @@
 
 namespace dhrt {
 
-struct ClusterView {
-  std::atomic<bool> belongs{false};  // To a cluster; before that no data is served.
-  std::atomic<bool> healthy{false};  // What is held here is known to be current.
-  std::atomic<bool> alone{false};    // Every other member has left: nobody else holds anything.
+// A fact that is told every turn and seldom changes: only a change is written, because a write
+// takes the cache line away from everybody who reads it at each request.
+class SharedFact {
+ public:
+  void set(bool holds) {
+    if (holds != get()) holds_.store(holds, std::memory_order_release);
+  }
+  bool get() const { return holds_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<bool> holds_{false};
+};
+
+struct alignas(64) ClusterView {
+  SharedFact belongs;  // To a cluster; before that no data is served.
+  SharedFact healthy;  // What is held here is known to be current.
+  SharedFact alone;    // Every other member has left: nobody else holds anything.
 };
 
 }  // namespace dhrt

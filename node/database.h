@@ -103,15 +103,15 @@ class Database {
   std::size_t reads_waiting() const { return waiting_.size(); }
 
  private:
-  bool belongs() const { return parts_.view.belongs.load(std::memory_order_relaxed); }
-  bool healthy() const { return parts_.view.healthy.load(std::memory_order_relaxed); }
+  bool belongs() const { return parts_.view.belongs.get(); }
+  bool healthy() const { return parts_.view.healthy.get(); }
   struct Held {
     std::optional<Record> record;  // Absent with `damaged`: it does not even decode.
     bool damaged = false;
   };
   Result<Held> held(Bytes collection, Bytes key);
   Result<Found> found(Bytes collection, Bytes key, Held local, const FanoutReply* reply) const;
-  bool alone() const { return parts_.view.alone.load(std::memory_order_relaxed); }
+  bool alone() const { return parts_.view.alone.get(); }
   // Nobody else can hold what is missing here.
   bool knows_all() const { return healthy() && alone(); }
   bool asks_others(Bytes collection) const;

@@ -53,11 +53,11 @@ Position Node::collect() {
 
 void Node::update_view() {
   const NodeId self = core_->self().id;
-  shared_.view.belongs = core_->belongs();
-  shared_.view.healthy = core_->state() == MemberState::healthy;
-  shared_.view.alone = std::ranges::all_of(core_->members(), [&](const auto& entry) {
+  shared_.view.belongs.set(core_->belongs());
+  shared_.view.healthy.set(core_->state() == MemberState::healthy);
+  shared_.view.alone.set(std::ranges::all_of(core_->members(), [&](const auto& entry) {
     return entry.first == self || entry.second.liveness >= Liveness::left;
-  });
+  }));
 }
 
 void Node::refresh_report() {

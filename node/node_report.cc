@@ -70,8 +70,9 @@ NodeReport::Totals NodeReport::totals() const {
 
 Status NodeReport::ready() const {
   if (auto status = store_.health(); !status) return status;
-  if (!node_.view.belongs) return fail(ErrorCode::unavailable, "not a member of a cluster yet");
-  if (!node_.view.healthy)
+  if (!node_.view.belongs.get())
+    return fail(ErrorCode::unavailable, "not a member of a cluster yet");
+  if (!node_.view.healthy.get())
     return fail(ErrorCode::unavailable,
                 "the node is " + std::string(to_text(cluster()->state)) + ", not synced yet");
   return {};

@@ -12,7 +12,7 @@ void Repairs::look(Time now, WallMilliseconds wall) {
   now_ = now;
   wall_ = wall;
   note_new();
-  if (damaged_.empty() || !parts_.view.belongs) return;
+  if (damaged_.empty() || !parts_.view.belongs.get()) return;
   std::vector<DamagedKey> due;
   for (const auto& [key, state] : damaged_) {
     if (asked_ + due.size() >= asked_max) break;
@@ -51,7 +51,7 @@ void Repairs::ask(const DamagedKey& key) {
     damaged_.erase(key);
     return;
   }
-  if (parts_.view.alone) return failed(key, false);
+  if (parts_.view.alone.get()) return failed(key, false);
   damaged_[key].asked = true;
   ++asked_;
   parts_.database.ask(key.collection, key.key,

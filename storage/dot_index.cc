@@ -217,16 +217,20 @@ struct Ring {
 
 // Nearly all chunks are in a ring that begins with the oldest one and is found into without
 // searching. When few of those in it are left, the oldest move to a map.
-struct DotIndex::OfOrigin {
+//
+// A loop adds to its own origin and takes out of the others': what each of these writes stands in
+// one cache line with the lock, what they only read in the next.
+struct alignas(64) DotIndex::OfOrigin {
   mutable std::mutex lock;
-  std::vector<std::unique_ptr<Ring>> rings;  // The last one is in use; see prefetch().
-  std::atomic<const Ring*> ring{nullptr};
-  std::uint64_t first = 0;               // The ring has the numbers from here on.
-  std::size_t in_ring = 0;               // Chunks that are not empty.
-  std::map<std::uint64_t, Chunk> older;  // By number, all below `first`, none empty.
+  std::size_t in_ring = 0;  // Chunks that are not empty.
   // For who does not have the lock.
   std::atomic<std::size_t> entries{0};
   std::atomic<std::size_t> bytes{sizeof(OfOrigin)};
+
+  alignas(64) std::atomic<const Ring*> ring{nullptr};
+  std::vector<std::unique_ptr<Ring>> rings;  // The last one is in use; see prefetch().
+  std::uint64_t first = 0;                   // The ring has the numbers from here on.
+  std::map<std::uint64_t, Chunk> older;      // By number, all below `first`, none empty.
 
   static constexpr std::size_t ring_size_min = 8;
 

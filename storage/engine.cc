@@ -121,7 +121,8 @@ EngineFigures WholeEngine::figures() const {
     figures.file_bytes += file->bytes_used();
     if (auto trust = file->trust(); !trust) figures.damaged_files.push_back(trust.error().message);
   }
-  for (const auto& stripe : shared_.of_stripe) {
+  for (std::size_t i = 0; i < stripe_count; ++i) {
+    const Stripe& stripe = shared_.stripes[i];
     figures.cache_hits += stripe.hits.load();
     figures.cache_misses += stripe.misses.load();
     figures.evictions += stripe.evictions.load();

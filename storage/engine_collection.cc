@@ -33,7 +33,7 @@ void ByteChanges::add_to(EngineShared& shared) {
 }
 
 void EngineCollection::count_hit(std::size_t stripe) {
-  count_one(shared_.of_stripe[stripe].hits);
+  count_one(shared_.stripes[stripe].hits);
 }
 
 EngineCollection::EngineCollection(EngineShared& shared, CollectionRef ref, bool memory,
@@ -118,7 +118,7 @@ Result<Entry*> EngineCollection::lock_held(const HashedKey& key, std::unique_loc
     }
     if (complete()) return nullptr;
     const std::uint64_t departures = stripe.departures;
-    count_one(shared_.of_stripe[index].misses);
+    count_one(stripe.misses);
     lock.unlock();
     const auto found = load(key.bytes, encoded);
     if (!found) return tl::unexpected(found.error());
@@ -347,7 +347,7 @@ void EngineCollection::evict(EngineShared& shared, std::size_t stripe, bool memo
     EngineCollection* owner = shared.owner(victim.item.owner);
     if (owner == nullptr) return;
     owner->drop(HashedKey(victim.entry->key()), *victim.entry, changes);
-    count_one(state.evictions);
+    count_one(shared.stripes[stripe].evictions);
   }
 }
 

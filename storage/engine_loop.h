@@ -19,7 +19,8 @@
 
 namespace dhrt {
 
-class EngineLoop final : public Store {
+// Written at each record, and read by one thread: apart from those of other loops.
+class alignas(64) EngineLoop final : public Store {
  public:
   EngineLoop(EngineShared& shared, unsigned loop) : shared_(shared), loop_(loop) {}
 

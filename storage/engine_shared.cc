@@ -70,9 +70,12 @@ void EngineShared::advance(unsigned loop) {
          have_published(of.unpublished.front().others)) {
     for (ContextGain& gain : of.unpublished.front().gains) {
       const SharedCollection& collection = gain.collection;
+      const bool only_own = gain.seen.empty() && gain.flushed.empty();
       if (!collection->contexts().publish(loop, gain.own_last, gain.seen, gain.flushed)) continue;
       collection->mark_stale();
-      tell_main = note_changed(collection) || tell_main;
+      note_changed(collection);
+      // What a loop wrote itself is told by who wrote it, or found by loop 0 in its next turn.
+      tell_main = tell_main || !only_own;
     }
     published = of.unpublished.front().position;
     of.unpublished.pop_front();
@@ -89,11 +92,9 @@ std::vector<Position> EngineShared::published() const {
   return positions;
 }
 
-bool EngineShared::note_changed(const SharedCollection& collection) {
+void EngineShared::note_changed(const SharedCollection& collection) {
   const std::lock_guard lock(changed_mutex_);
-  const bool first = changed_.empty();
   if (!collection->erased()) changed_.insert(collection->ref().name);
-  return first;
 }
 
 std::vector<std::string> EngineShared::take_changed() {

@@ -87,8 +87,8 @@ struct EngineShared {
   void advance(unsigned loop);
   bool have_published(const std::vector<Position>& positions) const;
   std::vector<Position> published() const;  // By loop.
-  // True if loop 0 has to be told, which takes the names.
-  bool note_changed(const SharedCollection& collection);
+  // Loop 0 takes the names.
+  void note_changed(const SharedCollection& collection);
   std::vector<std::string> take_changed();
   void wake(unsigned loop) const;
   // Lets writes in or keeps them out, by what is not in the files.
@@ -107,13 +107,10 @@ struct EngineShared {
 
   const EngineOptions options;
   Stripes stripes;
-  // Under the stripe's lock, but for the numbers, which only who holds it changes.
-  struct alignas(64) StripeState {
+  // Under the stripe's lock.
+  struct StripeState {
     std::unique_ptr<EvictionPolicy> cache;   // Null: it is never evicted from.
     std::unique_ptr<EvictionPolicy> memory;  // The same for collections in memory.
-    std::atomic<std::uint64_t> hits{0};
-    std::atomic<std::uint64_t> misses{0};
-    std::atomic<std::uint64_t> evictions{0};
   };
   std::array<StripeState, stripe_count> of_stripe;
 
@@ -121,14 +118,15 @@ struct EngineShared {
   std::vector<std::unique_ptr<LogWriter>> logs;
   std::vector<std::unique_ptr<LoopShared>> loops;
 
-  // Brought up to date at the end of each turn.
-  std::atomic<std::int64_t> unflushed_bytes{0};
+  // Brought up to date at the end of each turn, hence apart from what each write looks at.
+  alignas(64) std::atomic<std::int64_t> unflushed_bytes{0};
   std::atomic<std::int64_t> unflushed_records{0};
   std::atomic<std::int64_t> cache_bytes{0};   // Of entries of collections with a file.
   std::atomic<std::int64_t> memory_bytes{0};  // Of entries of the others.
-  std::atomic<bool> refuses_writes{false};    // Too much is not in the files.
-  std::atomic<bool> failed{false};            // A log is dead: no write, no checkpoint.
-  std::atomic<bool> sync_wanted{false};       // Too much is remembered of what is not synced.
+
+  alignas(64) std::atomic<bool> refuses_writes{false};  // Too much is not in the files.
+  std::atomic<bool> failed{false};                      // A log is dead: no write, no checkpoint.
+  std::atomic<bool> sync_wanted{false};  // Too much is remembered of what is not synced.
 
   std::atomic<std::uint64_t> expired{0};
   std::atomic<std::uint64_t> quarantined{0};

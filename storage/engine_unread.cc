@@ -176,7 +176,8 @@ void EngineCollection::join(const Context& superseded) {
   if (superseded.empty()) return;
   contexts_.merge_seen(superseded);
   contexts_.publish(0, contexts_.durable_own(0), superseded, {});
-  if (shared_.note_changed(shared_from_this())) shared_.wake(0);
+  shared_.note_changed(shared_from_this());
+  shared_.wake(0);
 }
 
 }  // namespace dhrt

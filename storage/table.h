@@ -11,6 +11,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -27,8 +28,13 @@ inline std::size_t stripe_of(std::uint64_t hash) {
   return hash & (stripe_count - 1);
 }
 
+// The figures are changed by who holds the lock and stand beside it: a loop that takes the stripe
+// over from another one fetches one cache line for both.
 struct alignas(64) Stripe {
   std::mutex lock;
+  std::atomic<std::uint64_t> hits{0};
+  std::atomic<std::uint64_t> misses{0};
+  std::atomic<std::uint64_t> evictions{0};
   Slab slab;
   // Raised whenever a record leaves memory: a reader that missed, and then found an older copy in
   // a file, may keep that copy only if nothing left meanwhile.
@@ -38,6 +44,7 @@ struct alignas(64) Stripe {
 class Stripes {
  public:
   Stripe& operator[](std::size_t index) { return stripes_[index]; }
+  const Stripe& operator[](std::size_t index) const { return stripes_[index]; }
   Stripe& of(const HashedKey& key) { return stripes_[stripe_of(key.hash)]; }
   // Bytes that the slabs have from the system. Any thread.
   std::size_t bytes() const;
