@@ -4,6 +4,7 @@
 
 #include "node/log.h"
 #include "node/machine.h"
+#include "node/socket_handover.h"
 #include "node/text_protocol.h"
 #include "storage/base/system_clock.h"
 
@@ -64,7 +65,6 @@ void ClientLoop::serve(CoreLink core, const NodeReport::Node& node, HttpRules ru
                                 .output_buffer_max = shared_.options.output_buffer_max,
                                 .backups = shared_.backups,
                                 .post = [this](auto letter) { post(std::move(letter)); }});
-  sweep_.every(sweep_interval);
 }
 
 Status ClientLoop::listen(const Address& address) {
@@ -159,17 +159,19 @@ void ClientLoop::sweep() {
   for (const auto& [id, client] : sessions_)
     client->check_time(now);
   bring_news();
+  // Without clients, and with nothing to tell, the loop sleeps until somebody comes.
+  if (sessions_.empty() && driver_->settled()) sweep_.cancel();
 }
 
 // --- Clients --------------------------------------------------------------------------------
 
 std::optional<Error> ClientLoop::refusal(const TcpConnection& connection,
-                                         std::size_t clients) const {
+                                         std::size_t others) const {
   if (!shared_.options.allow_public && !connection.remote_is_private())
     return Error{ErrorCode::unavailable,
                  "this node has no token and serves loopback and private addresses only; "
                  "--allow-public opens it to everybody"};
-  if (clients >= shared_.options.max_clients)
+  if (others >= shared_.options.max_clients)
     return Error{ErrorCode::busy, "the limit of " + std::to_string(shared_.options.max_clients) +
                                       " connections is reached; --max-clients moves it"};
   return std::nullopt;
@@ -177,12 +179,35 @@ std::optional<Error> ClientLoop::refusal(const TcpConnection& connection,
 
 void ClientLoop::accept(std::unique_ptr<TcpConnection> connection) {
   if (leaving_) return;
+  const unsigned chosen = shared_.placement.place(number_);
+  if (chosen == number_) return welcome(std::move(connection));
+  auto socket = take_socket(*connection);
+  if (!socket) {
+    shared_.placement.stays(number_, chosen);
+    return welcome(std::move(connection));
+  }
+  // A letter can be copied, a descriptor cannot.
+  const auto carried = std::make_shared<FileDescriptor>(std::move(*socket));
+  ClientLoop* const loop = shared_.loops[chosen];
+  loop->post([loop, carried] { loop->take_over(std::move(*carried)); });
+}
+
+void ClientLoop::take_over(FileDescriptor socket) {
+  auto connection = adopt_socket(events_, std::move(socket));
+  if (connection && !leaving_) return welcome(std::move(*connection));
+  shared_.placement.left(number_, 1);
+  if (!connection) log_warning(connection.error().message);
+}
+
+// It is counted already.
+void ClientLoop::welcome(std::unique_ptr<TcpConnection> connection) {
   ++figures_.connections_total;
-  const std::size_t clients = shared_.clients.load(std::memory_order_relaxed);
-  auto refused = refusal(*connection, clients);
+  const std::size_t others = shared_.placement.clients() - 1;
+  auto refused = refusal(*connection, others);
   if (refused) {
     ++figures_.connections_refused;
-    if (clients >= shared_.options.max_clients + refused_clients_max) return;
+    if (others >= shared_.options.max_clients + refused_clients_max)
+      return shared_.placement.left(number_, 1);
   }
   const SessionId id = ++session_ids_;
   auto& added = sessions_[id];
@@ -195,8 +220,8 @@ void ClientLoop::accept(std::unique_ptr<TcpConnection> connection) {
                        .refused = std::move(refused),
                        .now = monotonic_now()},
       *this);
-  ++shared_.clients;
   figures_.connections = sessions_.size();
+  if (!sweep_.active()) sweep_.every(sweep_interval);
   added->start();
 }
 
@@ -212,7 +237,7 @@ void ClientLoop::has_more_to_do(SessionId id) {
 
 void ClientLoop::drop_ended() {
   for (const SessionId id : std::exchange(ended_, {}))
-    shared_.clients -= sessions_.erase(id);
+    shared_.placement.left(number_, sessions_.erase(id));
   figures_.connections = sessions_.size();
 }
 
@@ -278,7 +303,7 @@ void ClientLoop::stop() {
 
 void ClientLoop::end() {
   if (thread_.joinable()) stop();
-  shared_.clients -= sessions_.size();
+  shared_.placement.left(number_, sessions_.size());
   sessions_.clear();
 }
 

@@ -28,10 +28,12 @@
 #include "node/database.h"
 #include "node/event_loop.h"
 #include "node/figures.h"
+#include "node/file_descriptor.h"
 #include "node/http_protocol.h"
 #include "node/listener.h"
 #include "node/node_report.h"
 #include "node/options.h"
+#include "node/placement.h"
 #include "node/session.h"
 #include "node/turn_clock.h"
 
@@ -42,10 +44,11 @@ class ClientLoop final : public SessionHost {
   // What the loops of a node have in common; outlives them.
   struct Shared {
     const NodeOptions& options;
-    ClusterView view{};                     // Kept by the loop with the core.
-    std::atomic<std::size_t> clients{0};  // Sessions of all loops, for --max-clients.
+    Placement placement;  // Of the clients.
+    ClusterView view{};   // Kept by the loop with the core.
     std::atomic<bool> disk_failed{false};
     Backups* backups = nullptr;
+    std::vector<ClientLoop*> loops{};  // All, before any of them turns.
   };
   // Where the cluster core is. Called on this loop's thread.
   struct CoreLink {
@@ -108,7 +111,9 @@ class ClientLoop final : public SessionHost {
 
   // --- Clients.
   void accept(std::unique_ptr<TcpConnection> connection);
-  std::optional<Error> refusal(const TcpConnection& connection, std::size_t clients) const;
+  void take_over(FileDescriptor socket);
+  void welcome(std::unique_ptr<TcpConnection> connection);
+  std::optional<Error> refusal(const TcpConnection& connection, std::size_t others) const;
   void drop_ended();
   TurnClock& clock() override { return turn_clock_; }
   Session* session(SessionId id) override;

@@ -188,7 +188,7 @@ void Node::left() {
 }
 
 void Node::finish_if_sent() {
-  const bool sent = cluster_->unsent() == 0 && shared_.clients == 0;
+  const bool sent = cluster_->unsent() == 0 && shared_.placement.clients() == 0;
   if (sent || hastened_ || monotonic_now() - left_at_ > flush_timeout) stop(exit_code::done);
 }
 

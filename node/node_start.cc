@@ -66,7 +66,7 @@ std::optional<std::string> raise_descriptor_limit(std::uint64_t max_clients) {
 Node::Node(const NodeOptions& options, Hooks hooks)
     : options_(options),
       hooks_(std::move(hooks)),
-      shared_{.options = options_},
+      shared_{.options = options_, .placement = Placement(loop_count_for(options.cpu_num))},
       loops_(make_loops(loop_count_for(options.cpu_num), shared_)),
       leave_wakeup_(events(), [this] { begin_leaving(); }),
       tick_(events(), [this] { tick(); }),
@@ -77,6 +77,8 @@ Node::Node(const NodeOptions& options, Hooks hooks)
 Result<std::unique_ptr<Node>> Node::open(const NodeOptions& options, Hooks hooks) {
   std::signal(SIGPIPE, SIG_IGN);
   std::unique_ptr<Node> node(new Node(options, std::move(hooks)));
+  for (const auto& loop : node->loops_)
+    node->shared_.loops.push_back(loop.get());
   if (const Status status = node->start(); !status) return tl::unexpected(status.error());
   return node;
 }

@@ -26,7 +26,7 @@ NodeOptions joining(NodeOptions options, const RunningNode& seed) {
   return options;
 }
 
-// So many that no loop is without one: the chance of that is (2/3)^50, one in a billion.
+// So many that every loop has several, also when some that accept at once choose the same loop.
 std::vector<TestClient> many_clients(const RunningNode& node, std::size_t count = 50) {
   std::vector<TestClient> clients;
   clients.reserve(count);
@@ -68,7 +68,7 @@ bool wait_for(const std::function<bool()>& holds) {
 
 }  // namespace
 
-TEST_CASE("loops: the kernel spreads connections over all of them") {
+TEST_CASE("loops: clients are spread evenly over all of them") {
   const TemporaryDirectory directory;
   const RunningNode node(loop_options(directory.path(), {"--memory"}));
   REQUIRE(node.error() == "");
@@ -78,9 +78,12 @@ TEST_CASE("loops: the kernel spreads connections over all of them") {
   const json::Document stats = stats_of(clients.front());
   const auto by_loop = stats.root().member("connections_by_loop");
   REQUIRE(by_loop);
+  // The kernel's choice alone would be further from it in nine of ten runs.
+  const auto even = static_cast<std::int64_t>(clients.size() / loops);
   std::int64_t sum = 0;
   for (const auto& count : by_loop->items()) {
-    CHECK(count.integer().value_or(0) > 0);
+    CHECK(count.integer().value_or(0) >= even - 3);
+    CHECK(count.integer().value_or(0) <= even + 3);
     sum += count.integer().value_or(0);
   }
   CHECK(by_loop->items().size() == loops);
