@@ -3,9 +3,13 @@
 // Intuition: what a libuv server costs that neither parses nor stores is the least that dhrt can
 // cost, so dhrt's CPU time per operation is told as a ratio to it.
 //
-// Errors: prints which call failed and ends.   Threads: one.
+// With several threads, each has a loop and a listener of its own on the same port, as the event
+// loops of dhrt have: what more it costs per operation then is the system's doing.
+//
+// Errors: prints which call failed and ends.   Threads: --threads, which share the reply only.
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
@@ -13,6 +17,9 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <sys/socket.h>
+#include <thread>
+#include <vector>
 
 #include <uv.h>
 
@@ -20,17 +27,23 @@ namespace {
 
 constexpr std::size_t input_bytes = 64 * 1024;
 constexpr std::size_t replies_per_write = 1024;
+constexpr std::size_t threads_max = 64;
 
 constexpr const char* usage =
-    "usage: dhrt-floor [--value-bytes N]\n"
+    "usage: dhrt-floor [--value-bytes N] [--threads N]\n"
     "\n"
     "Listens on a free port of 127.0.0.1, prints 'listening on 127.0.0.1:PORT', and answers every\n"
-    "line: with +OK, or with a bulk string of N bytes. Nothing is parsed or kept. Ends by "
-    "signal.\n";
+    "line: with +OK, or with a bulk string of N bytes. Nothing is parsed or kept. N threads\n"
+    "(default 1, at most 64) share the port. Ends by signal.\n";
 
-std::string reply;                           // One.
-std::string replies;                         // Many of them.
-std::array<char, input_bytes> shared_input;  // One read at a time.
+struct Arguments {
+  std::size_t value_bytes = 0;
+  std::size_t threads = 1;
+};
+
+std::string reply;                                        // One.
+std::string replies;                                      // Many of them.
+thread_local std::array<char, input_bytes> shared_input;  // One read at a time.
 
 void check_uv(int rc, const char* doing) {
   if (rc >= 0) return;
@@ -92,39 +105,72 @@ void on_connection(uv_stream_t* server, int status) {
   check_uv(uv_read_start(stream, on_input, on_read), "uv_read_start");
 }
 
-bool read_arguments(int argc, char** argv, std::size_t& value_bytes) {
-  if (argc == 1) return true;
-  if (argc != 3 || std::string_view(argv[1]) != "--value-bytes") return false;
-  const char* end = argv[2] + std::strlen(argv[2]);
-  const auto [at, error] = std::from_chars(argv[2], end, value_bytes);
-  return error == std::errc() && at == end && value_bytes <= input_bytes;
+bool read_number(std::string_view text, std::size_t& number) {
+  const char* end = text.data() + text.size();
+  const auto [at, error] = std::from_chars(text.data(), end, number);
+  return error == std::errc() && at == end;
 }
+
+bool read_arguments(int argc, char** argv, Arguments& arguments) {
+  for (int i = 1; i < argc; i += 2) {
+    const std::string_view flag = argv[i];
+    std::size_t* number = flag == "--value-bytes" ? &arguments.value_bytes
+                          : flag == "--threads"   ? &arguments.threads
+                                                  : nullptr;
+    if (number == nullptr || i + 1 == argc || !read_number(argv[i + 1], *number)) return false;
+  }
+  return arguments.value_bytes <= input_bytes && arguments.threads >= 1 &&
+         arguments.threads <= threads_max;
+}
+
+// A loop that listens on the port; 0: any, which is put in its place.
+struct Loop {
+  uv_loop_t loop{};
+  uv_tcp_t server{};
+
+  void listen(std::uint16_t& port) {
+    check_uv(uv_loop_init(&loop), "uv_loop_init");
+    check_uv(uv_tcp_init_ex(&loop, &server, AF_INET), "uv_tcp_init");
+    uv_os_fd_t socket = -1;
+    check_uv(uv_fileno(reinterpret_cast<uv_handle_t*>(&server), &socket), "uv_fileno");
+    const int yes = 1;
+    const int rc = setsockopt(socket, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof yes);
+    check_uv(rc == 0 ? 0 : uv_translate_sys_error(errno), "SO_REUSEPORT");
+    sockaddr_in address{};
+    check_uv(uv_ip4_addr("127.0.0.1", port, &address), "uv_ip4_addr");
+    check_uv(uv_tcp_bind(&server, reinterpret_cast<const sockaddr*>(&address), 0), "bind");
+    check_uv(uv_listen(reinterpret_cast<uv_stream_t*>(&server), 1024, on_connection), "listen");
+    int bytes = sizeof address;
+    check_uv(uv_tcp_getsockname(&server, reinterpret_cast<sockaddr*>(&address), &bytes),
+             "getsockname");
+    port = ntohs(address.sin_port);
+  }
+};
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::size_t value_bytes = 0;
-  if (!read_arguments(argc, argv, value_bytes)) {
+  Arguments arguments;
+  if (!read_arguments(argc, argv, arguments)) {
     const bool asked = argc == 2 && std::string_view(argv[1]) == "--help";
     std::fputs(usage, asked ? stdout : stderr);
     return asked ? 0 : 2;
   }
+  const std::size_t value_bytes = arguments.value_bytes;
   reply = value_bytes == 0
               ? "+OK\r\n"
               : '$' + std::to_string(value_bytes) + "\r\n" + std::string(value_bytes, 'x') + "\r\n";
   for (std::size_t i = 0; i < replies_per_write; ++i)
     replies += reply;
 
-  uv_tcp_t server;
-  check_uv(uv_tcp_init(uv_default_loop(), &server), "uv_tcp_init");
-  sockaddr_in address{};
-  check_uv(uv_ip4_addr("127.0.0.1", 0, &address), "uv_ip4_addr");
-  check_uv(uv_tcp_bind(&server, reinterpret_cast<const sockaddr*>(&address), 0), "bind");
-  check_uv(uv_listen(reinterpret_cast<uv_stream_t*>(&server), 1024, on_connection), "listen");
-  int bytes = sizeof address;
-  check_uv(uv_tcp_getsockname(&server, reinterpret_cast<sockaddr*>(&address), &bytes),
-           "getsockname");
-  std::printf("listening on 127.0.0.1:%d\n", ntohs(address.sin_port));
+  std::uint16_t port = 0;
+  std::vector<Loop> loops(arguments.threads);
+  for (Loop& loop : loops)
+    loop.listen(port);
+  std::printf("listening on 127.0.0.1:%d\n", port);
   std::fflush(stdout);
-  return uv_run(uv_default_loop(), UV_RUN_DEFAULT);
+  std::vector<std::thread> threads;
+  for (std::size_t i = 1; i < loops.size(); ++i)
+    threads.emplace_back([&loop = loops[i].loop] { uv_run(&loop, UV_RUN_DEFAULT); });
+  return uv_run(&loops.front().loop, UV_RUN_DEFAULT);
 }

@@ -10,7 +10,7 @@ import statistics
 import subprocess
 
 from servers import Dhrt, Floor, Memcached, Nginx, Redis
-from targets import cheaper, faster, verdict
+from targets import cheaper, faster, gains, verdict
 
 # servers: functions from a directory to a Server; the first is the one in question, the second the
 # one that the ratios of the table name.
@@ -39,9 +39,9 @@ class Makers:
     def memcached(self):
         return lambda at: Memcached("memcached -t 1", at)
 
-    def floor(self, command):
+    def floor(self, command, name="floor", **options):
         size = self.arguments.value_bytes if command == "get" else 0
-        return lambda at: Floor("floor", at, str(self.arguments.floor), size)
+        return lambda at: Floor(name, at, str(self.arguments.floor), size, **options)
 
     def nginx(self):
         return lambda at: Nginx("nginx, constant", at, self.arguments.value_bytes)
@@ -81,12 +81,22 @@ def http_groups(make):
 
 
 def loop_groups(make):
-    loops = {count: f"dhrt --cpu-num {count}" for count in (2, 1, 4)}
+    """Apart, on one core: what several loops cost. Beside the client: what they bring, too."""
+    names = {count: f"dhrt --cpu-num {count}" for count in (2, 1, 4)}
+    limits = dict.fromkeys((1, 16, 64), 1.15)
     for command in ("set", "get"):
-        yield Group(f"{command.upper()}, loops, in memory", command,
-                    [make.memory(name, {"--cpu-num": count}) for count, name in loops.items()],
-                    [cheaper(loops[count], loops[1], dict.fromkeys((1, 16, 64), 1.15))
-                     for count in (2, 4)])
+        servers = [make.memory(name, {"--cpu-num": count}, apart=True)
+                   for count, name in names.items()]
+        servers += [make.floor(command, f"floor, threads: {count}", threads=count, apart=True)
+                    for count in (1, 2)]
+        yield Group(f"{command.upper()}, loops, apart, in memory", command, servers,
+                    [cheaper(names[count], names[1], limits) for count in (2, 4)])
+        # A SET at depth 64 costs the client a fifth of what it costs the server: most of the
+        # client's core is free for a second loop.
+        more = [gains(names[2], names[1], {64: 1.2})] if command == "set" else []
+        yield Group(f"{command.upper()}, loops, beside the client, in memory", command,
+                    [make.memory(names[count], {"--cpu-num": count}) for count in (2, 1)],
+                    [cheaper(names[2], names[1], limits), *more])
 
 
 def cluster_groups(make):

@@ -114,6 +114,8 @@ class Bench:
                  "value_bytes": self.arguments.value_bytes,
                  "values": "own" if server.keeps_data else "any"} | flags
         command = [str(self.arguments.load), "--json", "--port", str(server.ports[port_index])]
+        if server.apart:
+            flags["pin"] = server.client_core()
         for flag, value in flags.items():
             command += ["--" + flag.replace("_", "-"), str(value)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)

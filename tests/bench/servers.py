@@ -8,6 +8,7 @@ keep theirs.
 """
 
 import functools
+import os
 import pathlib
 import re
 import shutil
@@ -39,14 +40,23 @@ def ask(port, line):
     return reply[1:]
 
 
-class Process:
-    """One server process and its log."""
+def cores_apart():
+    """A core for the server and another one for the load generator."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        raise NotMeasured("a core for the server and one for the client are needed")
+    return cores[0], cores[1]
 
-    def __init__(self, arguments, log):
+
+class Process:
+    """One server process and its log; on one core alone, if there is one named."""
+
+    def __init__(self, arguments, log, core=None):
         self.log = pathlib.Path(log)
+        pinned = [] if core is None else ["taskset", "-c", str(core)]
         with open(self.log, "wb") as output:
-            self.process = subprocess.Popen(
-                arguments, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(pinned + arguments, stdin=subprocess.DEVNULL,
+                                            stdout=output, stderr=subprocess.STDOUT)
 
     def pause(self):
         """Lets a moment pass between two looks; the process ending meanwhile is an error."""
@@ -89,6 +99,7 @@ class Server:
 
     dialect = "text"
     keeps_data = True  # Else it gives constant replies, and there is nothing to fill or verify.
+    apart = False  # Runs on one core alone, and the load generator on another.
 
     def __init__(self, name, directory):
         self.name = name
@@ -109,6 +120,12 @@ class Server:
         for process in self.processes:
             process.stop(how)
         self.processes, self.ports = [], []
+
+    def core(self):
+        return cores_apart()[0] if self.apart else None
+
+    def client_core(self):
+        return cores_apart()[1] if self.apart else None
 
     def describe_logs(self):
         return "\n".join(process.describe_log() for process in self.processes)
@@ -173,9 +190,10 @@ class Dhrt(Server):
     count_command = "count"
     flush_command = "flush default"
 
-    def __init__(self, name, directory, binary, flags=None, nodes=1, dialect="text"):
+    def __init__(self, name, directory, binary, flags=None, nodes=1, dialect="text", apart=False):
         super().__init__(name, directory)
         self.binary, self.flags, self.nodes, self.dialect = binary, dict(flags or {}), nodes, dialect
+        self.apart = apart
 
     def launch(self):
         known = start_flags(self.binary)
@@ -193,7 +211,7 @@ class Dhrt(Server):
                 arguments += [flag] if value is None else [flag, str(value)]
             if index > 0:
                 arguments += ["--join", f"127.0.0.1:{self.ports[0]}"]
-            process = Process(arguments, self.directory / f"node-{index + 1}.log")
+            process = Process(arguments, self.directory / f"node-{index + 1}.log", self.core())
             self.processes.append(process)
             process.wait_until(lambda: self.port_of(process), "to listen")
             self.ports.append(self.port_of(process))
@@ -280,13 +298,14 @@ class Floor(Server):
 
     keeps_data = False
 
-    def __init__(self, name, directory, binary, value_bytes):
+    def __init__(self, name, directory, binary, value_bytes, threads=1, apart=False):
         super().__init__(name, directory)
-        self.binary, self.value_bytes = binary, value_bytes
+        self.binary, self.value_bytes, self.threads = binary, value_bytes, threads
+        self.apart = apart
 
     def launch(self):
-        process = Process([self.binary, "--value-bytes", str(self.value_bytes)],
-                          self.directory / "log")
+        process = Process([self.binary, "--value-bytes", str(self.value_bytes),
+                           "--threads", str(self.threads)], self.directory / "log", self.core())
         self.processes.append(process)
         process.wait_until(lambda: Dhrt.port_of(process), "to listen")
         self.ports.append(Dhrt.port_of(process))
