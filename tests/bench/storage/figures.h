@@ -47,6 +47,7 @@ struct Group {
 // "engine" groups and the log's.
 std::vector<Group> engine_groups();
 std::vector<Group> log_groups();
+std::vector<Group> loop_groups();
 std::vector<Group> raw_groups();
 
 // A stretch of wall time and of CPU time of all threads.

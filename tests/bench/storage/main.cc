@@ -75,8 +75,8 @@ dhrt::Result<dhrt::bench::Figures> run_in_directory(const Group& group, const Se
 
 int run_groups(const Settings& settings) {
   std::vector<Group> groups;
-  for (const auto& part :
-       {dhrt::bench::log_groups(), dhrt::bench::engine_groups(), dhrt::bench::raw_groups()})
+  for (const auto& part : {dhrt::bench::log_groups(), dhrt::bench::engine_groups(),
+                           dhrt::bench::loop_groups(), dhrt::bench::raw_groups()})
     groups.insert(groups.end(), part.begin(), part.end());
   std::string json;
   for (const Group& group : groups) {
