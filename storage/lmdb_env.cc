@@ -25,6 +25,10 @@ constexpr std::size_t map_bytes_min = std::size_t{256} << 10;
 constexpr std::size_t map_bytes_step = std::size_t{64} << 10;  // A multiple of any page size.
 constexpr std::size_t growth_bytes_min = std::size_t{1} << 20;
 constexpr std::size_t growth_divisor = 16;  // Of what there is, when that is more.
+// What may be left over of the last growth. Each change of the map's size keeps readers waiting.
+constexpr std::size_t spare_divisor = 64;
+// Of which page a value is part is told from its address.
+constexpr std::uintptr_t address_page_bytes = 4096;
 // Beside ours: for mdb_stat, a copy and the like.
 constexpr unsigned readers_spare = 8;
 constexpr unsigned file_mode = 0640;
@@ -155,6 +159,11 @@ std::optional<Bytes> WriteTxn::get(LmdbTable table, Bytes key) {
   return std::nullopt;
 }
 
+void WriteTxn::clear(LmdbTable table) {
+  constexpr int keep_table = 0;
+  if (code_ == 0) code_ = mdb_drop(txn_, handle(table), keep_table);
+}
+
 WriteCursor::WriteCursor(WriteTxn& txn, LmdbTable table) : txn_(txn) {
   if (txn_.code_ != 0) return;
   MDB_cursor* cursor = nullptr;
@@ -193,11 +202,28 @@ void WriteCursor::put(Bytes key, Bytes value) {
     empty_ = false;
   }
   txn_.code_ = mdb_cursor_put(cursor_.get(), &lmdb_key, &lmdb_value, flags);
+  note_page(value.size());
 }
 
 void WriteCursor::remove() {
   if (txn_.code_ == 0 && found_) txn_.code_ = mdb_cursor_del(cursor_.get(), 0);
   found_ = false;
+  note_page(0);
+}
+
+void WriteCursor::note_page(std::size_t value_bytes) {
+  if (txn_.code_ != 0) return;
+  MDB_val key{};
+  MDB_val value{};
+  // Nothing is there behind the last entry, or in an empty table: the page was counted before.
+  if (mdb_cursor_get(cursor_.get(), &key, &value, MDB_GET_CURRENT) != 0) return;
+  const std::uintptr_t page = reinterpret_cast<std::uintptr_t>(key.mv_data) / address_page_bytes;
+  if (page != page_) ++pages_;
+  page_ = page;
+  // A large value has pages of its own.
+  const std::uintptr_t of_value =
+      reinterpret_cast<std::uintptr_t>(value.mv_data) / address_page_bytes;
+  if (value_bytes != 0 && of_value != page) pages_ += value_bytes / address_page_bytes + 1;
 }
 
 LmdbEnv::LmdbEnv(const Options& options)
@@ -346,21 +372,21 @@ Status LmdbEnv::grow(std::size_t bytes_expected) {
   for (;;) {
     const std::size_t target = round_up(map_bytes_ + step);
     const int code = allocate(descriptor, target);
-    if (code == 0) return enlarge_map(target);
+    if (code == 0) return resize_map(target);
     // A nearly full disk may still have room for less.
     if (step == growth_bytes_min) return tl::unexpected(lmdb_error(code, path_, "enlarge"));
     step = std::max(step / 2, growth_bytes_min);
   }
 }
 
-Status LmdbEnv::enlarge_map(std::size_t bytes) {
+Status LmdbEnv::resize_map(std::size_t bytes) {
   const std::lock_guard no_copy(copying_);
   std::vector<std::unique_lock<std::mutex>> no_reads;
   for (Reader& reader : readers_)
     no_reads.emplace_back(reader.busy);
   // LMDB lets go of the old map first, and has none if it cannot get the new one.
   void* probe = ::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (probe == MAP_FAILED) return tl::unexpected(lmdb_error(errno, path_, "enlarge the map of"));
+  if (probe == MAP_FAILED) return tl::unexpected(lmdb_error(errno, path_, "resize the map of"));
   ::munmap(probe, bytes);
   if (const int code = mdb_env_set_mapsize(env_.get(), bytes); code != 0) return lose_map(code);
   map_bytes_ = bytes;
@@ -372,7 +398,7 @@ Status LmdbEnv::enlarge_map(std::size_t bytes) {
 // and closing the file would unmap what has that place by then. So it is neither read nor closed.
 Status LmdbEnv::lose_map(int code) {
   // No cure but a start, whatever LMDB says: not even room on a full disk.
-  fault_ = {ErrorCode::io, "enlarge the map of " + path_ + ": " + mdb_strerror(code) +
+  fault_ = {ErrorCode::io, "resize the map of " + path_ + ": " + mdb_strerror(code) +
                                "; the file is not used until the node is started again"};
   for (Reader& reader : readers_)
     static_cast<void>(reader.txn.release());
@@ -411,6 +437,27 @@ Status LmdbEnv::sync() {
   if (code == 0 && ::fsync(descriptor) != 0) code = errno;
   if (code != 0) return tl::unexpected(lmdb_error(code, path_, "sync"));
   return {};
+}
+
+std::uint64_t LmdbEnv::pages() const {
+  MDB_envinfo info{};
+  mdb_env_info(env_.get(), &info);
+  return info.me_last_pgno + 1;
+}
+
+void LmdbEnv::trim() {
+  if (!trust()) return;
+  MDB_stat stat{};
+  mdb_env_stat(env_.get(), &stat);
+  const std::size_t used = round_up(pages() * stat.ms_psize);
+  if (used + std::max(map_bytes_ / spare_divisor, growth_bytes_min) >= map_bytes_) return;
+  int descriptor = -1;
+  if (mdb_env_get_fd(env_.get(), &descriptor) != 0) return;
+  // First here, where it may fail: LMDB does the same when it has no map any more. Nobody reads or
+  // writes behind the last page meanwhile.
+  if (::ftruncate(descriptor, static_cast<off_t>(used)) != 0) return;
+  // What failed leaves the old map. Its end must not stay a hole for the next pages.
+  if (!resize_map(used) && trust()) static_cast<void>(allocate(descriptor, map_bytes_));
 }
 
 Status LmdbEnv::copy_to(const std::string& path) {

@@ -60,6 +60,8 @@ class WriteTxn {
   // Not an error if it is not there.
   void remove(LmdbTable table, Bytes key);
   std::optional<Bytes> get(LmdbTable table, Bytes key);
+  // Takes everything out of a table.
+  void clear(LmdbTable table);
   bool ok() const { return code_ == 0; }
 
  private:
@@ -87,14 +89,23 @@ class WriteCursor {
   void put(Bytes key, Bytes value);
   void remove();
 
+  // About how many pages were changed, if keys come in order: each is copied, and the old one is
+  // free only after the next transaction.
+  std::size_t pages() const { return pages_; }
+  // No key in the table is behind this one; empty: there is none.
+  Bytes last_key() const { return last_key_; }
+
  private:
+  void note_page(std::size_t value_bytes);
   bool behind_all(Bytes key) const { return empty_ || key > Bytes(last_key_); }
 
   WriteTxn& txn_;
   std::unique_ptr<MDB_cursor, CloseLmdbCursor> cursor_;
   bool found_ = false;
   bool empty_ = true;
-  std::string last_key_;  // No key in the table is behind this one.
+  std::string last_key_;
+  std::uintptr_t page_ = 0;  // The last one changed.
+  std::size_t pages_ = 0;
 };
 
 class LmdbEnv {
@@ -131,10 +142,16 @@ class LmdbEnv {
   // That fault, if there was one; or what made LMDB lose its map, which only a start gets back.
   Status trust() const;
 
+  // Gives the end of the file back that no page was ever written to, if it is worth it. Best
+  // effort. Waits for reads.
+  void trim();
+
   static std::string unfinished_path(const std::string& path) { return path + ".new"; }
 
   const std::string& path() const { return path_; }
   std::uint64_t file_bytes() const { return file_bytes_; }
+  // That were ever written to: with the free ones among them.
+  std::uint64_t pages() const;
 
  private:
   friend class ReadTxn;
@@ -152,7 +169,7 @@ class LmdbEnv {
   bool meta_page_is_sound(MDB_txn* txn) const;
   int try_write(const std::function<void(WriteTxn&)>& body);
   Status grow(std::size_t bytes_expected);
-  Status enlarge_map(std::size_t bytes);
+  Status resize_map(std::size_t bytes);
   Status lose_map(int code);
 
   std::string path_;

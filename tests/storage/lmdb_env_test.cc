@@ -7,6 +7,7 @@
 
 #include "storage/collection_file.h"
 #include "storage/data_directory.h"
+#include "storage/lmdb_pages.h"
 #include "tests/storage/small_disk.h"
 #include "tests/storage/store_suite.h"
 #include "tests/storage/temporary_directory.h"
@@ -95,6 +96,39 @@ TEST_CASE("LMDB file: what cannot be one is refused with its name and what to do
                std::string(2 * page_bytes, '\0') + sample.bytes.substr(2 * page_bytes));
     CHECK(sample.refusal().code == ErrorCode::corrupt);
   }
+}
+
+TEST_CASE("LMDB file: what a growth left over is given back, and the file goes on") {
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("users.mdb");
+  auto env = must(LmdbEnv::create({.path = path}, [](WriteTxn& txn) {
+    txn.put(LmdbTable::meta, meta_key::format, encode_format());
+  }));
+  const auto write = [&env](const std::string& key, std::size_t bytes, std::size_t expected) {
+    const std::string value(bytes, 'v');
+    must(env->write([&](WriteTxn& txn) { txn.put(LmdbTable::data, key, value); }, expected));
+  };
+  const auto bytes_of = [&env](const std::string& key) {
+    const auto txn = must(ReadTxn::begin(*env, 3));
+    return must(txn.get(LmdbTable::data, key)).value_or(Bytes()).size();
+  };
+  write("a", 400'000, std::size_t{16} << 20);
+  CHECK(bytes_of("a") == 400'000);
+  REQUIRE(env->file_bytes() > std::size_t{16} << 20);
+  env->trim();
+  CHECK(env->file_bytes() < std::size_t{1} << 20);
+  CHECK(env->file_bytes() >= env->pages() * page_bytes);
+  CHECK(std::filesystem::file_size(path) == env->file_bytes());
+  CHECK_MESSAGE(bytes_of("a") == 400'000, "a reader that was there before");
+  write("b", 700'000, 0);
+  const auto grown = env->file_bytes();
+  env->trim();
+  CHECK_MESSAGE(env->file_bytes() == grown, "so little is not worth it");
+  env.reset();
+  CHECK(must(inspect_lmdb_file(path)) == grown);
+  env = must(LmdbEnv::open({.path = path}));
+  CHECK(bytes_of("a") == 400'000);
+  CHECK(bytes_of("b") == 700'000);
 }
 
 TEST_CASE("LMDB file: one that is empty, or never was written, is no empty collection") {
