@@ -171,8 +171,9 @@ Status Checkpoint::write_all(const LogCut& cut) {
 
 Status Checkpoint::write_pass(EngineCollection& collection, DirtyPass& pass) {
   for (;;) {
+    const std::size_t records = pass.copy.items().size();
     if (auto status = collection.write_copy(pass); !status) return status;
-    shared_.checkpoint_records.fetch_add(pass.copy.items().size());
+    shared_.checkpoint_records.fetch_add(records);
     if (pass.is_last()) return {};
     collection.copy_next(pass);
     note_copied(pass.bytes());

@@ -1,6 +1,7 @@
 #include "storage/collection_file.h"
 
 #include <algorithm>
+#include <limits>
 #include <tuple>
 #include <utility>
 
@@ -11,59 +12,52 @@ namespace dhrt {
 
 namespace {
 
+constexpr std::size_t no_limit = std::numeric_limits<std::size_t>::max();
 // What an entry of the log or expiry table takes beside its key and value, about.
 constexpr std::size_t entry_overhead_bytes = 64;
-// From so many puts on a write leaves stale log entries for later.
-constexpr std::size_t large_write_puts = 4096;
-constexpr std::size_t stale_per_txn = std::size_t{64} << 10;
-constexpr std::size_t stale_max = std::size_t{4} << 20;  // 24 bytes each.
+constexpr std::size_t page_bytes = 4096;
+// A transaction touches a small part of the pages, for what it frees is used again only by the
+// second one after it; but not so few that the file is synced without end, nor so many that a
+// sync lasts long.
+constexpr std::size_t file_parts = 256;
+constexpr std::size_t pages_least = 512;
+constexpr std::size_t pages_most = 16384;
 
-// A change of the log and of the expiry table, noted while `data` is written. They are made
-// afterwards in their own order: each page of these tables is then touched once.
-struct IndexChange {
+std::size_t pages_at_once(const LmdbEnv& env) {
+  return std::clamp<std::size_t>(env.pages() / file_parts, pages_least, pages_most);
+}
+
+// A change of the expiry table, noted while `data` is written. They are made afterwards in their
+// own order: each page of the table is then touched once.
+struct ExpiryChange {
   AliasDot dot;
-  WallMilliseconds deadline = 0;  // 0 = the log.
+  WallMilliseconds deadline = 0;
   bool adds = false;
   Bytes key;
 
   auto order() const { return std::tuple(deadline, dot.origin, dot.sequence, adds); }
 };
 
-bool earlier(const IndexChange& left, const IndexChange& right) {
+bool earlier(const ExpiryChange& left, const ExpiryChange& right) {
   return left.order() < right.order();
 }
 
-class IndexChanges {
+class ExpiryChanges {
  public:
-  explicit IndexChanges(std::size_t puts) { log_.reserve(2 * puts); }
-
-  void note_log(const RecordHead& head, Bytes key, bool adds) {
-    log_.push_back({.dot = {head.origin, head.sequence}, .adds = adds, .key = key});
-  }
-  void note_expiry(const RecordHead& head, Bytes key, bool adds) {
+  void note(const RecordHead& head, Bytes key, bool adds) {
     const AliasDot dot{head.origin, head.sequence};
     if (head.deadline != 0 && !head.deleted)
-      expiry_.push_back({.dot = dot, .deadline = head.deadline, .adds = adds, .key = key});
+      changes_.push_back({.dot = dot, .deadline = head.deadline, .adds = adds, .key = key});
   }
 
-  void make(WriteTxn& txn) {
-    std::ranges::stable_sort(log_, earlier);
-    std::ranges::stable_sort(expiry_, earlier);
-    apply(txn, LmdbTable::log, log_, [](const IndexChange& change) { return log_key(change.dot); });
-    apply(txn, LmdbTable::expiry, expiry_,
-          [](const IndexChange& change) { return expiry_key(change.deadline, change.dot); });
-  }
-
- private:
   // An entry that leads to another key stays: a peer that gave one dot to two keys must not make
   // us forget either.
-  template <typename KeyOf>
-  static void apply(WriteTxn& txn, LmdbTable table, const std::vector<IndexChange>& changes,
-                    KeyOf key_of) {
-    if (changes.empty()) return;
-    WriteCursor cursor(txn, table);
-    for (const IndexChange& change : changes) {
-      const std::string key = key_of(change);
+  void make(WriteTxn& txn) {
+    if (changes_.empty()) return;
+    std::ranges::stable_sort(changes_, earlier);
+    WriteCursor cursor(txn, LmdbTable::expiry);
+    for (const ExpiryChange& change : changes_) {
+      const std::string key = expiry_key(change.deadline, change.dot);
       const auto found = cursor.find(key);
       if (change.adds) {
         if (found != change.key) cursor.put(key, change.key);
@@ -73,8 +67,61 @@ class IndexChanges {
     }
   }
 
-  std::vector<IndexChange> log_;
-  std::vector<IndexChange> expiry_;
+ private:
+  std::vector<ExpiryChange> changes_;
+};
+
+AliasDot dot_of(const RecordHead& head) {
+  return {head.origin, head.sequence};
+}
+
+LogChange removal(AliasDot dot, Bytes key) {
+  return {.dot = dot, .key = {}, .number = hash64(key)};
+}
+
+// Writes some puts, and notes what comes of it for the indexes.
+class DataWriter {
+ public:
+  DataWriter(WriteTxn& txn, std::span<const FilePut> puts, CollectionFile::Replacing replacing,
+             std::vector<std::optional<RecordHead>>& replaced)
+      : txn_(txn), puts_(puts), replacing_(replacing), replaced_(replaced) {}
+
+  // Up to `count` of them, about as many as `pages_max` pages take.
+  void write(std::size_t count, std::size_t pages_max) {
+    WriteCursor data(txn_, LmdbTable::data);
+    for (std::size_t i = 0; i < count && (i == 0 || data.pages() < pages_max); ++i) {
+      put(data, i);
+      if (!txn_.ok()) return;
+    }
+  }
+
+  std::vector<LogChange> added;
+  std::vector<LogChange> removed;
+  ExpiryChanges expiry;
+
+ private:
+  void put(WriteCursor& data, std::size_t i) {
+    const Bytes key = puts_[i].key;
+    const auto old_encoded = data.find(key);
+    if (!txn_.ok()) return;
+    const auto old = old_encoded ? peek_record(*old_encoded) : std::nullopt;
+    // One that does not decode counts as live, which it most likely was.
+    replaced_.push_back(old_encoded && !old ? std::optional(RecordHead{}) : old);
+    replacing_(i, old_encoded ? &*old_encoded : nullptr);
+    const Bytes encoded = puts_[i].encoded;
+    const auto head = peek_record(encoded);
+    check(head.has_value(), "what is written to a file was encoded as a record");
+    data.put(key, encoded);
+    if (old) expiry.note(*old, key, false);
+    expiry.note(*head, key, true);
+    if (old && dot_of(*old) != dot_of(*head)) removed.push_back(removal(dot_of(*old), key));
+    added.push_back({.dot = dot_of(*head), .key = key, .number = added.size()});
+  }
+
+  WriteTxn& txn_;
+  std::span<const FilePut> puts_;
+  CollectionFile::Replacing replacing_;
+  std::vector<std::optional<RecordHead>>& replaced_;
 };
 
 void write_meta(WriteTxn& txn, const FileMeta& meta) {
@@ -151,106 +198,178 @@ Result<FileMeta> CollectionFile::meta(unsigned loop) {
   return meta;
 }
 
-void CollectionFile::write_data(WriteTxn& txn, const std::vector<FilePut>& puts, std::size_t& told,
-                                Replaced replaced, std::vector<StaleEntry>& stale) const {
-  if (puts.empty()) return;
-  const bool postpone = puts.size() >= large_write_puts;
-  IndexChanges changes(puts.size());
-  {
-    WriteCursor data(txn, LmdbTable::data);
-    for (std::size_t i = 0; i < puts.size(); ++i) {
-      const Bytes key = puts[i].key;
-      const auto old_encoded = data.find(key);
-      const auto old = old_encoded ? peek_record(*old_encoded) : std::nullopt;
-      // One that does not decode counts as live, which it most likely was.
-      const auto counted = old_encoded && !old ? std::optional(RecordHead{}) : old;
-      if (told == i) {
-        told = i + 1;
-        replaced(i, counted, old_encoded ? &*old_encoded : nullptr);
-      }
-      const Bytes encoded = puts[i].encoded;
-      const auto head = peek_record(encoded);
-      check(head.has_value(), "what is written to a file was encoded as a record");
-      data.put(key, encoded);
-      if (!txn.ok()) return;
-      if (old) changes.note_expiry(*old, key, false);
-      const bool same_dot = old && old->origin == head->origin && old->sequence == head->sequence;
-      if (old && !same_dot && postpone)
-        stale.push_back({.dot = {old->origin, old->sequence}, .key_hash = hash64(key)});
-      if (old && !same_dot && !postpone) changes.note_log(*old, key, false);
-      changes.note_log(*head, key, true);
-      changes.note_expiry(*head, key, true);
+Result<std::size_t> CollectionFile::write(std::span<const FilePut> puts, Index index,
+                                          Replacing replacing, MetaOf meta_of) {
+  const std::size_t pages_max = pages_at_once(*env_);
+  // What surely takes more than that is not looked at.
+  std::size_t bytes = 0;
+  std::size_t first = 0;
+  for (; first < puts.size() && bytes < pages_max * page_bytes; ++first)
+    bytes += 2 * puts[first].key.size() + puts[first].encoded.size() + entry_overhead_bytes;
+  std::vector<std::optional<RecordHead>> replaced;
+  std::vector<LogChange> removed;
+  // Both are made anew if the transaction starts over.
+  const auto body = [&](WriteTxn& txn) {
+    replaced.clear();
+    DataWriter writer(txn, puts, replacing, replaced);
+    writer.write(first, pages_max);
+    if (!txn.ok()) return;
+    writer.expiry.make(txn);
+    if (index == Index::at_once) {
+      writer.added.insert(writer.added.end(), writer.removed.begin(), writer.removed.end());
+      sort_log_changes(writer.added);
+      change_log(txn, writer.added, no_limit);
+    } else {
+      RecentWriter recent(txn);
+      for (const LogChange& change : writer.added)
+        recent.add(change.dot, change.key);
+      recent.finish();
+      removed = std::move(writer.removed);
     }
+    if (const FileMeta* meta = meta_of(replaced)) write_meta(txn, *meta);
+  };
+  if (auto status = env_->write(body, bytes); !status) return tl::unexpected(status.error());
+  if (index == Index::later) {
+    stale_.insert(stale_.end(), removed.begin(), removed.end());
+    unsettled_ += replaced.size() + removed.size();
   }
-  changes.make(txn);
+  return replaced.size();
 }
 
-Status CollectionFile::write(const std::vector<FilePut>& puts, const FileMeta* meta,
-                             Replaced replaced) {
-  std::size_t bytes = 0;
-  for (const FilePut& put : puts)
-    bytes += 2 * put.key.size() + put.encoded.size() + entry_overhead_bytes;
-  std::size_t told = 0;  // The transaction may start over; nobody is told twice.
-  std::vector<StaleEntry> stale;
-  const Status status = env_->write(
-      [&](WriteTxn& txn) {
-        stale.clear();
-        write_data(txn, puts, told, replaced, stale);
-        if (meta != nullptr) write_meta(txn, *meta);
-      },
-      bytes);
-  if (!status) return status;
-  stale_.insert(stale_.end(), stale.begin(), stale.end());
-  if (meta == nullptr && stale_.size() < stale_max) return {};
-  const Status removed = remove_stale();
-  // What was to be written is; on a full disk the rest waits for the next time.
-  if (!removed && removed.error().code != ErrorCode::full) return removed;
+// Adds everything in `recent` to the changes. `keys` owns what the changes borrow.
+Status CollectionFile::gather_recent(FunctionRef<std::optional<Bytes>(Bytes key)> get,
+                                     std::string& keys, std::vector<LogChange>& changes) const {
+  std::vector<std::size_t> ends;
+  const auto take = [&](AliasDot dot, Bytes key) {
+    keys.append(key);
+    ends.push_back(keys.size());
+    changes.push_back({.dot = dot, .key = {}, .number = ends.size()});
+  };
+  const std::size_t before = changes.size();
+  for (std::uint64_t number = 1;; ++number) {
+    const auto entry = get(recent_key(number));
+    if (!entry) break;
+    if (read_recent(*entry, take)) continue;
+    return fail(
+        ErrorCode::corrupt,
+        path() + " has an entry of the table 'recent' that does not decode; " + damaged_file_cure);
+  }
+  // Now that they stay where they are.
+  for (std::size_t i = 0; i < ends.size(); ++i) {
+    const std::size_t begin = i == 0 ? 0 : ends[i - 1];
+    changes[before + i].key = Bytes(keys).substr(begin, ends[i] - begin);
+  }
   return {};
 }
 
-Status CollectionFile::remove_stale() {
-  std::ranges::sort(stale_, {}, [](const StaleEntry& entry) {
-    return std::tuple(entry.dot.origin, entry.dot.sequence);
-  });
-  std::size_t done = 0;
+Status CollectionFile::settle_index(const FileMeta* meta) {
+  std::string keys;
+  std::vector<LogChange> changes = std::exchange(stale_, {});
+  const Status status = settle(meta, keys, changes);
+  if (!status) {
+    // What is in `recent` is read again.
+    std::erase_if(changes, [](const LogChange& change) { return change.adds(); });
+    stale_ = std::move(changes);
+    return status;
+  }
+  unsettled_ = 0;
+  walk_misses_.store(false);
+  env_->trim();
+  return {};
+}
+
+Status CollectionFile::settle(const FileMeta* meta, std::string& keys,
+                              std::vector<LogChange>& changes) {
+  changes.reserve(unsettled_);
+  bool gathered = unsettled_ == 0;
   Status status;
-  while (done < stale_.size() && status) {
-    const std::size_t end = std::min(done + stale_per_txn, stale_.size());
-    status = env_->write([&](WriteTxn& txn) {
-      WriteCursor log(txn, LmdbTable::log);
-      for (std::size_t i = done; i < end; ++i) {
-        const auto key = log.find(log_key(stale_[i].dot));
-        if (key && hash64(*key) == stale_[i].key_hash) log.remove();
-      }
-    });
-    if (status) done = end;
+  std::size_t done = 0;
+  std::size_t now = 0;
+  const auto body = [&](WriteTxn& txn) {
+    if (!gathered) {
+      status = gather_recent([&txn](Bytes key) { return txn.get(LmdbTable::recent, key); }, keys,
+                             changes);
+      if (!status || !txn.ok()) return;
+      sort_log_changes(changes);
+      gathered = true;
+    }
+    now = change_log(txn, std::span(changes).subspan(done), pages_at_once(*env_));
+    if (done + now < changes.size()) return;
+    if (unsettled_ > 0) txn.clear(LmdbTable::recent);
+    if (meta != nullptr) write_meta(txn, *meta);
+  };
+  do {
+    const Status written = env_->write(body);
+    if (!status) return status;
+    if (!written) return written;
+    done += now;
+  } while (done < changes.size());
+  return {};
+}
+
+Status CollectionFile::settle_after_crash(unsigned loop) {
+  {
+    const auto txn = ReadTxn::begin(*env_, loop);
+    if (!txn) return tl::unexpected(txn.error());
+    const auto entry = txn->get(LmdbTable::recent, recent_key(1));
+    if (!entry) return tl::unexpected(entry.error());
+    if (!*entry) return {};
   }
-  if (done == stale_.size()) {
-    stale_ = {};  // With its memory.
-  } else {
-    stale_.erase(stale_.begin(), stale_.begin() + static_cast<std::ptrdiff_t>(done));
+  unsettled_ = 1;  // At least.
+  walk_misses_.store(true);
+  const Status settled = settle_index(nullptr);
+  if (!settled && settled.error().code != ErrorCode::full) return settled;
+  return {};
+}
+
+Result<std::uint64_t> CollectionFile::count_unsettled(unsigned loop) {
+  const auto txn = ReadTxn::begin(*env_, loop);
+  if (!txn) return tl::unexpected(txn.error());
+  const auto get = [&txn](LmdbTable table, Bytes key) {
+    return txn->get(table, key).value_or(std::nullopt);
+  };
+  std::string keys;
+  std::vector<LogChange> changes;
+  const auto get_recent = [&get](Bytes key) { return get(LmdbTable::recent, key); };
+  if (auto status = gather_recent(get_recent, keys, changes); !status)
+    return tl::unexpected(status.error());
+  sort_log_changes(changes);
+  std::uint64_t count = 0;
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    const auto& [dot, key, hash] = changes[i];
+    if (i + 1 < changes.size() && changes[i + 1].dot == dot) continue;
+    const auto encoded = get(LmdbTable::data, key);
+    if (!encoded || !holds_dot(*encoded, dot)) continue;
+    const auto entry = get(LmdbTable::log, log_key(block_of(dot)));
+    const auto block = entry ? decode_log_block(*entry) : std::nullopt;
+    if (!block || (*block)[place_in_block(dot)] != key) ++count;
   }
-  return status;
+  return count;
 }
 
 Status CollectionFile::remove(const std::vector<std::string>& keys) {
   // A key that is gone may come back with a dot that is stale now.
-  if (auto status = remove_stale(); !status) return status;
+  if (unsettled_ > 0) {
+    if (auto status = settle_index(nullptr); !status) return status;
+  }
   return env_->write([&](WriteTxn& txn) {
-    IndexChanges changes(keys.size());
+    std::vector<LogChange> removed;
+    ExpiryChanges expiry;
     {
       WriteCursor data(txn, LmdbTable::data);
       for (const std::string& key : keys) {
         const auto old = data.find(key);
         if (!old) continue;
         if (const auto head = peek_record(*old)) {
-          changes.note_log(*head, key, false);
-          changes.note_expiry(*head, key, false);
+          removed.push_back(removal(dot_of(*head), key));
+          expiry.note(*head, key, false);
         }
         data.remove();
       }
     }
-    changes.make(txn);
+    expiry.make(txn);
+    sort_log_changes(removed);
+    change_log(txn, removed, no_limit);
   });
 }
 
@@ -281,17 +400,28 @@ Status CollectionFile::scan(unsigned loop, Bytes from, bool behind,
 
 Status CollectionFile::walk(unsigned loop, AliasDot from,
                             FunctionRef<bool(AliasDot dot, Bytes key, Bytes encoded)> show) {
+  if (walk_misses_.load()) {
+    return fail(ErrorCode::full, path() +
+                                     " does not know all of its records by their dots since a "
+                                     "crash, and the disk was full; free space on the disk");
+  }
   const auto txn = ReadTxn::begin(*env_, loop);
   if (!txn) return tl::unexpected(txn.error());
   auto cursor = LmdbCursor::open(*txn, LmdbTable::log);
   if (!cursor) return tl::unexpected(cursor.error());
-  for (cursor->seek(log_key(from)); cursor->valid(); cursor->next()) {
-    const auto dot = parse_log_key(cursor->key());
-    if (!dot || dot->origin != from.origin) break;
-    const Bytes key = cursor->value();
-    const auto encoded = txn->get(LmdbTable::data, key);
-    if (!encoded) return tl::unexpected(encoded.error());
-    if (*encoded && holds_dot(**encoded, *dot) && !show(*dot, key, **encoded)) break;
+  for (cursor->seek(log_key(block_of(from))); cursor->valid(); cursor->next()) {
+    const auto dots = parse_log_key(cursor->key());
+    if (!dots || dots->origin != from.origin) break;
+    const auto block = decode_log_block(cursor->value());
+    if (!block) continue;  // As good as absent.
+    for (std::size_t i = 0; i < block->size(); ++i) {
+      const AliasDot dot{dots->origin, dots->sequence + i};
+      const Bytes key = (*block)[i];
+      if (key.empty() || dot.sequence < from.sequence) continue;
+      const auto encoded = txn->get(LmdbTable::data, key);
+      if (!encoded) return tl::unexpected(encoded.error());
+      if (*encoded && holds_dot(**encoded, dot) && !show(dot, key, **encoded)) return {};
+    }
   }
   return cursor->status();
 }

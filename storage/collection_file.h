@@ -1,25 +1,26 @@
 // A collection's LMDB file as the engine uses it: a checkpoint writes, any loop reads.
 //
-// Intuition: everything that knows the four tables of the file (storage/lmdb_format.h) stands
-// here; who calls it thinks in records. A write takes encoded records in key order and makes
-// data, log index, expiry and meta agree, in one transaction of bounded size.
+// Intuition: everything that knows the tables of the file (storage/lmdb_format.h) stands here; who
+// calls it thinks in records. A write takes encoded records in key order and makes data, indexes
+// and meta agree, in transactions of bounded size.
 //
-// Threads: get, scan, walk, next_expired and meta on any thread that has a number below
-// LmdbEnv::Options::readers for itself; write and remove on one thread at a time. No read
+// Threads: get, scan, walk, next_expired, count_unsettled and meta on any thread that has a number
+// below LmdbEnv::Options::readers for itself; everything else on one thread at a time. No read
 // transaction lives longer than a call. What is called back within one must be short, and may
 // neither read this file nor wait for its writer.
-// Bounds: what a large write (thousands of puts) makes stale in the log table is taken out behind
-// the next write with a `meta`, in dot order: the dots of keys in order are all over that table,
-// and every write would touch all of it. What a crash leaves there is passed over for ever.
-// A write's transaction may leave as many free pages in the file as it touches; several
-// smaller ones in key order keep the file smaller than a large one.
+// Size: a page that a transaction changes is copied, and the old one is used again by the second
+// transaction after it. So a file has about twice as many free pages as one touches: each touches
+// a small part of the pages, of `data` in key order, of the log table in the order of dots.
+// Bounds: settle_index() has about 100 bytes in memory for each record that waits for it.
 // Errors: io, full (no space: nothing changed, and it may be tried again), corrupt; all with the
 // file and the cure.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,7 @@
 #include "storage/lmdb_env.h"
 #include "storage/lmdb_format.h"
 #include "storage/log_format.h"
+#include "storage/log_table.h"
 
 namespace dhrt {
 
@@ -58,14 +60,33 @@ class CollectionFile {
   const std::string& path() const { return env_->path(); }
   Result<FileMeta> meta(unsigned loop);
 
-  // `puts` are in key order, a key once, none older than what the file holds (the same again is
-  // fine). What a key held before is told to `replaced` (absent: nothing; `encoded` is valid within
-  // the call), once per put and before `meta` is looked at, so that counts can be put right; it
-  // counts only if the write succeeds. It may still change what is put, but not its dot.
-  // `meta`: null leaves it as it is.
-  using Replaced = FunctionRef<void(std::size_t put, const std::optional<RecordHead>& old,
-                                    const Bytes* encoded)>;
-  Status write(const std::vector<FilePut>& puts, const FileMeta* meta, Replaced replaced);
+  // How the log table learns of a write: with it, or by settle_index(); until then the table
+  // `recent` leads to what was written. Later is for large writes.
+  enum class Index { at_once, later };
+  static constexpr std::size_t large_write_puts = 64;
+
+  // Writes the first of the puts, as many as a transaction of bounded size takes (at least one);
+  // says how many. They are in key order, a key once, none older than what the file holds (the same
+  // again is fine).
+  // `replacing` is shown what the file holds of a put's key (null: nothing; valid within the call)
+  // and may still change what is put, but not its dot. `meta_of` is told what the keys of these
+  // puts held (absent: nothing), and gives the meta that goes with them (null: it stays as it is).
+  // Both may be called again, if the write starts over; they count only if it succeeds.
+  using Replacing = FunctionRef<void(std::size_t put, const Bytes* held)>;
+  using MetaOf = FunctionRef<const FileMeta*(std::span<const std::optional<RecordHead>> replaced)>;
+  Result<std::size_t> write(std::span<const FilePut> puts, Index index, Replacing replacing,
+                            MetaOf meta_of);
+  // Brings into the log table what it does not know yet, and with the last of it `meta` (null: it
+  // stays as it is); gives back the unused end of the file. To be called behind the last of some
+  // large writes, before the next ones, and before anybody relies on the walk to show them. Stale
+  // entries that a crash leaves in the table are passed over for ever.
+  Status settle_index(const FileMeta* meta);
+  bool settled() const { return unsettled_ == 0; }
+  // To be called for a file that was opened to be used: finishes what a crash cut off. Not an error
+  // on a full disk: then walks fail until settle_index() is done.
+  Status settle_after_crash(unsigned loop);
+  // Records that only `recent` leads to, of a file that nobody writes to.
+  Result<std::uint64_t> count_unsettled(unsigned loop);
   // Takes records out for good (tombstones that nobody needs).
   Status remove(const std::vector<std::string>& keys);
 
@@ -101,19 +122,18 @@ class CollectionFile {
   CollectionFile(std::shared_ptr<LmdbEnv> env, CollectionRef ref)
       : env_(std::move(env)), ref_(std::move(ref)) {}
 
-  // An entry of the log table whose record has another dot now.
-  struct StaleEntry {
-    AliasDot dot;
-    std::uint64_t key_hash = 0;
-  };
-  void write_data(WriteTxn& txn, const std::vector<FilePut>& puts, std::size_t& told,
-                  Replaced replaced, std::vector<StaleEntry>& stale) const;
-  Status remove_stale();
+  Status settle(const FileMeta* meta, std::string& keys, std::vector<LogChange>& changes);
+  Status gather_recent(FunctionRef<std::optional<Bytes>(Bytes key)> get, std::string& keys,
+                       std::vector<LogChange>& changes) const;
 
   std::shared_ptr<LmdbEnv> env_;
   CollectionRef ref_;
-  // Of large writes: readers pass over them, so that they can wait and go all at once, in order.
-  std::vector<StaleEntry> stale_;
+  // Entries of the log table whose record has another dot now: readers pass over them, so that
+  // they can wait and go all at once, in order.
+  std::vector<LogChange> stale_;
+  std::size_t unsettled_ = 0;  // About how many changes wait, in `recent` and here.
+  // A walk would leave out records that nobody has in memory.
+  std::atomic<bool> walk_misses_{false};
 };
 
 }  // namespace dhrt

@@ -5,6 +5,7 @@
 // stays dirty. Bounds: a list and a part, of some tens of megabytes, however much is dirty.
 #include <algorithm>
 #include <filesystem>
+#include <span>
 #include <system_error>
 #include <utility>
 
@@ -25,11 +26,40 @@ std::uint64_t begin_of(Bytes key) {
   return begin;
 }
 
+// What is listed stays in memory until all of it is in the file, whoever wants its place.
+bool list_is_full(const DirtyKeys& keys, const EngineOptions& options) {
+  if (keys.count() == 0) return false;
+  return keys.bytes() >= options.checkpoint_list_bytes ||
+         keys.entry_bytes() >= options.checkpoint_bytes;
+}
+
 }  // namespace
 
-void DirtyKeys::add(Bytes key) {
-  items_.push_back({begin_of(key), bytes_.size(), key.size()});
+void DirtyKeys::add(Bytes key, std::size_t entry_bytes) {
+  Item item{};
+  item.key_begin = begin_of(key);
+  item.key_at = bytes_.size() & Item::bits_48;
+  item.key_bytes = key.size() & key_bytes_max;
+  items_.push_back(item);
   bytes_.append(key);
+  entry_bytes_ += entry_bytes;
+}
+
+void DirtyKeys::note_copied(std::size_t index, const Entry& entry, bool damaged) {
+  Item& item = items_[index];
+  item.sequence = entry.dot().sequence & Item::bits_48;
+  item.origin = entry.dot().origin;
+  item.is_copied = 1;
+  item.deleted = entry.deleted() ? 1 : 0;
+  item.damaged = damaged ? 1 : 0;
+}
+
+std::optional<DirtyKeys::Copied> DirtyKeys::copied(std::size_t index) const {
+  const Item& item = items_[index];
+  if (item.is_copied == 0) return std::nullopt;
+  return Copied{.dot = {static_cast<OriginAlias>(item.origin), item.sequence},
+                .deleted = item.deleted != 0,
+                .damaged = item.damaged != 0};
 }
 
 void DirtyKeys::sort() {
@@ -52,7 +82,6 @@ void DirtyCopy::add(const Entry& entry, const Origin& origin) {
             .value_bytes = static_cast<std::uint32_t>(view.value.size()),
             .dot = entry.dot(),
             .deleted = view.deleted,
-            .damaged = view.damaged,
             .unread = entry.is(Entry::unread)};
   bytes_.append(key);
   const std::size_t begin = bytes_.size();
@@ -76,6 +105,7 @@ void EngineCollection::copy_next(DirtyPass& pass) {
   if (pass.next_key == pass.keys.count() && !pass.all_listed) {
     pass.keys = {};
     pass.next_key = 0;
+    pass.list_is_new = true;
     if (dots_are_shared_.load()) {
       list_table(pass);
     } else {
@@ -103,15 +133,17 @@ void EngineCollection::copy_keys(DirtyPass& pass, std::size_t end) {
     const HashedKey key(pass.keys.key(pass.next_key));
     const std::lock_guard lock(shared_.stripes.of(key).lock);
     const Entry* const entry = table_.find(key);
-    if (entry != nullptr && entry->is(Entry::dirty))
-      pass.copy.add(*entry, *origins_.origin(entry->dot().origin));
+    if (entry == nullptr || !entry->is(Entry::dirty)) continue;
+    const Origin& origin = *origins_.origin(entry->dot().origin);
+    pass.copy.add(*entry, origin);
+    pass.keys.note_copied(pass.next_key, *entry, entry->view(origin).damaged);
   }
 }
 
 void EngineCollection::list_index(DirtyPass& pass) {
   for (; pass.alias < index_.origins(); ++pass.alias, pass.sequence = 0) {
     for (bool more = true; more;) {
-      if (pass.keys.bytes() >= shared_.options.checkpoint_list_bytes) return;
+      if (list_is_full(pass.keys, shared_.options)) return;
       more = false;
       std::size_t listed = 0;
       index_.visit(pass.alias, pass.sequence, [&](Entry& entry) {
@@ -120,7 +152,7 @@ void EngineCollection::list_index(DirtyPass& pass) {
           more = true;
           return false;
         }
-        pass.keys.add(entry.key());
+        pass.keys.add(entry.key(), entry.size());
         return true;
       });
     }
@@ -130,10 +162,10 @@ void EngineCollection::list_index(DirtyPass& pass) {
 
 void EngineCollection::list_table(DirtyPass& pass) {
   for (; pass.stripe < stripe_count; ++pass.stripe) {
-    if (pass.keys.bytes() >= shared_.options.checkpoint_list_bytes) return;
+    if (list_is_full(pass.keys, shared_.options)) return;
     const std::lock_guard lock(shared_.stripes[pass.stripe].lock);
     table_.visit(pass.stripe, 0, [&](Entry& entry) {
-      if (entry.is(Entry::dirty)) pass.keys.add(entry.key());
+      if (entry.is(Entry::dirty)) pass.keys.add(entry.key(), entry.size());
       return true;
     });
   }
@@ -166,29 +198,74 @@ Status EngineCollection::write_copy(DirtyPass& pass) {
     return status;
   }
   if (erased()) return {};
-  std::vector<FilePut> puts;
-  puts.reserve(pass.copy.items().size());
-  for (const DirtyCopy::Item& item : pass.copy.items())
-    puts.push_back({pass.copy.key(item), pass.copy.encoded(item)});
-  // Before the last part only the names and the counts may be new: a start would take the rest
-  // to mean that all records are here.
-  FileMeta meta = pass.is_last() ? pass.meta : meta_on_disk_;
-  meta.origins = pass.meta.origins;
-  meta.highest_hlc = std::max(meta.highest_hlc, pass.meta.highest_hlc);
-  if (auto status = write_part(pass.copy, puts, meta); !status) {
+  const Status status = write_records(pass);
+  if (!status) {
     mark_stale();
     return status;
   }
+  if (!pass.list_ends()) return {};
   files_written_.fetch_add(1, std::memory_order_release);
-  settle(pass.copy);
+  settle(pass.keys);
   if (!pass.is_last()) return {};
   join(pass.superseded);
   forget_order();
   return {};
 }
 
-Status EngineCollection::write_part(const DirtyCopy& copy, std::vector<FilePut>& puts,
-                                    FileMeta& meta) {
+Status EngineCollection::write_records(DirtyPass& pass) {
+  // Of a pass that failed: what waits must not become more and more.
+  if (std::exchange(pass.list_is_new, false) && !file()->settled()) {
+    if (auto status = file()->settle_index(nullptr); !status) return status;
+  }
+  const bool later = pass.keys.count() >= CollectionFile::large_write_puts;
+  const auto index = later ? CollectionFile::Index::later : CollectionFile::Index::at_once;
+  if (auto status = write_part(pass, index); !status) return status;
+  if (!later || !pass.list_ends()) return {};
+  pass.copy = {};  // Before that needs memory of its own.
+  FileMeta meta = meta_for(pass, pass.is_last());
+  if (auto status = file()->settle_index(&meta); !status) return status;
+  meta_on_disk_ = std::move(meta);
+  return {};
+}
+
+// Before the last transaction only the names and the counts may be new: a start would take the
+// rest to mean that all records are here.
+FileMeta EngineCollection::meta_for(const DirtyPass& pass, bool last) const {
+  FileMeta meta = last ? pass.meta : meta_on_disk_;
+  meta.origins = pass.meta.origins;
+  meta.highest_hlc = std::max(meta_on_disk_.highest_hlc, pass.meta.highest_hlc);
+  meta.live = meta_on_disk_.live;
+  meta.tombstones = meta_on_disk_.tombstones;
+  meta.bytes = meta_on_disk_.bytes;
+  return meta;
+}
+
+Status EngineCollection::write_part(DirtyPass& pass, CollectionFile::Index index) {
+  const DirtyCopy& copy = pass.copy;
+  std::vector<FilePut> puts;
+  puts.reserve(copy.items().size());
+  for (const DirtyCopy::Item& item : copy.items())
+    puts.push_back({copy.key(item), copy.encoded(item)});
+  Superseded superseded;
+  Status status;
+  std::size_t next = 0;
+  do {
+    const auto written = write_some(pass, std::span(puts).subspan(next), index, superseded);
+    if (written) {
+      next += *written;
+    } else {
+      status = tl::unexpected(written.error());
+    }
+  } while (status && next < puts.size());
+  superseded.changes.add_to(shared_);
+  return status;
+}
+
+Result<std::size_t> EngineCollection::write_some(const DirtyPass& pass, std::span<FilePut> puts,
+                                                 CollectionFile::Index index,
+                                                 Superseded& superseded) {
+  const auto items = std::span(pass.copy.items()).last(puts.size());
+  FileMeta meta;
   const auto count = [&meta](bool deleted, std::uint64_t bytes, bool adds) {
     const std::uint64_t one = adds ? 1 : ~std::uint64_t{0};
     if (deleted) {
@@ -198,36 +275,39 @@ Status EngineCollection::write_part(const DirtyCopy& copy, std::vector<FilePut>&
     meta.live += one;
     meta.bytes += adds ? bytes : ~bytes + 1;
   };
-  meta.live = meta_on_disk_.live;
-  meta.tombstones = meta_on_disk_.tombstones;
-  meta.bytes = meta_on_disk_.bytes;
-  Superseded superseded;
-  const auto replaced = [&](std::size_t put, const std::optional<RecordHead>& old,
-                            const Bytes* encoded) {
-    const DirtyCopy::Item& item = copy.items()[put];
-    if (old) count(old->deleted, item.key_bytes + old->value_bytes, false);
-    count(item.deleted, item.key_bytes + item.value_bytes, true);
-    supersede(item, encoded, puts[put], superseded);
+  const auto replacing = [&](std::size_t put, const Bytes* held) {
+    supersede(items[put], held, puts[put], superseded);
   };
-  const Status status = file()->write(puts, &meta, replaced);
-  superseded.changes.add_to(shared_);
-  if (!status) return status;
-  meta_on_disk_ = std::move(meta);
-  return {};
+  const auto meta_of = [&](std::span<const std::optional<RecordHead>> replaced) {
+    const bool all = replaced.size() == items.size() && pass.is_last();
+    meta = meta_for(pass, all && index == CollectionFile::Index::at_once);
+    for (std::size_t i = 0; i < replaced.size(); ++i) {
+      const DirtyCopy::Item& item = items[i];
+      const auto& old = replaced[i];
+      if (old) count(old->deleted, item.key_bytes + old->value_bytes, false);
+      count(item.deleted, item.key_bytes + item.value_bytes, true);
+    }
+    return &meta;
+  };
+  const auto written = file()->write(puts, index, replacing, meta_of);
+  if (written) meta_on_disk_ = std::move(meta);
+  return written;
 }
 
 // What is in the file now becomes cache.
-void EngineCollection::settle(const DirtyCopy& copy) {
+void EngineCollection::settle(const DirtyKeys& keys) {
   ByteChanges changes;
-  for (const DirtyCopy::Item& item : copy.items()) {
-    const HashedKey key(copy.key(item));
+  for (std::size_t i = 0; i < keys.count(); ++i) {
+    const auto copied = keys.copied(i);
+    if (!copied) continue;
+    const HashedKey key(keys.key(i));
     const std::size_t stripe = stripe_of(key.hash);
     const std::lock_guard lock(shared_.stripes[stripe].lock);
     Entry* entry = table_.find(key);
-    if (entry == nullptr || !entry->is(Entry::dirty) || entry->dot() != item.dot) continue;
+    if (entry == nullptr || !entry->is(Entry::dirty) || entry->dot() != copied->dot) continue;
     // A tombstone, or a copy that healed it, has the dot of what it replaced.
-    const RecordView view = entry->view(*origins_.origin(item.dot.origin));
-    if (view.deleted != item.deleted || view.damaged != item.damaged) continue;
+    const RecordView view = entry->view(*origins_.origin(copied->dot.origin));
+    if (view.deleted != copied->deleted || view.damaged != copied->damaged) continue;
     unlink(stripe, *entry, nullptr);
     weigh(part(stripe), *entry, -1, changes);
     entry->clear(Entry::dirty);

@@ -16,6 +16,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -49,26 +50,41 @@ struct WriteStamp {
   Position position = 0;
 };
 
-// Keys of what was dirty at one moment.
+// Keys of what was dirty at one moment, and what of them was copied since.
 class DirtyKeys {
  public:
-  void add(Bytes key);
+  struct Copied {
+    AliasDot dot;
+    bool deleted = false;
+    bool damaged = false;
+  };
+  void add(Bytes key, std::size_t entry_bytes);
   // In order, each once.
   void sort();
   std::size_t count() const { return items_.size(); }
   Bytes key(std::size_t index) const { return key(items_[index]); }
+  std::optional<Copied> copied(std::size_t index) const;
+  void note_copied(std::size_t index, const Entry& entry, bool damaged);
   std::size_t bytes() const { return bytes_.size() + items_.size() * sizeof(Item); }
+  std::size_t entry_bytes() const { return entry_bytes_; }
 
  private:
   struct Item {
-    std::uint64_t key_begin = 0;
-    std::size_t key_at = 0;
-    std::size_t key_bytes = 0;
+    static constexpr std::uint64_t bits_48 = (std::uint64_t{1} << 48) - 1;
+    std::uint64_t key_begin;
+    std::uint64_t key_at : 48;
+    std::uint64_t key_bytes : 13;
+    std::uint64_t is_copied : 1;
+    std::uint64_t deleted : 1;
+    std::uint64_t damaged : 1;
+    std::uint64_t sequence : 48;  // An entry has no more of it.
+    std::uint64_t origin : 16;
   };
   Bytes key(const Item& item) const { return Bytes(bytes_).substr(item.key_at, item.key_bytes); }
 
   std::string bytes_;
   std::vector<Item> items_;
+  std::size_t entry_bytes_ = 0;
 };
 
 // Dirty records, in key order, on their way to the file.
@@ -81,7 +97,6 @@ class DirtyCopy {
     std::uint32_t value_bytes = 0;
     AliasDot dot;
     bool deleted = false;
-    bool damaged = false;
     bool unread = false;
   };
   void add(const Entry& entry, const Origin& origin);
@@ -99,7 +114,8 @@ class DirtyCopy {
   std::vector<Item> items_;
 };
 
-// One checkpoint's way through a collection: what is dirty is listed, and copied in parts.
+// One checkpoint's way through a collection: what is dirty is listed, and copied in parts. Behind
+// the last part of a list the file knows all of it by its dots, and it becomes cache.
 struct DirtyPass {
   // Each of these covers the one before it: everything below the cut is in the contexts, and
   // everything in the contexts is in the records, or in the file already. Names and counts are of
@@ -115,7 +131,10 @@ struct DirtyPass {
   std::size_t stripe = 0;
   bool all_listed = false;
 
-  bool is_last() const { return all_listed && next_key == keys.count(); }
+  bool list_is_new = false;  // Nothing of it was written.
+
+  bool list_ends() const { return next_key == keys.count(); }
+  bool is_last() const { return all_listed && list_ends(); }
   std::size_t bytes() const { return keys.bytes() + copy.bytes(); }
 };
 
@@ -329,8 +348,13 @@ class EngineCollection final : public Collection,
   void list_index(DirtyPass& pass);
   void list_table(DirtyPass& pass);
   Status make_file();
-  Status write_part(const DirtyCopy& copy, std::vector<FilePut>& puts, FileMeta& meta);
-  void settle(const DirtyCopy& copy);
+  Status write_records(DirtyPass& pass);
+  Status write_part(DirtyPass& pass, CollectionFile::Index index);
+  // One transaction of the last puts of a part; the number of records that it took.
+  Result<std::size_t> write_some(const DirtyPass& pass, std::span<FilePut> puts,
+                                 CollectionFile::Index index, Superseded& superseded);
+  FileMeta meta_for(const DirtyPass& pass, bool last) const;
+  void settle(const DirtyKeys& keys);
   void forget_order();
   bool warm(Bytes key, Bytes encoded, const std::array<std::uint64_t, stripe_count>& departures);
 

@@ -19,7 +19,8 @@ namespace dhrt {
 
 namespace {
 
-constexpr std::array<const char*, lmdb_tables> table_names{"meta", "data", "log", "expiry"};
+constexpr std::array<const char*, lmdb_tables> table_names{"meta", "data", "log", "expiry",
+                                                           "recent"};
 // The tables and a small batch fit; below, LMDB could not even make the file.
 constexpr std::size_t map_bytes_min = std::size_t{256} << 10;
 constexpr std::size_t map_bytes_step = std::size_t{64} << 10;  // A multiple of any page size.

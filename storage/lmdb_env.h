@@ -40,8 +40,8 @@ namespace dhrt {
 struct LmdbPlace;
 
 // What is kept in each: see lmdb_format.h.
-enum class LmdbTable : std::uint8_t { meta, data, log, expiry };
-inline constexpr std::size_t lmdb_tables = 4;
+enum class LmdbTable : std::uint8_t { meta, data, log, expiry, recent };
+inline constexpr std::size_t lmdb_tables = 5;
 
 struct CloseLmdbEnv {
   void operator()(MDB_env* env) const;

@@ -74,6 +74,51 @@ std::optional<AliasDot> parse_log_key(Bytes key) {
                   read_big_endian(key.substr(4))};
 }
 
+std::string encode_log_block(const LogBlock& block) {
+  std::string out(1, '\0');
+  ByteWriter writer(out);
+  unsigned mask = 0;
+  for (std::size_t i = 0; i < block.size(); ++i) {
+    if (block[i].empty()) continue;
+    mask |= 1U << i;
+    writer.bytes(block[i]);
+  }
+  if (mask == 0) return {};
+  out[0] = static_cast<char>(mask);
+  return out;
+}
+
+std::optional<LogBlock> decode_log_block(Bytes encoded) {
+  ByteReader reader(encoded);
+  LogBlock block;
+  const unsigned mask = reader.u8();
+  for (std::size_t i = 0; i < block.size(); ++i) {
+    if ((mask >> i & 1U) == 0) continue;
+    block[i] = reader.bytes(key_bytes_max);
+    if (block[i].empty()) reader.fail();
+  }
+  if (!reader.ok() || !reader.empty() || mask == 0) return std::nullopt;
+  return block;
+}
+
+std::string recent_key(std::uint64_t number) {
+  std::string key;
+  append_big_endian(key, number, 8);
+  return key;
+}
+
+std::optional<std::uint64_t> parse_recent_key(Bytes key) {
+  if (key.size() != 8) return std::nullopt;
+  return read_big_endian(key);
+}
+
+void append_recent(std::string& out, AliasDot dot, Bytes key) {
+  ByteWriter writer(out);
+  writer.u16(dot.origin);
+  writer.varint(dot.sequence);
+  writer.bytes(key);
+}
+
 std::string expiry_key(WallMilliseconds deadline, AliasDot dot) {
   std::string key;
   append_big_endian(key, deadline, 8);

@@ -1,7 +1,11 @@
 // What is in a collection's file, byte by byte. No LMDB here, only the entries of its tables.
 //
 // data    key                                            -> record (storage/record_codec.h)
-// log     partition u16, origin alias u16, sequence u64  -> key, one per record or tombstone
+// log     partition u16, origin alias u16, sequence u64 (of the first of eight dots in a row)
+//             -> a bit for each dot, u8, then for each bit that is set, the low one first: varint
+//                key bytes, key; a dot per record or tombstone
+// recent  number u64 -> (origin alias u16, varint sequence, varint key bytes, key)*: what is on
+//         its way into `log` (storage/log_table.h); empty but within a checkpoint or behind a crash
 // expiry  deadline u64, origin alias u16, sequence u64   -> key, one per live record that has one
 // meta    "format"  u32
 //         "ref"     generation u32, name
@@ -17,6 +21,7 @@
 // at most, and a record's own key may take all of them.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -30,7 +35,7 @@
 
 namespace dhrt {
 
-inline constexpr std::uint32_t lmdb_format_version = 2;
+inline constexpr std::uint32_t lmdb_format_version = 3;
 
 namespace meta_key {
 inline constexpr Bytes format = "format";
@@ -54,6 +59,24 @@ std::string encode_format();
 
 std::string log_key(AliasDot dot);
 std::optional<AliasDot> parse_log_key(Bytes key);
+
+// Eight dots in a row share an entry of `log`, under the first of them: it has no key of its own if
+// its sequence is 0.
+inline constexpr std::uint64_t log_block_dots = 8;
+inline AliasDot block_of(AliasDot dot) {
+  return {dot.origin, dot.sequence - dot.sequence % log_block_dots};
+}
+inline std::size_t place_in_block(AliasDot dot) {
+  return static_cast<std::size_t>(dot.sequence % log_block_dots);
+}
+using LogBlock = std::array<Bytes, log_block_dots>;   // Keys; empty: no such dot.
+std::string encode_log_block(const LogBlock& block);  // Empty if no dot is left.
+// Borrows from `encoded`.
+std::optional<LogBlock> decode_log_block(Bytes encoded);
+
+std::string recent_key(std::uint64_t number);
+std::optional<std::uint64_t> parse_recent_key(Bytes key);
+void append_recent(std::string& out, AliasDot dot, Bytes key);
 
 std::string expiry_key(WallMilliseconds deadline, AliasDot dot);
 // The deadline in an expiry key; absent if it is none.

@@ -108,6 +108,8 @@ Result<std::unique_ptr<CollectionFile>> open_file(const EngineShared& shared,
   // A process that was killed may have left its last transaction, or the file's name, in the page
   // cache alone. The cut in it would let the logs go that have the same on the disk.
   if (auto status = (*file)->sync(); !status) return tl::unexpected(status.error());
+  if (auto status = (*file)->settle_after_crash(file_reader()); !status)
+    return tl::unexpected(status.error());
   return file;
 }
 

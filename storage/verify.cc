@@ -101,6 +101,12 @@ class FileCheck {
         if (auto shown = show(); !shown) return shown;
       }
     }
+    const auto unsettled = file_.count_unsettled(0);
+    if (!unsettled) {
+      note(unsettled.error().message);
+    } else {
+      indexed += *unsettled;
+    }
     const std::uint64_t readable = report_.records - report_.damaged;
     report_.unindexed = readable > indexed ? readable - indexed : 0;
     return {};

@@ -14,6 +14,7 @@
 #include "storage/collection_file.h"
 #include "storage/lmdb_pages.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/storage/file_puts.h"
 
 using namespace dhrt;
 
@@ -38,7 +39,6 @@ struct Base {
     path = made + "/users.mdb";
     auto file = CollectionFile::create({.path = path}, {"users", 1});
     check(file.has_value(), "a file can be made");
-    const auto ignore = [](std::size_t, const auto&, const Bytes*) {};
     OriginTable origins;
     for (int i = 0; i < records; ++i) {
       Record record;
@@ -49,7 +49,7 @@ struct Base {
       check(encode_record(encoded, key_of(i), record, origins, {}).has_value(), "it is encoded");
       const FileMeta meta;
       const std::string key = key_of(i);
-      check((*file)->write({{key, encoded}}, &meta, ignore).has_value(), "it is written");
+      check(test::write_puts(**file, {{key, encoded}}, &meta).has_value(), "it is written");
     }
     // Without the pages that the writes above have freed; the next ones free a few.
     const std::string compact = made + "/compact.mdb";
@@ -60,7 +60,7 @@ struct Base {
     check(file.has_value(), "the copy is whole");
     const FileMeta meta;
     for (int i = 0; i < 3; ++i)
-      check((*file)->write({}, &meta, ignore).has_value(), "it is written");
+      check(test::write_puts(**file, {}, &meta).has_value(), "it is written");
     file->reset();
     std::ifstream stream(path, std::ios::binary);
     bytes = {std::istreambuf_iterator<char>(stream), {}};
@@ -90,6 +90,7 @@ void use(const std::string& path) {
   auto opened = CollectionFile::open({.path = path});
   if (!opened) return;
   CollectionFile& file = **opened;
+  static_cast<void>(file.settle_after_crash(0));
   static_cast<void>(file.scan(0, "", false, [](Bytes, Bytes) { return true; }));
   static_cast<void>(file.walk(0, {0, 0}, [](AliasDot, Bytes, Bytes) { return true; }));
   std::vector<std::string> keys;

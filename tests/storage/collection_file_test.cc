@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "storage/base/random.h"
+#include "tests/storage/file_puts.h"
 #include "tests/storage/small_disk.h"
 #include "tests/storage/store_suite.h"
 #include "tests/storage/temporary_directory.h"
@@ -39,13 +40,31 @@ struct FileBench {
     std::vector<FilePut> puts;
     for (const auto& [key, bytes] : encoded)
       puts.push_back({key, bytes});
+    const bool later = puts.size() >= CollectionFile::large_write_puts || !file->settled();
     std::string told;
-    const auto tell = [&](std::size_t i, const std::optional<RecordHead>& old, const Bytes*) {
-      told += (told.empty() ? "" : " ") + std::string(puts[i].key) + ":" +
-              (old ? std::to_string(old->sequence) : "-");
-    };
-    if (auto status = file->write(puts, meta, tell); !status) return tl::unexpected(status.error());
-    return told;
+    std::size_t done = 0;
+    do {
+      std::string of_part;
+      const auto meta_of = [&](std::span<const std::optional<RecordHead>> replaced) {
+        of_part.clear();
+        for (std::size_t i = 0; i < replaced.size(); ++i) {
+          of_part += " " + std::string(puts[done + i].key) + ":" +
+                     (replaced[i] ? std::to_string(replaced[i]->sequence) : "-");
+        }
+        return later ? nullptr : meta;
+      };
+      const auto written = file->write(
+          std::span(puts).subspan(done),
+          later ? CollectionFile::Index::later : CollectionFile::Index::at_once,
+          [](std::size_t, const Bytes*) {}, meta_of);
+      if (!written) return tl::unexpected(written.error());
+      done += *written;
+      told += of_part;
+    } while (done < puts.size());
+    if (later && meta != nullptr) {
+      if (auto status = file->settle_index(meta); !status) return tl::unexpected(status.error());
+    }
+    return told.substr(told.empty() ? 0 : 1);
   }
 
   std::optional<Record> get(const std::string& key, unsigned loop = 0) {
@@ -143,33 +162,119 @@ TEST_CASE("collection file: a replaced record leaves nothing behind in the index
   CHECK(bench.expired(noon + 9).empty());
 }
 
-TEST_CASE("collection file: large writes leave nothing behind either, once meta is written") {
-  const TemporaryDirectory directory;
-  FileBench bench(directory.file("users.mdb"));
-  constexpr std::size_t count = 5000;
-  const auto records = [](std::uint64_t first_sequence) {
-    std::vector<KeyedRecord> made;
-    for (std::uint64_t i = 0; i < count; ++i)
-      made.push_back(put("key" + std::to_string(i), "v", {here, first_sequence + i * 7 % count}));
-    return made;
-  };
-  must(bench.write(records(1)));
-  const std::string before = bench.walk({0, 0}, count + 1);
-  must(bench.write(records(1)));
-  CHECK_MESSAGE(bench.walk({0, 0}, count + 1) == before, "the same again changes nothing");
-  must(bench.write(records(1 + count)));
-  const std::string after = bench.walk({0, 0}, count + 1);
-  CHECK_MESSAGE(after.substr(0, 5) == "5001:", "stale entries are passed over");
-  const FileMeta meta;
-  must(bench.write(records(1 + 2 * count), &meta));
-  bench.file.reset();
-  const auto env = must(LmdbEnv::open(bench.options));
+// More than are told to the log table at once, in an order of keys that is none of dots.
+constexpr std::size_t many = 5000;
+std::vector<KeyedRecord> many_records(std::uint64_t first_sequence) {
+  std::vector<KeyedRecord> made;
+  for (std::uint64_t i = 0; i < many; ++i)
+    made.push_back(put("key" + std::to_string(i), "v", {here, first_sequence + i * 7 % many}));
+  return made;
+}
+
+std::size_t dots_in_log(const LmdbEnv::Options& options) {
+  const auto env = must(LmdbEnv::open(options));
   const auto txn = must(ReadTxn::begin(*env));
   auto cursor = must(LmdbCursor::open(txn, LmdbTable::log));
-  std::size_t entries = 0;
-  for (cursor.seek(""); cursor.valid(); cursor.next())
-    ++entries;
-  CHECK(entries == count);
+  std::size_t dots = 0;
+  for (cursor.seek(""); cursor.valid(); cursor.next()) {
+    const LogBlock block = decode_log_block(cursor.value()).value();
+    for (const Bytes key : block)
+      dots += key.empty() ? 0 : 1;
+  }
+  return dots;
+}
+
+TEST_CASE("collection file: large writes leave nothing behind either, once it is settled") {
+  const TemporaryDirectory directory;
+  FileBench bench(directory.file("users.mdb"));
+  const FileMeta meta;
+  must(bench.write(many_records(1), &meta));
+  const std::string before = bench.walk({0, 0}, many + 1);
+  CHECK(before.substr(0, 2) == "1:");
+  must(bench.write(many_records(1), &meta));
+  CHECK_MESSAGE(bench.walk({0, 0}, many + 1) == before, "the same again changes nothing");
+  must(bench.write(many_records(1 + many)));
+  CHECK_MESSAGE(bench.walk({0, 0}).empty(), "stale entries are passed over");
+  CHECK(!bench.file->settled());
+  must(bench.write(many_records(1 + 2 * many), &meta));
+  CHECK(bench.walk({0, 0}, 1).substr(0, 6) == "10001:");
+  bench.file.reset();
+  CHECK(dots_in_log(bench.options) == many);
+}
+
+TEST_CASE("collection file: a large write that a crash ended is found by its dots all the same") {
+  const TemporaryDirectory directory;
+  FileBench bench(directory.file("users.mdb"));
+  must(bench.write({put("key1", "old", {here, 1}), put("other", "v", {here, 2})}));
+  must(bench.write(many_records(3)));
+  bench.reopen();
+  CHECK(bench.walk({0, 0}) == "2:other ");
+  CHECK(must(bench.file->count_unsettled(0)) == many);
+  must(bench.file->settle_after_crash(0));
+  CHECK(must(bench.file->count_unsettled(0)) == 0);
+  const std::string walked = bench.walk({0, 0}, 2 * many);
+  CHECK(static_cast<std::size_t>(std::ranges::count(walked, ' ')) == many + 1);
+  CHECK(walked.substr(0, 15) == "2:other 3:key0 ");
+  bench.reopen();
+  must(bench.file->settle_after_crash(0));
+  CHECK(bench.walk({0, 0}, 2 * many) == walked);
+}
+
+TEST_CASE("collection file: on a full disk a walk fails before it leaves out what a crash left") {
+  const TemporaryDirectory directory;
+  FileBench bench(directory.file("users.mdb"));
+  std::vector<KeyedRecord> records = many_records(1);
+  for (KeyedRecord& entry : records)
+    entry.key.resize(400, 'k');
+  must(bench.write(records));
+  const auto walked = [&bench] {
+    std::size_t dots = 0;
+    const Status status = bench.file->walk(0, {0, 0}, [&dots](AliasDot, Bytes, Bytes) {
+      ++dots;
+      return true;
+    });
+    return status ? Result<std::size_t>(dots) : tl::unexpected(status.error());
+  };
+  {
+    const FileSizeLimit no_growth(bench.file->bytes_used());
+    bench.reopen();
+    must(bench.file->settle_after_crash(0));
+    REQUIRE(!walked());
+    CHECK(walked().error().code == ErrorCode::full);
+    CHECK(walked().error().message.find("free space") != std::string::npos);
+    CHECK(bench.get(records.front().key));
+  }
+  must(bench.file->settle_index(nullptr));
+  CHECK(must(walked()) == many);
+}
+
+TEST_CASE("collection file: of a large write a transaction takes a part, which is whole") {
+  const TemporaryDirectory directory;
+  FileBench bench(directory.file("users.mdb"));
+  const auto value = std::string(1000, 'v');
+  std::vector<std::string> keys(many);
+  std::vector<std::string> encoded(many);
+  for (std::size_t i = 0; i < many; ++i) {
+    keys[i] = "key" + std::to_string(1'000'000 + i);
+    must(encode_record(encoded[i], keys[i], put(keys[i], value, {here, i + 1}).record,
+                       bench.origins, {}));
+  }
+  std::vector<FilePut> puts;
+  for (std::size_t i = 0; i < many; ++i)
+    puts.push_back({keys[i], encoded[i]});
+  std::size_t told = 0;
+  const auto meta_of = [&](const auto replaced) {
+    told = replaced.size();
+    return nullptr;
+  };
+  const std::size_t written = must(bench.file->write(
+      puts, CollectionFile::Index::later, [](std::size_t, const Bytes*) {}, meta_of));
+  CHECK(written > 100);
+  CHECK(written < many);
+  CHECK(told == written);
+  CHECK(bench.get(keys[written - 1]));
+  CHECK(!bench.get(keys[written]));
+  CHECK(must(bench.file->count_unsettled(0)) == written);
 }
 
 TEST_CASE("collection file: one dot for two keys loses neither of them") {
@@ -219,12 +324,21 @@ TEST_CASE("collection file: meta is written with the records, counted while they
   std::string encoded;
   must(encode_record(encoded, "a", put("a", value, {here, 1}).record, meta.origins, {}));
   int told = 0;
-  must(bench.file->write({{"a", encoded}}, &meta, [&](std::size_t, const auto&, const auto*) {
-    ++told;
-    meta.live = 2;
-  }));
-  CHECK_MESSAGE(told == 1, "once, although the map was full the first time");
-  must(bench.file->write({}, nullptr, [](std::size_t, const auto&, const auto*) {}));
+  const std::vector<FilePut> puts{{"a", encoded}};
+  must(bench.file->write(
+      puts, CollectionFile::Index::at_once,
+      [&](std::size_t i, const Bytes* held) {
+        CHECK(i == 0);
+        CHECK(held == nullptr);
+      },
+      [&](const auto replaced) {
+        ++told;
+        CHECK_MESSAGE(replaced.size() == 1, "also when the map was full the first time");
+        meta.live = 2;
+        return &meta;
+      }));
+  CHECK(told >= 1);
+  must(write_puts(*bench.file, {}));
   bench.reopen();
   const FileMeta read = must(bench.file->meta(3));
   CHECK(read.cut == meta.cut);

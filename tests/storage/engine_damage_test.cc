@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "storage/base/system_clock.h"
+#include "storage/lmdb_format.h"
 #include "tests/storage/engine_life.h"
 #include "tests/storage/lmdb_image.h"
 
@@ -151,7 +152,7 @@ TEST_CASE("engine damage: a file of another format or name is never set aside") 
   std::string said;
   SUBCASE("another format") {
     LmdbImage image(life.path);
-    const std::string format("format\x02\0\0\0", 10);
+    const std::string format = "format" + encode_format();
     REQUIRE(image.bytes.find(format) != std::string::npos);
     for (auto at = image.bytes.find(format); at != std::string::npos;
          at = image.bytes.find(format, at + 1))

@@ -8,6 +8,7 @@
 #include "storage/collection_file.h"
 #include "storage/data_directory.h"
 #include "storage/lmdb_pages.h"
+#include "tests/storage/file_puts.h"
 #include "tests/storage/small_disk.h"
 #include "tests/storage/store_suite.h"
 #include "tests/storage/temporary_directory.h"
@@ -34,7 +35,7 @@ void put_records(CollectionFile& file, int first, int count) {
                                   {here, static_cast<std::uint64_t>(i)});
     std::string encoded;
     must(encode_record(encoded, entry.key, entry.record, origins, {}));
-    must(file.write({{entry.key, encoded}}, nullptr, [](std::size_t, const auto&, const auto*) {}));
+    must(write_puts(file, {{entry.key, encoded}}));
   }
 }
 

@@ -26,6 +26,25 @@ TEST_CASE("LMDB format: keys of log and expiry sort as their numbers do, and com
   CHECK(!parse_expiry_key(log[0]));
 }
 
+TEST_CASE("LMDB format: eight dots in a row share an entry, which comes back, and only whole") {
+  CHECK(block_of({3, 7}) == AliasDot{3, 0});
+  CHECK(block_of({3, 8}) == AliasDot{3, 8});
+  CHECK(place_in_block({3, 15}) == 7);
+  CHECK(encode_log_block({}).empty());
+  const std::string longest(key_bytes_max, 'k');
+  for (unsigned mask = 1; mask < 256; ++mask) {
+    LogBlock block;
+    for (std::size_t i = 0; i < block.size(); ++i)
+      if ((mask >> i & 1U) != 0) block[i] = i == 3 ? Bytes(longest) : Bytes("key");
+    const std::string encoded = encode_log_block(block);
+    CHECK(decode_log_block(encoded) == block);
+    for (std::size_t cut = 0; cut < encoded.size(); ++cut)
+      CHECK(!decode_log_block(Bytes(encoded).substr(0, cut)));
+    CHECK(!decode_log_block(encoded + "x"));
+  }
+  CHECK_MESSAGE(!decode_log_block(Bytes("\x01\x00", 2)), "no key is empty");
+}
+
 TEST_CASE("LMDB format: the cut covers earlier runs, and this one up to its positions") {
   const LogCut cut{.run = 3, .positions = {10, 0}};
   CHECK(cut.covers({2, 7}, 1'000'000));
@@ -68,7 +87,8 @@ TEST_CASE("LMDB format: another format than ours is refused with what to do") {
   const auto refusal = [](Bytes entry) { return check_format(entry, "users.mdb").error().message; };
   CHECK(check_format(encode_format(), "users.mdb"));
   CHECK(refusal(Bytes("\x01\0\0\0", 4)).find("export it") != std::string::npos);
-  CHECK(refusal(Bytes("\x03\0\0\0", 4)).find("a later one") != std::string::npos);
+  CHECK(refusal(Bytes("\x02\0\0\0", 4)).find("export it") != std::string::npos);
+  CHECK(refusal(Bytes("\x04\0\0\0", 4)).find("a later one") != std::string::npos);
   CHECK(refusal("").find("users.mdb does not say") != std::string::npos);
 }
 

@@ -93,7 +93,7 @@ class LmdbImage {
     std::vector<std::uint64_t> found{0, 1};
     add_tree(meta.free, found);
     add_tree(meta.main, found);
-    for (const Bytes name : {"meta", "data", "log", "expiry"})
+    for (const Bytes name : {"meta", "data", "log", "expiry", "recent"})
       add_tree(tree(name), found);
     return found;
   }

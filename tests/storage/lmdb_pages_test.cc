@@ -10,6 +10,7 @@
 
 #include "storage/base/random.h"
 #include "storage/collection_file.h"
+#include "tests/storage/file_puts.h"
 #include "tests/storage/lmdb_image.h"
 #include "tests/storage/temporary_directory.h"
 
@@ -38,7 +39,7 @@ struct Sample {
     std::string encoded;
     must(encode_record(encoded, entry.key, entry.record, origins, {}));
     const FileMeta meta;
-    must(file.write({{entry.key, encoded}}, &meta, [](std::size_t, const auto&...) {}));
+    must(write_puts(file, {{entry.key, encoded}}, &meta));
   }
 
   TemporaryDirectory directory;
@@ -87,7 +88,7 @@ void use(Sample& sample, const std::string& path) {
     if (sequence % 8 != 0) keys.push_back(key);
   }
   const FileMeta meta;
-  static_cast<void>(file.write(puts, &meta, [](std::size_t, const auto&...) {}));
+  static_cast<void>(write_puts(file, puts, &meta));
   static_cast<void>(file.remove(keys));
   static_cast<void>(file.copy_to(path + ".copy"));
   std::filesystem::remove(path + ".copy");
@@ -440,7 +441,7 @@ TEST_CASE("LMDB pages: a file in use that turns out to be damaged is not used an
   refuses(file->get(0, "key0", [](const Bytes*) {}));
   refuses(file->scan(0, "", false, [](Bytes, Bytes) { return true; }));
   const FileMeta meta;
-  refuses(file->write({}, &meta, [](std::size_t, const auto&...) {}));
+  refuses(write_puts(*file, {}, &meta));
   refuses(file->copy_to(sample.directory.file("copy")));
 }
 
