@@ -180,6 +180,13 @@ class Run:
         if (code := self.node.stop(seconds=STOP_SECONDS)) != 0:
             raise Violation(f"the last stop ended with {code}\n{self.node.log_tail()}")
         self.compare_files(contents)
+        self.verify()
+
+    def verify(self):
+        """What mdb_dump does not tell: checksums, counts, and that a dot leads to every record."""
+        result = harness.run_dhrt("verify", self.node.data_dir)
+        if result.returncode != 0:
+            raise Violation(f"dhrt verify: {result.stdout}{result.stderr}")
 
     def contents(self):
         """Everything served, collection by collection; counts and lists must agree with it."""
