@@ -307,8 +307,11 @@ void EngineCollection::trim_replaced(Part& part) {
       return old.by.position <= published[old.by.loop];
     });
   }
-  if (replaced.size() >= replaced_max) shared_.sync_wanted.store(true);
-  part.trim_at = walked ? replaced.size() + 64 : std::max<std::size_t>(64, 2 * replaced.size());
+  const bool is_much = replaced.size() >= replaced_max;
+  if (is_much) shared_.sync_wanted.store(true);
+  // Soon after that sync: else as much again would come first, and the sync cover half of it.
+  const std::size_t often = is_much ? replaced_max / 4 : std::max<std::size_t>(64, replaced.size());
+  part.trim_at = replaced.size() + (walked ? 64 : often);
 }
 
 std::size_t EngineCollection::replaced_dots() const {

@@ -212,7 +212,7 @@ class EngineCollection final : public Collection,
   // Dots remembered because what took their place may not be durable.
   std::size_t replaced_dots() const;
   // So many of one stripe, and somebody syncs the logs, whatever the durability is: 32 bytes each.
-  static constexpr std::size_t replaced_max = 8192;
+  static constexpr std::size_t replaced_max = 4096;
   // Takes what it weighs out of the engine's sums: it is erased.
   void take_weight();
 
