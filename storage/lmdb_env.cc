@@ -380,6 +380,17 @@ Status LmdbEnv::grow(std::size_t bytes_expected) {
   }
 }
 
+// Nothing is done if the file is not longer than that.
+Status LmdbEnv::shorten_file(std::size_t bytes) const {
+  if (bytes >= map_bytes_) return {};
+  int descriptor = -1;
+  if (const int code = mdb_env_get_fd(env_.get(), &descriptor); code != 0)
+    return tl::unexpected(lmdb_error(code, path_, "shorten"));
+  if (::ftruncate(descriptor, static_cast<off_t>(bytes)) != 0)
+    return tl::unexpected(lmdb_error(errno, path_, "shorten"));
+  return {};
+}
+
 Status LmdbEnv::resize_map(std::size_t bytes) {
   const std::lock_guard no_copy(copying_);
   std::vector<std::unique_lock<std::mutex>> no_reads;
@@ -389,6 +400,8 @@ Status LmdbEnv::resize_map(std::size_t bytes) {
   void* probe = ::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (probe == MAP_FAILED) return tl::unexpected(lmdb_error(errno, path_, "resize the map of"));
   ::munmap(probe, bytes);
+  // LMDB shortens the file, too, but without a map to go back to.
+  if (auto status = shorten_file(bytes); !status) return status;
   if (const int code = mdb_env_set_mapsize(env_.get(), bytes); code != 0) return lose_map(code);
   map_bytes_ = bytes;
   file_bytes_ = bytes;
@@ -452,13 +465,7 @@ void LmdbEnv::trim() {
   mdb_env_stat(env_.get(), &stat);
   const std::size_t used = round_up(pages() * stat.ms_psize);
   if (used + std::max(map_bytes_ / spare_divisor, growth_bytes_min) >= map_bytes_) return;
-  int descriptor = -1;
-  if (mdb_env_get_fd(env_.get(), &descriptor) != 0) return;
-  // First here, where it may fail: LMDB does the same when it has no map any more. Nobody reads or
-  // writes behind the last page meanwhile.
-  if (::ftruncate(descriptor, static_cast<off_t>(used)) != 0) return;
-  // What failed leaves the old map. Its end must not stay a hole for the next pages.
-  if (!resize_map(used) && trust()) static_cast<void>(allocate(descriptor, map_bytes_));
+  static_cast<void>(resize_map(used));
 }
 
 Status LmdbEnv::copy_to(const std::string& path) {

@@ -169,6 +169,7 @@ class LmdbEnv {
   bool meta_page_is_sound(MDB_txn* txn) const;
   int try_write(const std::function<void(WriteTxn&)>& body);
   Status grow(std::size_t bytes_expected);
+  Status shorten_file(std::size_t bytes) const;
   Status resize_map(std::size_t bytes);
   Status lose_map(int code);
 
