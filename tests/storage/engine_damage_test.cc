@@ -176,7 +176,7 @@ TEST_CASE("engine damage: the scrub finds it in a running engine, and other file
     life.set("k" + std::to_string(i), "value " + std::to_string(i));
   life.stop();
   // Slow enough to be at the beginning of the file when its end is damaged.
-  life.options.scrub_bytes_per_second = std::size_t{1} << 20;
+  life.options.scrub_bytes_per_second = std::size_t{128} << 10;
   life.start();
   const std::string page = life.damage();
   const Time patience = monotonic_now() + Duration(20'000);
