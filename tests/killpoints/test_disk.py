@@ -404,7 +404,7 @@ class Directory(PlainTest):
     def test_removed_under_a_running_node(self):
         self.node.start()
         kept = self.fill()
-        shutil.rmtree(self.node.data_dir)
+        wait_until(self.folder_is_gone, 20, "the folder is removed")
         self.use_without_folder(kept)
 
     def test_replaced_under_a_running_node(self):
@@ -414,6 +414,11 @@ class Directory(PlainTest):
         (self.node.data_dir / "collections").mkdir(parents=True)
         (self.node.data_dir / "log").mkdir()
         self.use_without_folder(kept)
+
+    def folder_is_gone(self):
+        """Once more if the node made a file between two steps of the removal."""
+        shutil.rmtree(self.node.data_dir, ignore_errors=True)
+        return not self.node.data_dir.exists()
 
     def use_without_folder(self, kept):
         """Whatever it answers, it answers, and no value is made up."""
