@@ -2,15 +2,15 @@
 // checkpoint has to do.
 //
 // Intuition: sequences of an origin come one after the other, so an array of pointers per origin
-// finds a dot without searching. It is cut into chunks of 512 sequences. A chunk of which most
-// entries went has a bitmap of those that are left and pointers for them only, and it goes with the
-// last one.
+// finds a dot without searching. It is cut into chunks of 448 sequences (dot_chunk.h). A chunk of
+// which most entries went has places only for those that are left, and it goes with the last one.
 //
-// Bounds: 8 bytes per entry where sequences are dense, and 13 or so when keys are replaced at
-// random; 32 where three of four are missing, at most 12 where more are, and 100 for each chunk
+// Bounds: 8 bytes per entry where sequences are dense, and 14 or so when keys are replaced at
+// random; 32 where three of four are missing, at most 12 where more are, and 260 for each chunk
 // that has any.
-// Threads: any; one lock per origin. An entry is taken out of the index before it is freed, so
-// the entries that a call shows are alive within it. Stripe locks are taken before, never inside.
+// Threads: any. One lock per origin, which remove() takes only when a chunk shrinks or somebody
+// visits. An entry is taken out of the index before it is freed, so the entries that a call shows
+// are alive within it. Stripe locks are taken before, never inside.
 #pragma once
 
 #include <cstddef>
@@ -30,22 +30,21 @@ class DotIndex {
   DotIndex& operator=(const DotIndex&) = delete;
   ~DotIndex();
 
-  // Adds an entry under its dot. Another entry under the same dot (a peer may be wrong) is
-  // forgotten by the index, not by the table.
-  void add(Entry& entry);
-  // Takes the entry out if it is this one that the dot leads to.
+  // Adds an entry under its dot. False, and nothing done, if there is another one under that dot:
+  // a peer may be wrong, and give one to two keys.
+  [[nodiscard]] bool add(Entry& entry);
+  // Takes out an entry that was added.
   void remove(const Entry& entry);
-  // Takes an entry out and adds the one that takes its place.
-  void replace(const Entry& replaced, Entry& entry);
-  // Says that the entry is about to be taken out.
-  void prefetch(const Entry& entry) const;
+  // Puts an entry in the place of the one that is there, which has the same dot.
+  void exchange(const Entry& there, Entry& entry);
   // The first entry of the origin at or behind `sequence`, shown within its lock; false: none.
   bool seek(OriginAlias origin, std::uint64_t sequence, FunctionRef<void(Entry&)> show) const;
   // All entries of an origin from `sequence` on, in order, until `visit` says false.
   void visit(OriginAlias origin, std::uint64_t sequence,
              FunctionRef<bool(Entry&)> visit_entry) const;
 
-  std::size_t size() const;     // Entries. Any thread; a moment old.
+  std::size_t size() const;     // Entries, counted chunk by chunk.
+  bool empty() const;           // A moment old, as the next two.
   std::size_t bytes() const;    // Of the index itself.
   std::size_t origins() const;  // Aliases 0 .. origins()-1 may have entries.
 

@@ -198,12 +198,12 @@ Result<OriginAlias> EngineCollection::own_alias(unsigned loop) {
 }
 
 void EngineCollection::put(const HashedKey& key, const RecordView& record, OriginAlias alias,
-                           std::uint8_t state, const WriteStamp& stamp, ByteChanges& changes) {
+                           std::uint8_t state, const WriteStamp& stamp, ByteChanges& changes,
+                           Entry* held) {
+  if (!memory_) state |= Entry::dirty;
+  if (held != nullptr && put_in_place(key, record, alias, state, stamp, changes, *held)) return;
   const std::size_t stripe = stripe_of(key.hash);
   Part& here = part(stripe);
-  if (!memory_) state |= Entry::dirty;
-  // A loop's own dots are new; a peer may have given one to two keys.
-  const bool own = contexts_.is_own(record.dot.origin);
   const auto [entry, replaced] = table_.put(key, record, alias, state);
   if (replaced != nullptr && replaced->is(Entry::unread)) {
     entry->set(Entry::unread);
@@ -216,30 +216,60 @@ void EngineCollection::put(const HashedKey& key, const RecordView& record, Origi
     weigh(here, *replaced, -1, changes);
     here.tally.remove(item_of(*replaced));
     if (replaced->dot() != entry->dot()) note_replaced(here, *replaced, stamp);
-    if (own && indexed(*replaced)) {
-      index_.replace(*replaced, *entry);
-    } else if (indexed(*replaced)) {
-      index_.remove(*replaced);
-    }
     unlink_in_stripe(here, *replaced, entry);
   } else if (here.order != nullptr) {
     here.order->insert(*entry);
   }
-  if (!own) note_shared_dot(*entry);
-  if (!own || replaced == nullptr || !indexed(*replaced)) index_.add(*entry);
+  index(*entry, replaced);
   if (replaced != nullptr) table_.free(stripe, replaced);
-  here.deadlines.add(*entry);
-  note_deadline(entry->deadline());
   here.tally.add(item_of(*entry));
-  here.highest_hlc = std::max(here.highest_hlc, entry->hlc());
+  note_put(here, *entry);
   if (memory_) offer(stripe, key, *entry);
 }
 
-void EngineCollection::note_shared_dot(const Entry& entry) {
-  const AliasDot dot = entry.dot();
-  index_.seek(dot.origin, dot.sequence, [&](Entry& found) {
-    if (found.dot() == dot) dots_are_shared_.store(true);
-  });
+// A walk that runs meanwhile may meet neither what was there nor what comes: the first is noted as
+// replaced, the second is not durable yet.
+bool EngineCollection::put_in_place(const HashedKey& key, const RecordView& record,
+                                    OriginAlias alias, std::uint8_t state, const WriteStamp& stamp,
+                                    ByteChanges& changes, Entry& entry) {
+  const AliasDot dot{.origin = alias, .sequence = record.dot.sequence};
+  if (entry.dot() == dot || !entry.is_laid_out_for(record)) return false;
+  const std::size_t stripe = stripe_of(key.hash);
+  Part& here = part(stripe);
+  const bool was_saved = !unsaved(entry);
+  note_replaced(here, entry, stamp);
+  unlink(stripe, entry, &entry);
+  here.tally.remove(item_of(entry));
+  if (was_saved) weigh(here, entry, -1, changes);
+  entry.rewrite(record, alias, state);
+  if (was_saved) weigh(here, entry, 1, changes);
+  here.tally.add(item_of(entry));
+  note_health(here, entry, record.damaged, false);
+  index(entry, nullptr);
+  note_put(here, entry);
+  if (memory_) offer(stripe, key, entry);
+  return true;
+}
+
+void EngineCollection::note_put(Part& here, Entry& entry) {
+  here.deadlines.add(entry);
+  note_deadline(entry.deadline());
+  here.highest_hlc = std::max(here.highest_hlc, entry.hlc());
+}
+
+// The new one first: a walk meets either of them, or both.
+void EngineCollection::index(Entry& entry, const Entry* replaced) {
+  const bool leads_to_replaced = replaced != nullptr && indexed(*replaced);
+  if (leads_to_replaced && replaced->dot() == entry.dot()) {
+    index_.exchange(*replaced, entry);
+    return;
+  }
+  if (!index_.add(entry)) {
+    entry.set(Entry::unindexed);
+    dots_are_shared_.store(true);
+    mark_stale();
+  }
+  if (leads_to_replaced) index_.remove(*replaced);
 }
 
 void EngineCollection::unlink(std::size_t stripe, Entry& entry, Entry* next) {
@@ -248,11 +278,11 @@ void EngineCollection::unlink(std::size_t stripe, Entry& entry, Entry* next) {
 }
 
 void EngineCollection::unlink_in_stripe(Part& here, Entry& entry, Entry* next) {
-  if (indexed(entry)) here.deadlines.remove(entry);
+  if (unsaved(entry)) here.deadlines.remove(entry);
   if (here.order == nullptr) return;
   if (next != nullptr) {
     here.order->replace(entry, *next);
-  } else if (indexed(entry)) {
+  } else if (unsaved(entry)) {
     here.order->remove(entry);
   }
 }

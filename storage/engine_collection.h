@@ -181,16 +181,12 @@ class EngineCollection final : public Collection,
   };
   Result<Near> lock_near(const HashedKey& key, std::unique_lock<std::mutex>& lock,
                          std::uint64_t hlc_max);
-  // Says that what is held is about to be replaced.
-  void prefetch_replacing(const Entry& held) const {
-    if (indexed(held)) index_.prefetch(held);
-  }
   // As readers see it: a flushed record is a tombstone. In stripe.
   RecordView shown(const Entry& entry) const;
   // Puts a record in its place. In stripe; what the record borrows may be the replaced entry's.
-  // `logged`: called before that entry goes.
+  // `held`: what the caller found under the key, if it looked.
   void put(const HashedKey& key, const RecordView& record, OriginAlias alias, std::uint8_t state,
-           const WriteStamp& stamp, ByteChanges& changes);
+           const WriteStamp& stamp, ByteChanges& changes, Entry* held = nullptr);
   // A flush, at once for everybody. False if it says nothing new.
   bool flush(const Context& flushed);
   // The alias of a loop's own origin.
@@ -235,7 +231,7 @@ class EngineCollection final : public Collection,
   Result<std::size_t> end_replay();
 
   // --- For the checkpoint thread.
-  bool dirty() const { return !memory_ && (index_.size() > 0 || meta_is_stale()); }
+  bool dirty() const { return !memory_ && (!index_.empty() || meta_is_stale()); }
   CollectionFile* file() const { return file_.load(std::memory_order_acquire); }
   // Begins with the first part of what is dirty.
   void begin_pass(const LogCut& cut, DirtyPass& pass);
@@ -284,16 +280,24 @@ class EngineCollection final : public Collection,
     ByteChanges weight;
   };
   Part& part(std::size_t stripe);
+  // The same where the record takes the room of the one that it replaces. False: it does not.
+  bool put_in_place(const HashedKey& key, const RecordView& record, OriginAlias alias,
+                    std::uint8_t state, const WriteStamp& stamp, ByteChanges& changes,
+                    Entry& entry);
+  void note_put(Part& here, Entry& entry);
   // An entry was put: it heals what was damaged, or is damaged itself. In stripe.
   void note_health(Part& part, const Entry& entry, bool damaged, bool held_nothing);
-  bool indexed(const Entry& entry) const { return memory_ || entry.is(Entry::dirty); }
+  // What a checkpoint or a walk has to know of, and what of it the dot index leads to.
+  bool unsaved(const Entry& entry) const { return memory_ || entry.is(Entry::dirty); }
+  bool indexed(const Entry& entry) const { return unsaved(entry) && !entry.is(Entry::unindexed); }
   EngineTally::Item item_of(const Entry& entry) const;
   bool written_off(AliasDot dot) const;
   // Takes an entry out of everything but the table; `next` takes its place, if there is one.
   void unlink(std::size_t stripe, Entry& entry, Entry* next);
   // The same, but for the dot index.
   void unlink_in_stripe(Part& here, Entry& entry, Entry* next);
-  void note_shared_dot(const Entry& entry);
+  // Leads its dot to an entry, and no longer to the one that it replaced, if there is one.
+  void index(Entry& entry, const Entry* replaced);
   // Tells the cache policy of an entry that may be evicted.
   void offer(std::size_t stripe, const HashedKey& key, Entry& entry);
   void weigh(Part& part, const Entry& entry, std::int64_t sign, ByteChanges& changes) const;

@@ -224,7 +224,6 @@ Result<Position> EngineLoop::update(Collection& collection, const HashedKey& key
   const auto near = lock_for(target, key, terms, lock);
   if (!near) return tl::unexpected(near.error());
   const auto& [held, unread_hlc] = *near;
-  if (held != nullptr) target.prefetch_replacing(*held);
   if (auto status = admit(target); !status) return tl::unexpected(status.error());
 
   RecordView put;
@@ -254,7 +253,7 @@ Result<Position> EngineLoop::update(Collection& collection, const HashedKey& key
     logged_ = position;
   }
   const std::uint8_t state = unread_hlc ? Entry::unread : 0;
-  target.put(key, put, *alias, state, {loop_, position}, changes_);
+  target.put(key, put, *alias, state, {loop_, position}, changes_, held);
   lock.unlock();
   note_put(target, put.dot, joins_seen);
   return position;
@@ -294,7 +293,7 @@ Status EngineLoop::put_all(EngineCollection& target, const Batch& batch) {
       logged_ = last_;
     }
     const auto alias = alias_of(target, put.dot.origin);
-    target.put(key, put, *alias, 0, {loop_, last_}, changes_);
+    target.put(key, put, *alias, 0, {loop_, last_}, changes_, *held);
   }
   return {};
 }

@@ -117,7 +117,7 @@ Result<std::size_t> EngineCollection::end_replay() {
     ++kept;
     entry = with_created(stripe, *entry, **created);
     weigh(here, *entry, 1, changes);
-    index_.add(*entry);
+    index(*entry, nullptr);
     here.deadlines.add(*entry);
     note_deadline(entry->deadline());
     here.tally.add(item_of(*entry));

@@ -24,7 +24,7 @@ KeyOrder& EngineCollection::ordered(std::size_t stripe) {
   if (here.order == nullptr) {
     std::vector<Entry*> entries;
     table_.visit(stripe, 0, [&](Entry& entry) {
-      if (indexed(entry)) entries.push_back(&entry);
+      if (unsaved(entry)) entries.push_back(&entry);
       return true;
     });
     here.order = std::make_unique<KeyOrder>();

@@ -18,8 +18,9 @@ char* put(char* at, T value) {
   return at + sizeof value;
 }
 
+// What is put may be what stands there already.
 char* put(char* at, Bytes bytes) {
-  if (!bytes.empty()) std::memcpy(at, bytes.data(), bytes.size());
+  if (!bytes.empty()) std::memmove(at, bytes.data(), bytes.size());
   return at + bytes.size();
 }
 
@@ -31,15 +32,35 @@ Entry* Entry::make(void* memory, Bytes key, const RecordView& record, OriginAlia
   check(record.dot.sequence <= sequence_mask, "a sequence is below 2^48");
   check(record.value.size() <= value_bytes_ceiling, "a value is at most 512 MiB");
   check(record.attributes.size() <= attributes_bytes_max, "attributes are at most 4 KiB");
-  const unsigned has = has_of(record);
   auto* const entry = new (memory) Entry;
-  entry->hlc_ = record.version.hlc;
-  entry->sequence_and_alias_ = record.dot.sequence | std::uint64_t{alias} << sequence_bits;
   entry->value_bytes_ = static_cast<std::uint32_t>(record.value.size());
-  entry->key_bytes_and_has_ = static_cast<std::uint16_t>(key.size() | has);
-  entry->set_state(state | (record.unseen ? unsigned{unseen} : 0u));
+  entry->key_bytes_and_has_ = static_cast<std::uint16_t>(key.size() | has_of(record));
+  entry->set_state(state);
   entry->used_ = 0;
-  char* at = put(static_cast<char*>(memory) + sizeof(Entry), key);
+  put(static_cast<char*>(memory) + sizeof(Entry), key);
+  entry->fill(record, alias);
+  return entry;
+}
+
+bool Entry::is_laid_out_for(const RecordView& record) const {
+  return (key_bytes_and_has_ & ~key_bits) == has_of(record) &&
+         value_bytes_ == record.value.size() && attributes().size() == record.attributes.size();
+}
+
+void Entry::rewrite(const RecordView& record, OriginAlias alias, std::uint8_t state) {
+  check(is_laid_out_for(record), "an entry is written over by what takes the same room");
+  clear(unseen | unindexed);
+  set(state);
+  fill(record, alias);
+}
+
+// All but the key and what says where things are.
+void Entry::fill(const RecordView& record, OriginAlias alias) {
+  const unsigned has = key_bytes_and_has_;
+  hlc_ = record.version.hlc;
+  sequence_and_alias_ = record.dot.sequence | std::uint64_t{alias} << sequence_bits;
+  if (record.unseen) set(unseen);
+  char* at = reinterpret_cast<char*>(this + 1) + (has & key_bits);
   if ((has & has_deadline) != 0) at = put(at, record.deadline);
   if ((has & has_version_node) != 0) at = put(at, record.version.node);
   if ((has & has_created) != 0) at = put(at, record.created);
@@ -48,7 +69,6 @@ Entry* Entry::make(void* memory, Bytes key, const RecordView& record, OriginAlia
     at = put(at, record.attributes);
   }
   put(at, record.value);
-  return entry;
 }
 
 }  // namespace dhrt

@@ -1,8 +1,9 @@
 // A record in memory: one block with everything in it, in a slab of its stripe.
 //
-// Intuition: an entry is written once and never changed after others can see it; a new version
-// of a key is a new entry. Only the bits of `state` change: they say what the entry is to the
-// checkpoint and to the cache, not what the record says.
+// Intuition: a new version of a key is a new entry, or is written over the old one where it takes
+// exactly as much room; who reads an entry has the stripe's lock, or found it in the dot index,
+// which does not lead to an entry that is being written. The bits of `state` say what the entry is
+// to the checkpoint and to the cache, not what the record says.
 //
 // Layout: the fields below, the key, the optional fields that `has` names (deadline u64, version
 // node u64 when it is not the dot's, created u64, attributes u16 and bytes), the value.
@@ -41,6 +42,8 @@ class Entry {
   static constexpr std::uint8_t touched_more = 8;
   static constexpr std::uint8_t queued = 16;  // The policy knows it.
   static constexpr std::uint8_t marked = 32;  // Within one call of the policy only.
+  // Another entry, of another key, has its dot: the dot index does not lead to this one.
+  static constexpr std::uint8_t unindexed = 128;
   // The file may hold an older record of the key, which nobody looked at: it is still counted, and
   // `created` of this one may be unknown. Always dirty.
   static constexpr std::uint8_t unread = 64;
@@ -51,6 +54,12 @@ class Entry {
   // that is unseen makes an entry that is, whatever `state` says.
   static Entry* make(void* memory, Bytes key, const RecordView& record, OriginAlias alias,
                      std::uint8_t state);
+
+  // Whether rewrite() can put this record here.
+  bool is_laid_out_for(const RecordView& record) const;
+  // Makes it a newer record of its key; what the cache policy knows of it stays. The record may
+  // borrow its value and attributes from here.
+  void rewrite(const RecordView& record, OriginAlias alias, std::uint8_t state);
 
   std::size_t size() const {
     const Bytes held = value();
@@ -113,6 +122,7 @@ class Entry {
     return 8 *
            std::size_t{(has >> first & 1) + (has >> (first + 1) & 1) + (has >> (first + 2) & 1)};
   }
+  void fill(const RecordView& record, OriginAlias alias);
   template <typename T>
   static T get(const char* at) {
     T value;

@@ -63,8 +63,8 @@ TEST_CASE("dot index: does what a map does") {
       const std::uint64_t sequence = any_sequence(random, last);
       if (random.chance(i < 12'000 ? 0.6 : 0.2)) {
         Entry& entry = entries.make(origin, sequence);
-        index.add(entry);
-        model[{origin, sequence}] = &entry;
+        const bool added = index.add(entry);
+        REQUIRE(added == model.emplace(std::pair(origin, sequence), &entry).second);
       } else if (const auto at = model.lower_bound({origin, sequence}); at != model.end()) {
         index.remove(*at->second);
         model.erase(at);
@@ -94,9 +94,8 @@ TEST_CASE("dot index: seek shows the first entry at or behind a sequence") {
     return sequence;
   };
   CHECK_FALSE(sought(0));
-  index.add(entries.make(3, 511));
-  index.add(entries.make(3, 512));
-  index.add(entries.make(3, 1'000'000));
+  for (const std::uint64_t sequence : {511u, 512u, 1'000'000u})
+    REQUIRE(index.add(entries.make(3, sequence)));
   CHECK(sought(0) == 511);
   CHECK(sought(511) == 511);
   CHECK(sought(512) == 512);
@@ -105,19 +104,39 @@ TEST_CASE("dot index: seek shows the first entry at or behind a sequence") {
   CHECK(index.origins() == 4);
 }
 
-TEST_CASE("dot index: another entry under the same dot takes its place") {
+TEST_CASE("dot index: the first entry under a dot stays, and a second one is refused") {
   Entries entries;
   DotIndex index;
   Entry& first = entries.make(1, 5);
   Entry& second = entries.make(1, 5);
-  index.add(first);
-  index.add(second);
+  REQUIRE(index.add(first));
+  CHECK_FALSE(index.add(second));
   CHECK(index.size() == 1);
+  CHECK(all_of(index, 1, 0) == std::vector<Entry*>{&first});
   index.remove(first);
+  CHECK(index.empty());
+  CHECK(index.add(second));
   CHECK(all_of(index, 1, 0) == std::vector<Entry*>{&second});
-  index.remove(second);
-  index.remove(second);
-  CHECK(index.size() == 0);
+}
+
+TEST_CASE("dot index: an entry takes the place of another one under the same dot") {
+  Entries entries;
+  DotIndex index;
+  std::vector<Entry*> all;
+  for (std::uint64_t sequence = 1; sequence <= 1000; ++sequence) {
+    all.push_back(&entries.make(2, sequence));
+    REQUIRE(index.add(*all.back()));
+  }
+  // The chunks that are full are packed now.
+  for (std::uint64_t sequence = 1; sequence <= 1000; ++sequence) {
+    if (sequence % 8 != 0) index.remove(*all[sequence - 1]);
+  }
+  for (const std::uint64_t sequence : {8u, 200u, 448u, 1000u}) {
+    Entry& next = entries.make(2, sequence);
+    index.exchange(*all[sequence - 1], next);
+    CHECK(all_of(index, 2, sequence).front() == &next);
+  }
+  CHECK(index.size() == 125);
 }
 
 TEST_CASE("dot index: dense sequences cost 8 bytes each, sparse ones what their chunks do") {
@@ -126,7 +145,7 @@ TEST_CASE("dot index: dense sequences cost 8 bytes each, sparse ones what their 
   std::vector<Entry*> all;
   for (std::uint64_t sequence = 0; sequence < 512 * 200; ++sequence) {
     all.push_back(&entries.make(0, sequence));
-    index.add(*all.back());
+    REQUIRE(index.add(*all.back()));
   }
   CHECK(index.bytes() <= 512 * 200 * 8.5);
   std::size_t left = all.size();
@@ -138,7 +157,7 @@ TEST_CASE("dot index: dense sequences cost 8 bytes each, sparse ones what their 
     }
     CAPTURE(keep);
     // A chunk with a quarter of its entries has a place for each of the others, too.
-    CHECK(index.bytes() <= left * (keep <= 4 ? 8 * keep : 10) + 200 * 200 + 12'000);
+    CHECK(index.bytes() <= left * (keep <= 4 ? 8 * keep : 10) + 230 * 260 + 12'000);
   }
   for (Entry* entry : all) {
     if (entry != nullptr) index.remove(*entry);
@@ -146,7 +165,7 @@ TEST_CASE("dot index: dense sequences cost 8 bytes each, sparse ones what their 
   CHECK(index.bytes() < 12'000);
 }
 
-TEST_CASE("dot index: one entry takes the place of another") {
+TEST_CASE("dot index: one entry comes when another goes, far behind or near") {
   Entries entries;
   DotIndex index;
   Model model;
@@ -154,19 +173,14 @@ TEST_CASE("dot index: one entry takes the place of another") {
   for (std::uint64_t sequence = 1; sequence <= 30'000; ++sequence) {
     const auto origin = static_cast<OriginAlias>(random.chance(0.99) ? 0 : 1);
     Entry& entry = entries.make(origin, sequence);
-    if (model.size() < 3000) {
-      index.add(entry);
-    } else {
-      // Some stay for long, so that the oldest chunks are far behind the newest.
-      auto at = model.lower_bound({OriginAlias{0}, random.below(sequence)});
-      if (at == model.end() || random.chance(0.1)) at = model.begin();
-      if (at->first.second % 1024 == 0 && model.size() < 3100) {
-        index.add(entry);
-      } else {
-        index.prefetch(*at->second);
-        index.replace(*at->second, entry);
-        model.erase(at);
-      }
+    REQUIRE(index.add(entry));
+    // Some stay for long, so that the oldest chunks are far behind the newest.
+    auto at = model.lower_bound({OriginAlias{0}, random.below(sequence)});
+    if (at == model.end() || random.chance(0.1)) at = model.begin();
+    const bool stays = model.size() < 3000 || (at->first.second % 1024 == 0 && model.size() < 3100);
+    if (!stays) {
+      index.remove(*at->second);
+      model.erase(at);
     }
     model[{origin, sequence}] = &entry;
   }

@@ -52,6 +52,41 @@ TEST_CASE("entry: gives back the record that it was made of, at any address") {
   }
 }
 
+TEST_CASE("entry: is written over by a record that takes the same room, and by no other") {
+  Random random(2);
+  const std::string key = "key";
+  int rewritten = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    const Record first = any_record(random);
+    Record next = any_record(random);
+    if (random.chance(0.5)) next.value.assign(first.value.size(), 'w');
+    if (random.chance(0.5)) next.attributes.assign(first.attributes.size(), 'b');
+    std::vector<std::uint64_t> memory(Entry::size_of(key, view_of(first)) / 8 + 1);
+    Entry* const entry = Entry::make(memory.data(), key, view_of(first), 5, Entry::queued);
+    entry->set(Entry::unseen | Entry::unindexed);
+    entry->touch();
+    if (!entry->is_laid_out_for(view_of(next))) continue;
+    ++rewritten;
+    REQUIRE(Entry::size_of(key, view_of(next)) == Entry::size_of(key, view_of(first)));
+    RecordView view = view_of(next);
+    // Who only changes the time a record has left borrows the rest from it.
+    const bool borrows = random.chance(0.3);
+    if (borrows) view.value = entry->value();
+    if (borrows) view.attributes = entry->attributes();
+    entry->rewrite(view, 6, Entry::dirty);
+    if (borrows) next.value = first.value;
+    if (borrows) next.attributes = first.attributes;
+    REQUIRE(copy_of(entry->view(origin)) == next);
+    REQUIRE(entry->key() == key);
+    REQUIRE(entry->dot() == AliasDot{6, next.dot.sequence});
+    REQUIRE(entry->is(Entry::dirty));
+    REQUIRE(entry->is(Entry::queued));
+    REQUIRE(entry->touches() == 1);
+    REQUIRE_FALSE(entry->is(Entry::unseen | Entry::unindexed));
+  }
+  CHECK(rewritten > 300);
+}
+
 TEST_CASE("entry: a plain record costs 24 bytes beside its key and value") {
   Record record;
   record.version = {.hlc = 1, .node = origin.node};

@@ -204,7 +204,7 @@ TEST_CASE("table: a record of 16 and 100 bytes takes at most 165, its place amon
   const std::string value(100, 'v');
   for (std::uint64_t i = 1; i <= 400'000; ++i) {
     const std::string key = std::to_string(1'000'000'000'000'000 + i);
-    dots.add(*held.table.put(HashedKey(key), record_of(i, value), 0, 0).entry);
+    REQUIRE(dots.add(*held.table.put(HashedKey(key), record_of(i, value), 0, 0).entry));
     if (i < 100'000 || i % 5000 != 0) continue;
     const double entries = 144.0 * static_cast<double>(i);  // The slab counts whole pages.
     const double slots = static_cast<double>(held.table.bytes()) - entries;
@@ -248,7 +248,7 @@ class Worker {
   void put(const HashedKey& key) {
     const std::lock_guard lock(stripes_.of(key).lock);
     const auto put = table_.put(key, record_of(++sequence_, key.bytes), origin_, 0);
-    dots_.add(*put.entry);
+    wrong += !dots_.add(*put.entry);
     if (put.replaced == nullptr) return;
     dots_.remove(*put.replaced);
     table_.free(stripe_of(key.hash), put.replaced);
