@@ -47,10 +47,10 @@ struct MessageIn {
 struct MessageComing {
   ConnectionId connection = 0;
 };
-// Writes made on this node that are durable now, in the order made.
+// Writes made on this node that are durable now, in the order made; as many as fit into a message.
 struct LocalWrites {
   CollectionRef collection;
-  std::vector<KeyedRecord> records;
+  SharedBatch records;
   Context flushed;
 };
 // What is durable in a collection now. Only this is ever reported to anybody.
@@ -104,11 +104,16 @@ struct Send {
   std::vector<ConnectionId> connections;
   std::shared_ptr<const Message> message;  // Shared: one broadcast is encoded once.
 };
-enum class ApplyKind { push, pull };
-// To be applied by storage/writer in the order given; answered by Applied if token is not 0.
+// What a peer wrote, live. To be pushed by storage/writer.
+struct ApplyWrite {
+  CollectionRef collection;
+  SharedBatch records;
+  Context flushed;
+};
+// What was pulled from a peer. To be applied by storage/writer in the order given; answered by
+// Applied if token is not 0.
 struct ApplyRecords {
   Token token = 0;
-  ApplyKind kind = ApplyKind::push;
   CollectionRef collection;
   std::vector<KeyedRecord> records;
   Context flushed;
@@ -148,8 +153,8 @@ struct Log {
 // The node has told everybody that it leaves; the process may end when all is sent.
 struct Left {};
 
-using Action = std::variant<Connect, Close, Send, ApplyRecords, MergeContext, ReadLocal, WalkLocal,
-                            FanoutReply, Persist, Log, Left>;
+using Action = std::variant<Connect, Close, Send, ApplyWrite, ApplyRecords, MergeContext, ReadLocal,
+                            WalkLocal, FanoutReply, Persist, Log, Left>;
 using Actions = std::vector<Action>;
 
 // What every part of the core works with during one step.

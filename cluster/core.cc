@@ -10,20 +10,6 @@ namespace {
 // Reads of all peers that wait for the store; our own nodes never come near it.
 constexpr std::size_t peer_reads_max = 100000;
 
-std::size_t bytes_of(const KeyedRecord& entry) {
-  return entry.key.size() + entry.record.value.size() + 64;
-}
-
-// How many records from `begin` on make one message.
-std::size_t message_end(const std::vector<KeyedRecord>& records, std::size_t begin,
-                        std::size_t bytes_max) {
-  std::size_t bytes = 0;
-  std::size_t end = begin;
-  while (end < records.size() && (end == begin || bytes + bytes_of(records[end]) <= bytes_max))
-    bytes += bytes_of(records[end++]);
-  return end;
-}
-
 }  // namespace
 
 void found_cluster(CoreOptions& options, ClusterId id) {
@@ -211,10 +197,7 @@ struct Core::FromPeer {
     core.synchronizer_.resynced(peer, resynced, step);
   }
   void operator()(const Write& write) const {
-    step.actions.emplace_back(ApplyRecords{.kind = ApplyKind::push,
-                                           .collection = write.collection,
-                                           .records = write.records,
-                                           .flushed = write.flushed});
+    step.actions.emplace_back(ApplyWrite{write.collection, write.records, write.flushed});
   }
   void operator()(const WriteAck& ack) const { core.note_tips(peer, ack); }
   void operator()(const Read& read) const { core.read_for_peer(connection, read, step); }
@@ -277,10 +260,7 @@ void Core::on(const FanoutRead& read, const Step& step) {
 void Core::on(const LocalWrites& writes, const Step& step) {
   // The peers are to know it before the write.
   if (links_.establish()) publish_changes(step);
-  for (const KeyedRecord& entry : writes.records) {
-    auto& tip = own_tips_[writes.collection][entry.record.dot.origin];
-    tip = std::max(tip, entry.record.dot.sequence);
-  }
+  note_own_tips(writes);
   std::vector<ConnectionId> connections;
   for (const NodeId node : links_.linked()) {
     // The dead get nothing; they pull when they are back.
@@ -288,16 +268,21 @@ void Core::on(const LocalWrites& writes, const Step& step) {
       connections.push_back(*links_.link(node, LinkClass::control));
   }
   if (connections.empty()) return;
-  std::size_t begin = 0;
-  do {
-    const std::size_t end = message_end(writes.records, begin, options_.write_message_bytes);
-    Write write{.collection = writes.collection};
-    write.records.assign(writes.records.begin() + static_cast<std::ptrdiff_t>(begin),
-                         writes.records.begin() + static_cast<std::ptrdiff_t>(end));
-    if (end == writes.records.size()) write.flushed = writes.flushed;
-    step.actions.emplace_back(Send{connections, std::make_shared<const Message>(std::move(write))});
-    begin = end;
-  } while (begin < writes.records.size());
+  Write write{
+      .collection = writes.collection, .records = writes.records, .flushed = writes.flushed};
+  step.actions.emplace_back(
+      Send{std::move(connections), std::make_shared<const Message>(std::move(write))});
+}
+
+void Core::note_own_tips(const LocalWrites& writes) {
+  if (writes.records == nullptr) return;
+  const std::vector<std::uint64_t>& tips = writes.records->tips();
+  for (std::size_t alias = 0; alias < tips.size(); ++alias) {
+    if (tips[alias] == 0) continue;
+    const Origin& origin = *writes.records->origins().origin(static_cast<std::uint16_t>(alias));
+    auto& tip = own_tips_[writes.collection][origin];
+    tip = std::max(tip, tips[alias]);
+  }
 }
 
 void Core::on(const StoreChanged& changed, const Step& step) {

@@ -80,6 +80,7 @@ class Core {
   void read_for_peer(ConnectionId connection, const Read& read, const Step& step);
   void acknowledge(NodeId peer, const CollectionRef& collection, const Context& durable,
                    const Step& step);
+  void note_own_tips(const LocalWrites& writes);
   void note_tips(NodeId peer, const WriteAck& ack);
   void publish_changes(const Step& step);
   void log_state(const Member& member, const Step& step);

@@ -13,6 +13,7 @@
 #include "cluster/member.h"
 #include "storage/context.h"
 #include "storage/record.h"
+#include "storage/record_batch.h"
 
 namespace dhrt {
 
@@ -154,7 +155,7 @@ struct Resynced {
 struct Write {
   CollectionRef collection;
   std::uint16_t partition = 0;
-  std::vector<KeyedRecord> records;
+  SharedBatch records;
   Context flushed;  // Non-empty: everything in it is deleted.
 };
 // How far the receiver's durable context covers, without gaps, an origin of the peer.

@@ -51,8 +51,6 @@ struct ClusterOptions {
   Duration read_timeout = 2s;
   // A leaving node waits this long for another one to have its writes.
   Duration leave_timeout = 10s;
-  // Live records go out in messages of about this size, so that pings fit between them.
-  std::size_t write_message_bytes = std::size_t{256} << 10;
   // Requests that one peer may have waiting here; more than our own nodes ever send.
   std::size_t walks_per_connection_max = 4;
   // Reads under way for clients; beyond, a miss is answered from what is here.

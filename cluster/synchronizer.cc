@@ -272,7 +272,6 @@ void Synchronizer::pull_reply(NodeId from, const PullReply& reply, const Step& s
     const Token token = ++tokens_;
     session_->unapplied.insert(token);
     step.actions.emplace_back(ApplyRecords{.token = token,
-                                           .kind = ApplyKind::pull,
                                            .collection = reply.collection,
                                            .records = reply.records,
                                            .flushed = reply.flushed});
@@ -368,10 +367,8 @@ void Synchronizer::pull(ConnectionId from, const Pull& pull, const Step& step) {
     return;
   }
   if (!mirror->second.flushed.contains(pull.flushed)) {
-    step.actions.emplace_back(ApplyRecords{.kind = ApplyKind::pull,
-                                           .collection = pull.collection,
-                                           .records = {},
-                                           .flushed = pull.flushed});
+    step.actions.emplace_back(
+        ApplyRecords{.collection = pull.collection, .records = {}, .flushed = pull.flushed});
   }
   const Token token = ++tokens_;
   walks_[token] = {from, pull.request, pull.collection};

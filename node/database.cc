@@ -142,8 +142,7 @@ Position Database::configurations_written() {
   Position last = 0;
   for (auto& written : parts_.catalog.take_written()) {
     last = std::max(last, written.position);
-    parts_.driver.wrote(parts_.catalog.configurations(), std::move(written.record),
-                        written.position);
+    parts_.driver.wrote(parts_.catalog.configurations(), written.record, written.position);
   }
   return last;
 }
@@ -157,7 +156,7 @@ Result<Written> Database::write(Collection& collection, const WriteRequest& requ
     return written;
   }
   publish();
-  parts_.driver.wrote(collection, {std::string(request.key), record_of(request, *written)},
+  parts_.driver.wrote(collection, request.key, view_of(request, *written), written->previous,
                       written->position);
   return written;
 }
@@ -179,7 +178,7 @@ void Database::publish() {
   const Collection* const written = std::exchange(unpublished_.collection, nullptr);
   const Collection* const here = parts_.catalog.find(unpublished_.ref.name);
   if (here != written || here->ref() != unpublished_.ref) return;  // It was dropped meanwhile.
-  parts_.driver.wrote(*here, std::move(unpublished_.record), unpublished_.position);
+  parts_.driver.wrote(*here, unpublished_.record, unpublished_.position);
 }
 
 Result<Written> Database::set(Bytes collection, Bytes key, Bytes value, const SetOptions& options) {

@@ -74,7 +74,6 @@ bool Repairs::apply(const DamagedKey& key, Record record) {
   if (collection == nullptr) return true;
   ApplyRecords pulled;
   pulled.collection = collection->ref();
-  pulled.kind = ApplyKind::pull;
   pulled.records.push_back({key.key, std::move(record)});
   std::vector<Input> inputs;  // Nobody waits for it.
   parts_.driver.perform(pulled, wall_, inputs);

@@ -5,6 +5,16 @@
 
 namespace dhrt {
 
+namespace {
+
+constexpr std::size_t pushed_at_once = 64;
+// About what stands around a key and a value.
+constexpr std::size_t record_overhead_bytes = 64;
+// Who writes to more collections by turns has more messages.
+constexpr std::ptrdiff_t looked_back_at = 8;
+
+}  // namespace
+
 StoreChanged StoreDriver::changed(const Collection& collection) const {
   return {collection.ref(), options_.mutate_report_early ? collection.seen() : collection.durable(),
           collection.flushed()};
@@ -16,7 +26,9 @@ void StoreDriver::announce(std::vector<Input>& inputs) {
 }
 
 bool StoreDriver::perform(const Action& action, WallMilliseconds now, std::vector<Input>& inputs) {
-  if (const auto* records = std::get_if<ApplyRecords>(&action))
+  if (const auto* write = std::get_if<ApplyWrite>(&action))
+    apply(*write, now, inputs);
+  else if (const auto* records = std::get_if<ApplyRecords>(&action))
     apply(*records, now, inputs);
   else if (const auto* context = std::get_if<MergeContext>(&action))
     merge(*context, inputs);
@@ -38,6 +50,37 @@ void StoreDriver::settle(Token token, const Result<Position>& position,
     inputs.emplace_back(Applied{token, false});
 }
 
+// Nobody waits for it: what cannot be stored is missed, and anti-entropy brings it.
+void StoreDriver::apply(const ApplyWrite& action, WallMilliseconds now,
+                        std::vector<Input>& inputs) {
+  const auto collection = catalog_.for_peer(action.collection);
+  if (!collection || *collection == nullptr) return;
+  if (!action.flushed.empty() && !(*collection)->flushed().contains(action.flushed)) {
+    if (!writer_.apply_flush(**collection, action.flushed)) return;
+  }
+  if (action.records != nullptr && push(**collection, *action.records, now) &&
+      action.collection.name == configuration_collection) {
+    // A configuration that cannot be taken in is looked at again with the next one, or a start.
+    static_cast<void>(catalog_.refresh(action.records->records()));
+  }
+  if (options_.mutate_report_early) inputs.emplace_back(changed(**collection));
+}
+
+// Some at a time, so that what was decoded is in the cache when it is put.
+Result<Position> StoreDriver::push(Collection& collection, const RecordBatch& records,
+                                   WallMilliseconds now) {
+  RecordBatch::Cursor cursor(records);
+  Result<Position> position = Position{0};
+  do {
+    pushed_.clear();
+    KeyedView view;
+    while (pushed_.size() < pushed_at_once && cursor.next(view))
+      pushed_.push_back(view);
+    if (!pushed_.empty()) position = writer_.push(collection, pushed_, now);
+  } while (position && pushed_.size() == pushed_at_once);
+  return position;
+}
+
 void StoreDriver::apply(const ApplyRecords& action, WallMilliseconds now,
                         std::vector<Input>& inputs) {
   const auto collection = catalog_.for_peer(action.collection);
@@ -50,8 +93,7 @@ void StoreDriver::apply(const ApplyRecords& action, WallMilliseconds now,
   if (!action.flushed.empty() && !(*collection)->flushed().contains(action.flushed))
     position = writer_.apply_flush(**collection, action.flushed);
   if (position && !action.records.empty())
-    position = action.kind == ApplyKind::push ? writer_.push(**collection, action.records, now)
-                                              : writer_.pull(**collection, action.records, now);
+    position = writer_.pull(**collection, action.records, now);
   if (position && action.collection.name == configuration_collection) {
     if (const Status status = catalog_.refresh(action.records); !status)
       position = tl::unexpected(status.error());
@@ -96,29 +138,56 @@ void StoreDriver::walk(const WalkLocal& action, std::vector<Input>& inputs) {
   inputs.emplace_back(std::move(answer));
 }
 
-void StoreDriver::wrote(const Collection& collection, KeyedRecord record, Position position) {
-  Local local{.collection = collection.ref()};
-  local.records.push_back(std::move(record));
-  local_.emplace(position, std::move(local));
+StoreDriver::Local& StoreDriver::open(const Collection& collection, std::size_t bytes) {
+  const auto is_of_it = [&](const Local& local) { return local.collection == collection.ref(); };
+  const auto end = open_.rbegin() + std::min(looked_back_at, std::ssize(open_));
+  const auto last = std::find_if(open_.rbegin(), end, is_of_it);
+  if (last != end) {
+    const std::size_t held = last->records.bytes().size();
+    if (held == 0 || bytes == 0 || held + bytes <= message_bytes) return *last;
+  }
+  return open_.emplace_back(Local{.collection = collection.ref()});
+}
+
+void StoreDriver::wrote(const Collection& collection, Bytes key, const RecordView& record,
+                        const std::optional<Dot>& previous, Position position) {
+  Local* local = &open(collection, key.size() + record.value.size() + record_overhead_bytes);
+  if (!local->records.add(key, record, previous)) {
+    // It names too many origins already.
+    local = &open_.emplace_back(Local{.collection = collection.ref()});
+    static_cast<void>(local->records.add(key, record, previous));
+  }
+  local->last = std::max(local->last, position);
 }
 
 void StoreDriver::flushed(const Collection& collection, Context context, Position position) {
-  local_.emplace(position, Local{.collection = collection.ref(), .flushed = std::move(context)});
+  Local& local = open(collection, 0);
+  local.flushed.merge(context);
+  local.last = std::max(local.last, position);
+}
+
+// A batch is told when its last write is durable; with the next turn begins another one, or it
+// would never be.
+void StoreDriver::close_all() {
+  for (Local& local : open_) {
+    if (!local_.empty()) local.last = std::max(local.last, local_.back().last);
+    local_.push_back(std::move(local));
+  }
+  open_.clear();
 }
 
 Position StoreDriver::collect(StoreNews& news) {
-  for (auto& written : catalog_.take_written())
-    wrote(catalog_.configurations(), std::move(written.record), written.position);
+  for (const auto& written : catalog_.take_written())
+    wrote(catalog_.configurations(), written.record, written.position);
   const Position durable = store_.collect();
-  const auto local_end = local_.upper_bound(durable);
-  for (auto entry = local_.begin(); entry != local_end; ++entry) {
-    Local& local = entry->second;
-    LocalWrites& writes = news.writes[local.collection];
-    writes.collection = local.collection;
-    std::ranges::move(local.records, std::back_inserter(writes.records));
-    writes.flushed.merge(local.flushed);
+  close_all();
+  for (; !local_.empty() && local_.front().last <= durable; local_.pop_front()) {
+    Local& local = local_.front();
+    news.writes.push_back(
+        {.collection = std::move(local.collection),
+         .records = local.records.empty() ? nullptr : share(std::move(local.records)),
+         .flushed = std::move(local.flushed)});
   }
-  local_.erase(local_.begin(), local_end);
   return durable;
 }
 
@@ -130,7 +199,7 @@ Position StoreDriver::collect(std::vector<Input>& inputs) {
   for (const std::string& name : store_.take_changed()) {
     if (const Collection* collection = store_.find(name)) inputs.emplace_back(changed(*collection));
   }
-  for (auto& [collection, writes] : news.writes)
+  for (LocalWrites& writes : news.writes)
     inputs.emplace_back(std::move(writes));
 
   const auto applied_end = applying_.upper_bound(durable);
@@ -141,18 +210,21 @@ Position StoreDriver::collect(std::vector<Input>& inputs) {
 }
 
 void StoreNews::add(StoreNews later) {
-  for (auto& [collection, more] : later.writes) {
-    LocalWrites& known = writes[collection];
-    known.collection = collection;
-    std::ranges::move(more.records, std::back_inserter(known.records));
-    known.flushed.merge(more.flushed);
-  }
+  std::ranges::move(later.writes, std::back_inserter(writes));
 }
 
 void StoreNews::keep_last_writes() {
-  for (auto& [collection, known] : writes) {
-    if (known.records.size() > 1) known.records.erase(known.records.begin(), --known.records.end());
+  std::vector<LocalWrites> last;
+  for (LocalWrites& next : writes) {
+    const auto known = std::ranges::find(last, next.collection, &LocalWrites::collection);
+    if (known == last.end()) {
+      last.push_back(std::move(next));
+      continue;
+    }
+    if (next.records != nullptr) known->records = std::move(next.records);
+    known->flushed.merge(next.flushed);
   }
+  writes = std::move(last);
 }
 
 }  // namespace dhrt

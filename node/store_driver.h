@@ -11,7 +11,9 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,7 +32,7 @@ struct StoreDriverOptions {
 // What clients of a loop wrote and is durable now, for the core on another loop. The core's own
 // store says which collections changed, whoever changed them.
 struct StoreNews {
-  std::map<CollectionRef, LocalWrites> writes;
+  std::vector<LocalWrites> writes;  // In the order made.
 
   bool empty() const { return writes.empty(); }
   void add(StoreNews later);
@@ -40,6 +42,9 @@ struct StoreNews {
 
 class StoreDriver {
  public:
+  // Live records go out in messages of about this size, so that pings fit between them.
+  static constexpr std::size_t message_bytes = std::size_t{256} << 10;
+
   // All outlive the driver.
   StoreDriver(Store& store, Catalog& catalog, RecordWriter& writer, StoreDriverOptions options)
       : store_(store), catalog_(catalog), writer_(writer), options_(options) {}
@@ -51,11 +56,16 @@ class StoreDriver {
   bool perform(const Action& action, WallMilliseconds now, std::vector<Input>& inputs);
 
   // A client's write or flush was made through the writer; peers hear of it when it is durable.
-  void wrote(const Collection& collection, KeyedRecord record, Position position);
+  // `previous` is what it replaced, if that was looked at.
+  void wrote(const Collection& collection, Bytes key, const RecordView& record,
+             const std::optional<Dot>& previous, Position position);
+  void wrote(const Collection& collection, const KeyedRecord& entry, Position position) {
+    wrote(collection, entry.key, view_of(entry.record), entry.record.previous, position);
+  }
   void flushed(const Collection& collection, Context context, Position position);
 
   // Every local write is durable and was told.
-  bool settled() const { return local_.empty(); }
+  bool settled() const { return local_.empty() && open_.empty(); }
 
   // Notes what became durable, tells the core, and says up to which position that is.
   // Call when the store wakes, and at the end of a turn after Store::commit().
@@ -66,6 +76,8 @@ class StoreDriver {
   void bring(StoreNews news) { brought_.add(std::move(news)); }
 
  private:
+  void apply(const ApplyWrite& action, WallMilliseconds now, std::vector<Input>& inputs);
+  Result<Position> push(Collection& collection, const RecordBatch& records, WallMilliseconds now);
   void apply(const ApplyRecords& action, WallMilliseconds now, std::vector<Input>& inputs);
   void merge(const MergeContext& action, std::vector<Input>& inputs);
   void read(const ReadLocal& action, std::vector<Input>& inputs);
@@ -77,12 +89,19 @@ class StoreDriver {
   Catalog& catalog_;
   RecordWriter& writer_;
   StoreDriverOptions options_;
+  // Writes of one collection, as many as go out in one message.
   struct Local {
     CollectionRef collection;
-    std::vector<KeyedRecord> records;
+    RecordBatch records;
     Context flushed;
+    Position last = 0;
   };
-  std::multimap<Position, Local> local_;  // Not durable yet, hence not told.
+  // The one that so many bytes more of a collection go to; 0: the last one, however full.
+  Local& open(const Collection& collection, std::size_t bytes);
+  void close_all();
+  std::vector<Local> open_;  // Of this turn; what is written goes to the last of its collection.
+  std::deque<Local> local_;  // Of earlier ones: not durable yet, hence not told. By position.
+  std::vector<KeyedView> pushed_;  // Of the write that is being applied.
   std::multimap<Position, Token> applying_;
   StoreNews brought_;
 };

@@ -12,6 +12,9 @@ namespace dhrt {
 
 namespace {
 
+// About what stands around the records of a write.
+constexpr std::size_t write_overhead_bytes = 512;
+
 // A writer takes what a reader fills. Both have the same members, so that `fields` below reads
 // like a grammar and the two directions cannot drift apart.
 
@@ -49,6 +52,14 @@ class PayloadWriter {
   }
 
   void origins() { with_origins_ = true; }
+  void origins_of(const SharedBatch& batch) {
+    if (batch != nullptr) body_.reserve(batch->bytes().size() + write_overhead_bytes);
+    encode(writer_, batch != nullptr ? batch->origins() : OriginTable());
+  }
+  void batch(const SharedBatch& batch) {
+    writer_.varint(batch != nullptr ? batch->count() : 0);
+    if (batch != nullptr) writer_.raw(batch->bytes());
+  }
   void record(Bytes key, const Record& value) {
     std::string encoded;
     auto status = encode_record(encoded, key, value, origins_, {.with_previous = true});
@@ -116,6 +127,17 @@ class PayloadReader {
   }
 
   void origins() { origins_ = decode_origin_table(reader_); }
+  void origins_of(const SharedBatch&) { origins(); }
+  // Null if it is empty.
+  void batch(SharedBatch& batch) {
+    auto read = RecordBatch::read(reader_, reader_.count(2), std::move(origins_));
+    if (!read) {
+      why_ = std::move(read.error().message);
+      reader_.fail();
+    } else if (!read->empty()) {
+      batch = share(std::move(*read));
+    }
+  }
   void record(Bytes key, Record& value) {
     const Bytes encoded = reader_.bytes(payload_bytes_);
     if (!reader_.ok()) return;
@@ -268,10 +290,10 @@ void fields(auto& archive, Is<Resynced> auto& resynced) {
 }
 
 void fields(auto& archive, Is<Write> auto& write) {
-  archive.origins();
+  archive.origins_of(write.records);
   fields(archive, write.collection);
   archive.u16(write.partition);
-  archive.list(write.records);
+  archive.batch(write.records);
   archive.context(write.flushed);
 }
 

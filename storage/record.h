@@ -138,6 +138,16 @@ struct KeyedRecord {
   bool operator==(const KeyedRecord&) const = default;
 };
 
+// The same where neither is copied.
+struct KeyedView {
+  Bytes key;
+  RecordView record;
+};
+// Borrows from `entry`.
+inline KeyedView view_of(const KeyedRecord& entry) {
+  return {.key = entry.key, .record = view_of(entry.record)};
+}
+
 // A collection, and which of its lives: dropping one raises the generation, so that late
 // messages about the dropped data are told apart from the collection made after it.
 struct CollectionRef {

@@ -68,13 +68,8 @@ void encode_fields(std::string& out, Bytes key, const RecordView& record, std::u
   writer.u32(checksum_of(key, Bytes(out).substr(start)));
 }
 
-Result<RecordView> decode_fields(Bytes encoded, Bytes key, OriginOf origin_of,
-                                 std::optional<Dot>& previous) {
-  if (encoded.size() < checksum_bytes) return corrupt("it is too short");
-  const Bytes body = encoded.substr(0, encoded.size() - checksum_bytes);
-  ByteReader tail(encoded.substr(body.size()));
-  const bool intact = tail.u32() == checksum_of(key, body);
-
+// `body` is without the checksum. The value is there whether it is intact or not.
+Result<RecordView> decode_body(Bytes body, OriginOf origin_of, std::optional<Dot>& previous) {
   ByteReader reader(body);
   const std::uint8_t format = reader.u8();
   const std::uint8_t flags = reader.u8();
@@ -101,10 +96,23 @@ Result<RecordView> decode_fields(Bytes encoded, Bytes key, OriginOf origin_of,
   }
   if ((flags & flag::attributes) != 0) record.attributes = reader.bytes(attributes_bytes_max);
   if (!reader.ok()) return corrupt("its header is cut");
-  if (intact) {
-    record.value = reader.rest();
-  } else {
-    record.damaged = true;
+  record.value = reader.rest();
+  return record;
+}
+
+Result<Bytes> body_of(Bytes encoded) {
+  if (encoded.size() < checksum_bytes) return corrupt("it is too short");
+  return encoded.substr(0, encoded.size() - checksum_bytes);
+}
+
+Result<RecordView> decode_fields(Bytes encoded, Bytes key, OriginOf origin_of,
+                                 std::optional<Dot>& previous) {
+  const auto body = body_of(encoded);
+  if (!body) return tl::unexpected(body.error());
+  auto record = decode_body(*body, origin_of, previous);
+  if (record && ByteReader(encoded.substr(body->size())).u32() != checksum_of(key, *body)) {
+    record->damaged = true;
+    record->value = {};
   }
   return record;
 }
@@ -158,17 +166,34 @@ OriginTable decode_origin_table(ByteReader& reader) {
   return table;
 }
 
+Result<std::uint16_t> encode_sent_record(std::string& out, Bytes key, const RecordView& record,
+                                         const std::optional<Dot>& previous, OriginTable& origins) {
+  auto alias = origins.alias(record.dot.origin);
+  if (!alias || !previous) {
+    if (alias) encode_fields(out, key, record, *alias, std::nullopt);
+    return alias;
+  }
+  const auto of_previous = origins.alias(previous->origin);
+  if (!of_previous) return of_previous;
+  encode_fields(out, key, record, *alias, AliasedDot{*of_previous, previous->sequence});
+  return alias;
+}
+
 Status encode_record(std::string& out, Bytes key, const Record& record, OriginTable& origins,
                      RecordEncoding encoding) {
-  const auto alias = origins.alias(record.dot.origin);
+  const auto alias = encode_sent_record(
+      out, key, view_of(record), encoding.with_previous ? record.previous : std::nullopt, origins);
   if (!alias) return tl::unexpected(alias.error());
-  std::optional<AliasedDot> previous;
-  if (encoding.with_previous && record.previous) {
-    const auto of_previous = origins.alias(record.previous->origin);
-    if (!of_previous) return tl::unexpected(of_previous.error());
-    previous = AliasedDot{*of_previous, record.previous->sequence};
-  }
-  encode_fields(out, key, view_of(record), *alias, previous);
+  return {};
+}
+
+Status check_record(Bytes encoded, const OriginTable& origins) {
+  const auto body = body_of(encoded);
+  if (!body) return tl::unexpected(body.error());
+  std::optional<Dot> previous;
+  const auto record = decode_body(
+      *body, [&origins](std::uint16_t alias) { return origins.origin(alias); }, previous);
+  if (!record) return tl::unexpected(record.error());
   return {};
 }
 

@@ -36,6 +36,7 @@ class OriginTable {
   // Null if the name was never given.
   const Origin* origin(std::uint16_t alias) const;
   std::size_t size() const { return origins_.size(); }
+  bool operator==(const OriginTable& other) const { return origins_ == other.origins_; }
 
  private:
   std::vector<Origin> origins_;
@@ -51,6 +52,12 @@ struct RecordEncoding {
 };
 Status encode_record(std::string& out, Bytes key, const Record& record, OriginTable& origins,
                      RecordEncoding encoding);
+
+// As a peer is sent it; the result is the alias of the record's origin.
+Result<std::uint16_t> encode_sent_record(std::string& out, Bytes key, const RecordView& record,
+                                         const std::optional<Dot>& previous, OriginTable& origins);
+// Whether it decodes. Its checksum is not looked at: see decode_record().
+Status check_record(Bytes encoded, const OriginTable& origins);
 
 // A wrong checksum gives a record that is marked damaged and has no value: its key, version
 // and dot still count as held, and its value is fetched again from a peer.

@@ -8,6 +8,9 @@ namespace dhrt {
 
 namespace {
 
+// Records that are on their way from memory at once, as in node/fast_commands.cc.
+constexpr std::size_t records_ahead = 6;
+
 std::string to_text(const Version& version) {
   return std::to_string(version.hlc) + "-" + std::to_string(version.node);
 }
@@ -44,6 +47,16 @@ void copy_record(const WriteRequest& request, const Written& written, Record& re
   record.previous = written.previous;
   record.attributes = request.attributes;
   record.value = request.value;
+}
+
+RecordView view_of(const WriteRequest& request, const Written& written) {
+  return {.version = written.version,
+          .dot = written.dot,
+          .deleted = request.deletes,
+          .deadline = written.deadline,
+          .created = written.created,
+          .attributes = request.attributes,
+          .value = request.value};
 }
 
 Record record_of(const WriteRequest& request, const Written& written) {
@@ -99,11 +112,11 @@ Result<Written> RecordWriter::write(Collection& collection, const WriteRequest& 
   return written;
 }
 
-Result<RecordWriter::Put> RecordWriter::put_if_newer(Collection& collection, Bytes key,
+Result<RecordWriter::Put> RecordWriter::put_if_newer(Collection& collection, const HashedKey& key,
                                                      const RecordView& record, Store::Joins joins) {
   Put made;
-  const auto position = store_.update(
-      collection, HashedKey(key), joins, [&](const RecordView* held, RecordView& put) {
+  const auto position =
+      store_.update(collection, key, joins, [&](const RecordView* held, RecordView& put) {
         // A damaged copy is replaced by the same write, intact.
         const bool same = held != nullptr && held->dot == record.dot;
         const bool heals = same && held->damaged && !record.damaged;
@@ -124,22 +137,34 @@ Result<RecordWriter::Put> RecordWriter::put_if_newer(Collection& collection, Byt
   return made;
 }
 
+// Memory fetches what the records are about to need, meanwhile.
+void RecordWriter::announce(const Collection& collection, std::span<const KeyedView> records) {
+  keys_.clear();
+  for (const KeyedView& record : records) {
+    keys_.emplace_back(record.key);
+    collection.prefetch(keys_.back());
+  }
+  for (std::size_t i = 0; i < std::min(keys_.size(), records_ahead); ++i)
+    collection.prefetch_record(keys_[i]);
+}
+
 // Dots without a record join the context behind the records: who loses power in between is sent
 // such a record once more, and it loses again.
-Result<Position> RecordWriter::put_newer(Collection& collection,
-                                         const std::vector<KeyedRecord>& records,
+Result<Position> RecordWriter::put_newer(Collection& collection, std::span<const KeyedView> records,
                                          WallMilliseconds wall, bool live) {
   Context seen = collection.seen();
   const Context flushed = collection.flushed();
   Batch contexts;
   Position last = 0;
-  for (const KeyedRecord& incoming : records) {
-    const Dot& dot = incoming.record.dot;
+  announce(collection, records);
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    if (i + records_ahead < keys_.size()) collection.prefetch_record(keys_[i + records_ahead]);
+    const RecordView& record = records[i].record;
+    const Dot& dot = record.dot;
     if (live && (seen.contains(dot) || seen.knows_later_epoch(dot.origin))) continue;
-    clock_.observe(incoming.record.version.hlc, wall);
-    const RecordView shown = view_of(incoming.record);
+    clock_.observe(record.version.hlc, wall);
     const auto put =
-        put_if_newer(collection, incoming.key, flushed.contains(dot) ? tombstone_of(shown) : shown,
+        put_if_newer(collection, keys_[i], flushed.contains(dot) ? tombstone_of(record) : record,
                      live ? Store::Joins::seen : Store::Joins::nothing);
     if (!put) return tl::unexpected(put.error());
     last = std::max(last, put->position);
@@ -155,14 +180,18 @@ Result<Position> RecordWriter::put_newer(Collection& collection,
   return store_.append(collection, std::move(contexts));
 }
 
-Result<Position> RecordWriter::push(Collection& collection, const std::vector<KeyedRecord>& records,
+Result<Position> RecordWriter::push(Collection& collection, std::span<const KeyedView> records,
                                     WallMilliseconds wall) {
   return put_newer(collection, records, wall, true);
 }
 
 Result<Position> RecordWriter::pull(Collection& collection, const std::vector<KeyedRecord>& records,
                                     WallMilliseconds wall) {
-  return put_newer(collection, records, wall, false);
+  std::vector<KeyedView> views;
+  views.reserve(records.size());
+  for (const KeyedRecord& entry : records)
+    views.push_back(view_of(entry));
+  return put_newer(collection, views, wall, false);
 }
 
 Result<Position> RecordWriter::merge(Collection& collection, const Context& vector) {

@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -50,7 +51,9 @@ struct Written {
   std::optional<Dot> previous;   // What was held before, visible or not, if it was looked at.
 };
 
-// The record that a write made, for those who need a copy of it: peers.
+// The record that a write made, for those who tell peers of it. Borrows from `request`.
+RecordView view_of(const WriteRequest& request, const Written& written);
+// A copy of it.
 Record record_of(const WriteRequest& request, const Written& written);
 // The same into a record whose memory is used again.
 void copy_record(const WriteRequest& request, const Written& written, Record& record);
@@ -65,7 +68,7 @@ class RecordWriter {
   // Another loop may write the same key meanwhile: which of the two came first is decided once.
   Result<Written> write(Collection& collection, const WriteRequest& request, WallMilliseconds wall);
   // Records that their origin sent live. Those of an epoch that is over are refused silently.
-  Result<Position> push(Collection& collection, const std::vector<KeyedRecord>& records,
+  Result<Position> push(Collection& collection, std::span<const KeyedView> records,
                         WallMilliseconds wall);
   Result<Position> pull(Collection& collection, const std::vector<KeyedRecord>& records,
                         WallMilliseconds wall);
@@ -83,14 +86,16 @@ class RecordWriter {
     std::optional<Dot> replaced;     // A dot that was not in the context.
     bool lost_to_unsettled = false;  // What is held is newer, and may be lost yet.
   };
-  Result<Put> put_if_newer(Collection& collection, Bytes key, const RecordView& record,
+  Result<Put> put_if_newer(Collection& collection, const HashedKey& key, const RecordView& record,
                            Store::Joins joins);
-  Result<Position> put_newer(Collection& collection, const std::vector<KeyedRecord>& records,
+  Result<Position> put_newer(Collection& collection, std::span<const KeyedView> records,
                              WallMilliseconds wall, bool live);
+  void announce(const Collection& collection, std::span<const KeyedView> records);
 
   Store& store_;
   HybridClock& clock_;
   Origin origin_;
+  std::vector<HashedKey> keys_;  // Of the records that are being put.
 };
 
 }  // namespace dhrt

@@ -157,7 +157,7 @@ bool storage_may_include(std::string_view path, const Include& include) {
 bool cluster_may_include(const Include& include) {
   if (include.system) return is_std(include.name);
   return starts_with_any(include.name, {"storage/base/", "cluster/"}) ||
-         is_any(include.name, {"storage/record.h", "storage/context.h"});
+         is_any(include.name, {"storage/record.h", "storage/record_batch.h", "storage/context.h"});
 }
 
 bool protocol_may_include(std::string_view path, const Include& include) {

@@ -1,12 +1,16 @@
 #include "storage/base/codec.h"
 
+#include <array>
+
 namespace dhrt {
 
-void ByteWriter::fixed(std::uint64_t value, int width) {
-  for (int i = 0; i < width; ++i) {
-    out_.push_back(static_cast<char>(value & 0xff));
+void ByteWriter::fixed(std::uint64_t value, std::size_t width) {
+  std::array<char, sizeof(value)> bytes;
+  for (char& byte : bytes) {
+    byte = static_cast<char>(value & 0xff);
     value >>= 8;
   }
+  out_.append(bytes.data(), width);
 }
 
 void ByteWriter::varint(std::uint64_t value) {

@@ -31,7 +31,7 @@ class ByteWriter {
   }
 
  private:
-  void fixed(std::uint64_t value, int width);
+  void fixed(std::uint64_t value, std::size_t width);
   std::string& out_;
 };
 

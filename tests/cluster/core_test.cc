@@ -12,13 +12,11 @@ using namespace dhrt::test;
 
 namespace {
 
-LocalWrites writes(std::uint64_t first, std::uint64_t last, std::size_t value_bytes = 1) {
-  LocalWrites made{users, {}, {}};
-  for (std::uint64_t sequence = first; sequence <= last; ++sequence) {
-    made.records.push_back(record("k" + std::to_string(sequence), dot(1, sequence)));
-    made.records.back().record.value.assign(value_bytes, 'v');
-  }
-  return made;
+LocalWrites writes(std::uint64_t first, std::uint64_t last) {
+  std::vector<KeyedRecord> made;
+  for (std::uint64_t sequence = first; sequence <= last; ++sequence)
+    made.push_back(record("k" + std::to_string(sequence), dot(1, sequence)));
+  return {users, batch_with(made), {}};
 }
 
 WriteAck has(std::uint64_t sequence, Origin origin = {1, 1, 0}) {
@@ -45,10 +43,11 @@ TEST_CASE("core: a write goes to every linked peer in one message") {
   const ConnectionId two = node.link(2);
   const ConnectionId three = node.link(3);
   node.clear();
-  node.input(writes(1, 3));
+  const LocalWrites made = writes(1, 3);
+  node.input(made);
   for (const ConnectionId peer : {two, three}) {
     REQUIRE(node.sent<Write>(peer).size() == 1);
-    CHECK(node.sent<Write>(peer).front().records == writes(1, 3).records);
+    CHECK(node.sent<Write>(peer).front().records == made.records);  // The same bytes.
   }
   CHECK(node.sent<Write>().size() == 1);  // Encoded once for both.
 }
@@ -66,34 +65,6 @@ TEST_CASE("core: the dead get no writes, suspects do") {
     node.receive(two, Members{false, {accused}});
     node.input(writes(1, 1));
     CHECK(node.sent<Write>(two).size() == c.messages);
-  }
-}
-
-TEST_CASE("core: many records are split, so that pings fit between the messages") {
-  struct Case {
-    const char* why;
-    std::size_t records, value_bytes, messages;
-  };
-  for (const Case& c : {
-           Case{"small ones go together", 100, 100, 1},
-           Case{"256 KiB are a message", 100, 10'000, 4},
-           Case{"a record is never cut", 3, 1'000'000, 3},
-       }) {
-    CAPTURE(c.why);
-    Scripted node(1);
-    node.link(2);
-    LocalWrites made = writes(1, c.records, c.value_bytes);
-    made.flushed = dots(1, 1, 1);
-    node.input(made);
-    const auto sent = node.sent<Write>();
-    REQUIRE(sent.size() == c.messages);
-    std::vector<KeyedRecord> all;
-    for (const Write& write : sent) {
-      // A flush takes effect behind the records that it was made after.
-      CHECK(write.flushed.empty() == (&write != &sent.back()));
-      all.insert(all.end(), write.records.begin(), write.records.end());
-    }
-    CHECK(all == made.records);
   }
 }
 
@@ -236,6 +207,7 @@ TEST_CASE("core: a message before the greeting ends the connection") {
     const ConnectionId stranger = node.called();
     node.receive(stranger, message);
     CHECK(node.closed(stranger));
+    CHECK(node.actions<ApplyWrite>().empty());
     CHECK(node.actions<ApplyRecords>().empty());
   }
 }

@@ -20,7 +20,7 @@ std::size_t count(const std::vector<std::string>& addresses, const std::string& 
 }
 
 void write_something(Scripted& node) {
-  node.input(LocalWrites{users, {record("k", dot(node.core().self().id, 1))}, {}});
+  node.input(LocalWrites{users, batch_with({record("k", dot(node.core().self().id, 1))}), {}});
 }
 
 // The answer to a greeting.
@@ -407,7 +407,7 @@ TEST_CASE("links: a leaving node calls nobody and lets nobody in") {
   options.known = {member(3)};
   Scripted node(std::move(options));
   const ConnectionId link = node.link(2);
-  node.input(LocalWrites{users, {record("k", dot(1, 1))}, {}});
+  node.input(LocalWrites{users, batch_with({record("k", dot(1, 1))}), {}});
   node.input(LeaveRequested{});
   node.clear();
   node.tick_for(500ms);

@@ -85,7 +85,7 @@ std::vector<Message> messages() {
       Resynced{.node = 1, .attestation = {.epoch = 2, .incarnation = 3}, .attested_by = 4},
       Write{.collection = collection,
             .partition = 1,
-            .records = {record("a"), tombstone("b\0"s)},
+            .records = batch_with({record("a"), tombstone("b\0"s)}),
             .flushed = context(5)},
       WriteAck{.tips = {{collection, 1, origin, 2}, {collection, 2, dot.origin, 3}}},
       Read{.request = 1, .collection = "users", .key = "k\0"s, .want = ReadWant::version},
@@ -128,7 +128,8 @@ struct Fields {
   static auto of(const Leave& m) { return std::tie(m.node, m.incarnation); }
   static auto of(const Resynced& m) { return std::tie(m.node, m.attestation, m.attested_by); }
   static auto of(const Write& m) {
-    return std::tie(m.collection, m.partition, m.records, m.flushed);
+    return std::make_tuple(m.collection, m.partition,
+                           RecordBatch(m.records ? *m.records : RecordBatch()), m.flushed);
   }
   static auto of(const WriteAck& m) { return std::tie(m.tips); }
   static auto of(const Read& m) { return std::tie(m.request, m.collection, m.key, m.want); }
@@ -252,14 +253,15 @@ TEST_CASE("peer codec: a count that the payload cannot hold reserves nothing") {
 }
 
 TEST_CASE("peer codec: a record whose value is damaged is still known by its dot") {
-  const Message message = Write{.collection = collection, .partition = 0, .records = {record("a")}};
+  const Message message =
+      Write{.collection = collection, .partition = 0, .records = batch_with({record("a")})};
   std::string payload = *encode_message(message);
   const std::size_t value = payload.find("value");
   REQUIRE(value != std::string::npos);
   payload[value] = 'V';
   const auto decoded = decode_message(MessageType::write, payload);
   REQUIRE(decoded);
-  const Record& damaged = std::get<Write>(*decoded).records.at(0).record;
+  const Record damaged = std::get<Write>(*decoded).records->records().at(0).record;
   CHECK(damaged.damaged);
   CHECK(damaged.dot == record("a").record.dot);
 }
@@ -290,12 +292,12 @@ TEST_CASE("peer codec: a known type in an optional frame is read, and its errors
 }
 
 TEST_CASE("peer codec: more origins than a table can name cannot be sent at once") {
-  Write write{.collection = collection};
+  PullReply reply{.collection = collection};
   for (std::uint32_t epoch = 1; epoch <= OriginTable::origins_max + 1; ++epoch) {
-    write.records.push_back(tombstone("k"));
-    write.records.back().record.dot.origin.epoch = epoch;
+    reply.records.push_back(tombstone("k"));
+    reply.records.back().record.dot.origin.epoch = epoch;
   }
-  const auto payload = encode_message(write);
+  const auto payload = encode_message(reply);
   REQUIRE_FALSE(payload);
   CHECK(payload.error().code == ErrorCode::full);
 }

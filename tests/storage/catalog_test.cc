@@ -34,7 +34,7 @@ struct Node {
     std::vector<KeyedRecord> records;
     for (Catalog::WrittenConfig& written : catalog.take_written())
       records.push_back(std::move(written.record));
-    must(peer.writer.push(peer.catalog.configurations(), records, noon));
+    must(peer.writer.push(peer.catalog.configurations(), views_of(records), noon));
     must(peer.catalog.refresh(records));
   }
 };

@@ -177,7 +177,7 @@ TEST_CASE("engine loops: nothing counts as seen because of what a power cut may 
   KeyedRecord older = put("k", "old", {there, 1});
   older.record.version.hlc = 1;
 
-  must(writer.push(users, {older}, noon));
+  must(writer.push(users, views_of({older}), noon));
   CHECK_MESSAGE(!users.seen().contains(Dot{there, 1}), "it is as if it had not come");
 
   const Position pulled = must(writer.pull(users, {older}, noon));
@@ -189,7 +189,7 @@ TEST_CASE("engine loops: nothing counts as seen because of what a power cut may 
   must(second.drain());
   second.collect();
   CHECK(first.collect() >= pulled);
-  must(writer.push(users, {older}, noon));
+  must(writer.push(users, views_of({older}), noon));
   CHECK_MESSAGE(users.seen().contains(Dot{there, 1}), "what beats it stays");
   CHECK(must(users.find("k"))->value == "new");
 }

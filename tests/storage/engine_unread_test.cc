@@ -121,7 +121,7 @@ TEST_CASE("blind write: it wins although the file has a record of a clock that r
   // What a peer wrote is far in the future, beyond what this node's clock follows.
   KeyedRecord ahead = put("a", "from the future", {there, 1});
   ahead.record.version = {(noon + 1'000'000) << hlc_counter_bits, there.node};
-  must(life.writer->push(life.users(), {ahead}, noon));
+  must(life.writer->push(life.users(), views_of({ahead}), noon));
   life.checkpoint();
   REQUIRE(life.engine->figures().records_in_memory == 0);
   const Written written = life.set("a", "ours", noon + 5);
@@ -215,12 +215,13 @@ TEST_CASE("blind write: a peer that held the key knows when it was made") {
   must(peer.writer->pull(peer.users(), life.walked({}), noon));
   const Written written = life.set("k1", "new", noon + 5);
   const KeyedRecord sent{"k1", record_of({.key = "k1", .value = "new"}, written)};
-  must(peer.writer->push(peer.users(), {sent}, noon + 5));
+  must(peer.writer->push(peer.users(), views_of({sent}), noon + 5));
   CHECK(peer.found("k1").value == "new");
   CHECK(peer.found("k1").created == noon);
   const Written fresh = life.set("fresh", "new", noon + 5);
-  must(peer.writer->push(
-      peer.users(), {{"fresh", record_of({.key = "fresh", .value = "new"}, fresh)}}, noon + 5));
+  must(peer.writer->push(peer.users(),
+                         views_of({{"fresh", record_of({.key = "fresh", .value = "new"}, fresh)}}),
+                         noon + 5));
   CHECK(peer.found("fresh").created == 0);
 }
 

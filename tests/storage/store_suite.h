@@ -37,6 +37,14 @@ inline KeyedRecord tombstone(const std::string& key, Dot dot) {
   return entry;
 }
 
+// Borrows from `records`.
+inline std::vector<KeyedView> views_of(const std::vector<KeyedRecord>& records) {
+  std::vector<KeyedView> views;
+  for (const KeyedRecord& entry : records)
+    views.push_back(view_of(entry));
+  return views;
+}
+
 // A batch that has seen what it puts, as a client's write does.
 inline Batch batch_of(std::vector<KeyedRecord> puts) {
   Batch batch;

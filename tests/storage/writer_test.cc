@@ -30,7 +30,9 @@ struct Node {
     const WriteRequest request{.key = key, .deletes = true};
     return record_of(request, must(writer.write(users, request, noon)));
   }
-  void push(const std::vector<KeyedRecord>& records) { must(writer.push(users, records, noon)); }
+  void push(const std::vector<KeyedRecord>& records) {
+    must(writer.push(users, views_of(records), noon));
+  }
   void pull(const std::vector<KeyedRecord>& records) { must(writer.pull(users, records, noon)); }
   std::string value(const std::string& key) {
     const auto record = must(users.find(key));
@@ -164,7 +166,7 @@ TEST_CASE("writer: what another loop writes in between is what a write meets") {
   must(writer.pull(node.users, {put("b", "older", {there, 1})}, noon));
   CHECK(node.value("b") == "newer");
   store.meanwhile = [&] { node.set("b", "newest"); };
-  must(writer.push(node.users, {put("b", "older", {there, 2})}, noon));
+  must(writer.push(node.users, views_of({put("b", "older", {there, 2})}), noon));
   CHECK(node.value("b") == "newest");
   CHECK(node.users.seen().contains(Dot{there, 2}));
   CHECK(!node.users.seen().contains(Dot{there, 1}));

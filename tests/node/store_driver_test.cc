@@ -1,0 +1,225 @@
+// What the core is told of the writes of this node's clients, and when.
+#include "node/store_driver.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "tests/storage/store_suite.h"
+
+namespace dhrt::test {
+namespace {
+
+// A store whose disk has what it is said to have.
+struct Driven {
+  std::unique_ptr<MemoryStore> store = make_memory_store({.held_back = true});
+  HybridClock clock;
+  RecordWriter writer{*store, clock, here};
+  Catalog catalog{*store, writer, CatalogOptions{}};
+  std::optional<StoreDriver> driver;
+  Collection* users = nullptr;
+
+  Driven() {
+    must_hold(catalog.load(noon));
+    driver.emplace(*store, catalog, writer, StoreDriverOptions{});
+    users = must(catalog.find_or_create("users", noon));
+    must_hold(store->drain());
+    told();
+  }
+  static void must_hold(const Status& status) { REQUIRE(status.has_value()); }
+
+  Position set(const std::string& key, const std::string& value) {
+    const WriteRequest request{.key = key, .value = value};
+    const Written written = must(writer.write(*users, request, noon));
+    driver->wrote(*users, key, view_of(request, written), written.previous, written.position);
+    return written.position;
+  }
+  // What the core is told now of client's writes.
+  std::vector<LocalWrites> told() {
+    std::vector<Input> inputs;
+    driver->collect(inputs);
+    std::vector<LocalWrites> writes;
+    for (Input& input : inputs) {
+      if (auto* local = std::get_if<LocalWrites>(&input)) writes.push_back(std::move(*local));
+    }
+    return writes;
+  }
+  void apply(const Action& action) {
+    std::vector<Input> answers;
+    CHECK(driver->perform(action, noon, answers));
+    CHECK(answers.empty());
+  }
+};
+
+std::vector<std::string> keys_of(const std::vector<LocalWrites>& writes) {
+  std::vector<std::string> keys;
+  for (const LocalWrites& local : writes) {
+    for (const KeyedRecord& entry : local.records->records())
+      keys.push_back(entry.key);
+  }
+  return keys;
+}
+
+using Keys = std::vector<std::string>;
+
+TEST_CASE("store driver: the writes of a turn are told together, when the last one is durable") {
+  Driven node;
+  node.set("a", "1");
+  const Position second = node.set("b", "1");
+  const Position third = node.set("c", "1");
+  CHECK(node.told().empty());
+  node.store->release(second);
+  CHECK(node.told().empty());
+  CHECK_FALSE(node.driver->settled());
+  node.store->release(third);
+  const auto told = node.told();
+  REQUIRE(told.size() == 1);
+  CHECK(told.front().collection == node.users->ref());
+  CHECK(keys_of(told) == Keys{"a", "b", "c"});
+  CHECK(told.front().records->tips() == std::vector<std::uint64_t>{3});
+  CHECK(node.driver->settled());
+}
+
+TEST_CASE("store driver: a turn does not wait for the next one") {
+  Driven node;
+  const Position first = node.set("a", "1");
+  CHECK(node.told().empty());
+  node.set("b", "1");
+  node.store->release(first);
+  CHECK(keys_of(node.told()) == Keys{"a"});
+  node.set("c", "1");
+  must(node.store->append(*node.users, {}));
+  Driven::must_hold(node.store->drain());
+  CHECK(keys_of(node.told()) == Keys{"b", "c"});
+}
+
+TEST_CASE("store driver: many records are split, so that pings fit between the messages") {
+  struct Case {
+    const char* why;
+    std::size_t records, value_bytes, messages;
+  };
+  for (const Case& c : {
+           Case{"small ones go together", 100, 100, 1},
+           Case{"256 KiB are a message", 100, 10'000, 4},
+           Case{"a record is never cut", 3, 1'000'000, 3},
+       }) {
+    CAPTURE(c.why);
+    Driven node;
+    Keys expected;
+    for (std::size_t i = 0; i < c.records; ++i) {
+      expected.push_back("k" + std::to_string(i));
+      node.set(expected.back(), std::string(c.value_bytes, 'v'));
+    }
+    Context flushed = node.users->seen();
+    node.driver->flushed(*node.users, flushed, must(node.writer.apply_flush(*node.users, flushed)));
+    Driven::must_hold(node.store->drain());
+    const auto told = node.told();
+    CHECK(told.size() == c.messages);
+    CHECK(keys_of(told) == expected);
+    // A flush takes effect behind the records that it was made after.
+    for (const LocalWrites& local : told)
+      CHECK(local.flushed == (&local == &told.back() ? flushed : Context()));
+  }
+}
+
+TEST_CASE("store driver: what comes in late does not make earlier news durable") {
+  Driven node;
+  const WriteRequest request{.key = "a", .value = "1"};
+  const Written written = must(node.writer.write(*node.users, request, noon));
+  const Context flushed = context_of(there, 1, 2);
+  node.driver->flushed(*node.users, flushed, must(node.writer.apply_flush(*node.users, flushed)));
+  node.driver->wrote(*node.users, "a", view_of(request, written), {}, written.position);
+  node.store->release(written.position);
+  CHECK(node.told().empty());
+  Driven::must_hold(node.store->drain());
+  CHECK(node.told().size() == 1);
+}
+
+TEST_CASE("store driver: writes to many collections by turns are all told") {
+  Driven node;
+  std::vector<Collection*> places;
+  for (int i = 0; i < 20; ++i)
+    places.push_back(must(node.catalog.find_or_create("c" + std::to_string(i), noon)));
+  Driven::must_hold(node.store->drain());
+  node.told();
+  const std::vector<std::string> twice{"1", "2"};
+  for (const std::string& key : twice) {
+    for (Collection* place : places) {
+      const WriteRequest request{.key = key, .value = "v"};
+      const Written written = must(node.writer.write(*place, request, noon));
+      node.driver->wrote(*place, key, view_of(request, written), {}, written.position);
+    }
+  }
+  Driven::must_hold(node.store->drain());
+  CHECK(keys_of(node.told()).size() == 40);
+}
+
+TEST_CASE("store driver: each collection is told of its own, in the order in which they came") {
+  Driven node;
+  node.set("a", "1");
+  Collection* others = must(node.catalog.find_or_create("others", noon));
+  const WriteRequest request{.key = "x", .value = "1"};
+  const Written written = must(node.writer.write(*others, request, noon));
+  for (const auto& config : node.catalog.take_written())
+    node.driver->wrote(node.catalog.configurations(), config.record, config.position);
+  node.driver->wrote(*others, "x", view_of(request, written), {}, written.position);
+  node.set("b", "1");
+  Driven::must_hold(node.store->drain());
+  const auto told = node.told();
+  REQUIRE(told.size() == 3);
+  CHECK(told[0].collection == node.users->ref());
+  CHECK(told[1].collection.name == configuration_collection);
+  CHECK(told[2].collection == others->ref());
+  CHECK(keys_of(told) == Keys{"a", "b", "others/1", "x"});
+}
+
+TEST_CASE("store driver: news that nobody is to hear of come down to the last ones") {
+  Driven node;
+  StoreNews news;
+  const auto collect = [&] {
+    Driven::must_hold(node.store->drain());
+    node.driver->collect(news);
+  };
+  node.set("a", "1");
+  collect();
+  node.driver->flushed(*node.users, context_of(there, 1, 2), node.set("b", "1"));
+  collect();
+  node.set("c", "1");
+  collect();
+  CHECK(keys_of(news.writes) == Keys{"a", "b", "c"});
+  news.keep_last_writes();
+  REQUIRE(news.writes.size() == 1);
+  CHECK(keys_of(news.writes) == Keys{"c"});
+  CHECK(news.writes.front().flushed == context_of(there, 1, 2));
+}
+
+TEST_CASE("store driver: what a peer wrote is pushed, however much it is") {
+  Driven node;
+  std::vector<KeyedRecord> theirs;
+  for (std::uint64_t i = 1; i <= 1000; ++i)
+    theirs.push_back(put("k" + std::to_string(i), "theirs", {there, i}));
+  node.apply(ApplyWrite{node.users->ref(), batch_with(theirs), {}});
+  CHECK(node.users->seen() == context_of(there, 1, 1000));
+  CHECK(node.users->counts().live == 1000);
+  node.apply(ApplyWrite{node.users->ref(), nullptr, context_of(there, 1, 999)});
+  CHECK(must(node.users->find("k999"))->deleted);
+  CHECK_FALSE(must(node.users->find("k1000"))->deleted);
+}
+
+TEST_CASE("store driver: a peer's configurations make their collections") {
+  Driven node;
+  Driven peer;
+  must(peer.catalog.find_or_create("made_there", noon));
+  std::vector<KeyedRecord> configurations;
+  for (const auto& config : peer.catalog.take_written())
+    configurations.push_back(config.record);
+  node.apply(ApplyWrite{node.catalog.configurations().ref(), batch_with(configurations), {}});
+  CHECK(node.catalog.find("made_there") != nullptr);
+}
+
+}  // namespace
+}  // namespace dhrt::test
