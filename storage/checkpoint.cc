@@ -25,7 +25,12 @@ Checkpoint::Checkpoint(EngineShared& shared, std::string log_directory,
     : shared_(shared),
       log_directory_(std::move(log_directory)),
       old_logs_(std::move(old_logs)),
-      scrub_(shared) {}
+      scrub_(shared) {
+  for (const LogFound& log : old_logs_) {
+    for (const LogFound::File& file : log.files)
+      log_bytes_at_cut_ -= static_cast<std::int64_t>(file.end);
+  }
+}
 
 void Checkpoint::start() {
   for (const SharedCollection& collection : shared_.all()) {
@@ -102,9 +107,9 @@ void Checkpoint::look_after_loops(Time now) {
 
 bool Checkpoint::is_due(Time now) {
   if (!shared_.on_disk() || shared_.failed.load() || now < retry_at_) return false;
-  const auto bytes = static_cast<std::size_t>(
-      std::max<std::int64_t>(shared_.unflushed_bytes.load(std::memory_order_relaxed), 0));
-  if (bytes >= shared_.options.checkpoint_bytes) return true;
+  const auto enough = static_cast<std::int64_t>(shared_.options.checkpoint_bytes);
+  if (shared_.unflushed_bytes.load(std::memory_order_relaxed) >= enough) return true;
+  if (log_bytes() - log_bytes_at_cut_ >= enough) return true;
   const bool is_dirty =
       !old_logs_.empty() || std::ranges::any_of(shared_.all(), [](const auto& collection) {
         return collection->dirty();
@@ -113,20 +118,31 @@ bool Checkpoint::is_due(Time now) {
   return is_dirty && now - clean_until_ >= shared_.options.checkpoint_age;
 }
 
+// Written by this process so far.
+std::int64_t Checkpoint::log_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const auto& log : shared_.logs)
+    bytes += log->figures().bytes;
+  return static_cast<std::int64_t>(bytes);
+}
+
 Status Checkpoint::cycle() {
   if (!shared_.on_disk()) return {};
   if (auto status = shared_.health(); !status) return status;
   if (shared_.options.before_checkpoint) shared_.options.before_checkpoint();
   const Time begin = monotonic_now();
   was_dirty_ = false;
+  const std::int64_t log_bytes_before = log_bytes();
+  // Only what is synced is below the cut: where nobody else syncs it would stay for another cycle.
+  if (auto status = sync_logs(); !status) return status;
   LogCut cut{.run = shared_.options.run, .positions = {}};
   for (unsigned loop = 0; loop < shared_.options.loops; ++loop) {
-    shared_.advance(loop);
     cut.positions.push_back(shared_.loops[loop]->published.load(std::memory_order_acquire));
   }
   if (auto status = write_all(cut); !status) return status;
   if (auto status = secure_erasures(); !status) return status;
   release_logs(cut);
+  log_bytes_at_cut_ = log_bytes_before;
   // Whoever waited for this may write again at once.
   shared_.reckon_pressure();
   trim_cache();
@@ -189,6 +205,12 @@ void Checkpoint::note_copied(std::size_t bytes) {
 // not synced yet: in the file without their log, they would have dots that nobody knows of.
 Status Checkpoint::secure() {
   if (auto status = await_turn_ends(); !status) return status;
+  if (auto status = sync_logs(); !status) return status;
+  return shared_.health();
+}
+
+// The first loop's last: see look_after_loops().
+Status Checkpoint::sync_logs() {
   for (unsigned loop = shared_.options.loops; loop-- > 0;) {
     LogWriter& log = *shared_.log(loop);
     if (log.synced() < log.written()) {
@@ -196,7 +218,7 @@ Status Checkpoint::secure() {
     }
     shared_.advance(loop);
   }
-  return shared_.health();
+  return {};
 }
 
 Status Checkpoint::await_turn_ends() {

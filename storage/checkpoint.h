@@ -3,7 +3,8 @@
 //
 // Intuition: a cycle notes up to where the logs are durable, copies what is dirty, makes the logs
 // safe beyond that, writes the files, and then lets the logs up to the note go. A cycle begins
-// when enough is dirty or dirty for long enough, or when somebody asks for it. Between cycles the
+// when enough is dirty or dirty for long enough, when the logs hold enough beyond the last note
+// (a start reads all of it, however little of it counts), or when somebody asks. Between cycles the
 // thread syncs logs whose sync has an interval, wakes loops that hold answers back, brings files
 // into memory after a start, and when there is nothing else to do reads them again for damage.
 //
@@ -47,7 +48,9 @@ class Checkpoint {
   void run();
   void look_after_loops(Time now);
   bool is_due(Time now);
+  std::int64_t log_bytes() const;
   Status cycle();
+  Status sync_logs();
   Status write_all(const LogCut& cut);
   Status write_pass(EngineCollection& collection, DirtyPass& pass);
   void note_copied(std::size_t bytes);
@@ -74,7 +77,8 @@ class Checkpoint {
   Status outcome_;          // Of that cycle.
 
   // The thread's own.
-  Time clean_until_;  // When something became dirty, at the earliest.
+  std::int64_t log_bytes_at_cut_ = 0;  // Of the last cycle; what earlier starts left is below zero.
+  Time clean_until_;                   // When something became dirty, at the earliest.
   bool was_dirty_ = false;
   Time retry_at_;
   Time next_sync_;

@@ -1,4 +1,7 @@
-// Checkpoints of much, in parts.
+// When a checkpoint comes, and checkpoints of much, in parts.
+#include <chrono>
+#include <semaphore>
+
 #include "tests/storage/engine_bench.h"
 
 namespace dhrt::test {
@@ -31,6 +34,46 @@ struct Life {
     return found ? found->value : "(none)";
   }
 };
+
+// An engine whose checkpoints come by what is written alone, and are waited for.
+struct Watched : Life {
+  std::counting_semaphore<> begun{0};
+
+  Watched() {
+    options.checkpoint_bytes = 100'000;
+    options.checkpoint_age = Duration{3'600'000};
+    options.before_checkpoint = [this] { begun.release(); };
+  }
+  ~Watched() { engine.reset(); }
+  bool comes() { return begun.try_acquire_for(std::chrono::seconds(10)); }
+  // Of one key, again and again: hardly anything is dirty.
+  void overwrite(int times) {
+    for (int i = 0; i < times; ++i)
+      set(1, 1, std::string(1000, 'v'));
+  }
+};
+
+TEST_CASE("engine checkpoint: it comes when the log holds much, however little of it counts") {
+  Watched life;
+  life.start();
+  life.overwrite(150);
+  CHECK(life.engine->figures().unflushed_bytes < 10'000);
+  CHECK(life.comes());
+  life.overwrite(150);
+  CHECK(life.comes());
+}
+
+TEST_CASE("engine checkpoint: what the logs of earlier starts hold counts") {
+  Watched life;
+  for (int kills = 0; kills < 2; ++kills) {
+    life.start();
+    life.overwrite(45);
+  }
+  CHECK(!life.begun.try_acquire());
+  life.start();
+  life.overwrite(45);
+  CHECK(life.comes());
+}
 
 TEST_CASE("engine checkpoint: it copies a part at a time, however much is dirty") {
   Life life;
