@@ -130,18 +130,26 @@ Status LogFile::write(std::size_t offset, Bytes bytes) {
 
 Result<std::string> LogFile::read(std::size_t bytes) const {
   std::string result(bytes, '\0');
-  std::size_t offset = 0;
-  while (offset < bytes) {
-    const ssize_t count =
-        ::pread(descriptor_, result.data() + offset, bytes - offset, static_cast<off_t>(offset));
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0)
-      return file_error("read at byte " + std::to_string(offset) + " of log segment", path_, errno);
-    if (count == 0) break;
-    offset += static_cast<std::size_t>(count);
-  }
-  result.resize(offset);
+  const auto count = read_into(result.data(), 0, bytes);
+  if (!count) return tl::unexpected(count.error());
+  result.resize(*count);
   return result;
+}
+
+Result<std::size_t> LogFile::read_into(char* memory, std::size_t offset, std::size_t bytes) const {
+  std::size_t read = 0;
+  while (read < bytes) {
+    const ssize_t count =
+        ::pread(descriptor_, memory + read, bytes - read, static_cast<off_t>(offset + read));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) {
+      return file_error("read at byte " + std::to_string(offset + read) + " of log segment", path_,
+                        errno);
+    }
+    if (count == 0) break;
+    read += static_cast<std::size_t>(count);
+  }
+  return read;
 }
 
 Status LogFile::sync() {

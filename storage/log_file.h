@@ -46,6 +46,8 @@ class LogFile {
   Status write(std::size_t offset, Bytes bytes);
   // Up to `bytes` from the start; fewer if the file ends.
   Result<std::string> read(std::size_t bytes) const;
+  // The same from `offset`, into memory that has room for them; how many there are.
+  Result<std::size_t> read_into(char* memory, std::size_t offset, std::size_t bytes) const;
   Status sync();
   Status truncate(std::size_t bytes);
   Status rename(const std::string& path);

@@ -177,15 +177,14 @@ bool frame_is_intact(Bytes frame) {
          head->checksum == checksum_of(frame, frame.substr(log_frame_head_bytes));
 }
 
-std::optional<std::size_t> find_frame(Bytes bytes, std::size_t from, LogId log,
-                                      std::uint64_t segment, std::optional<std::uint64_t> salt) {
+std::optional<std::size_t> find_frame_head(Bytes bytes, std::size_t from, LogId log,
+                                           std::uint64_t segment,
+                                           std::optional<std::uint64_t> salt) {
   const Bytes magic(reinterpret_cast<const char*>(&frame_magic), sizeof frame_magic);
   for (std::size_t at = bytes.find(magic, from); at != Bytes::npos;
        at = bytes.find(magic, at + 1)) {
     const auto head = decode_frame_head(bytes.substr(at));
-    if (head && head->log == log && head->segment == segment && (!salt || head->salt == *salt) &&
-        head->frame_bytes() <= bytes.size() - at &&
-        frame_is_intact(bytes.substr(at, head->frame_bytes())))
+    if (head && head->log == log && head->segment == segment && (!salt || head->salt == *salt))
       return at;
   }
   return std::nullopt;

@@ -81,10 +81,11 @@ struct FrameHead {
 std::optional<FrameHead> decode_frame_head(Bytes bytes);
 // `frame`: head and body, exactly.
 bool frame_is_intact(Bytes frame);
-// Where the first intact frame of this log and segment is, at or behind `from`; of any salt if it
-// is not known. Absent: nowhere.
-std::optional<std::size_t> find_frame(Bytes bytes, std::size_t from, LogId log,
-                                      std::uint64_t segment, std::optional<std::uint64_t> salt);
+// Where the first head of a frame of this log and segment is, at or behind `from`; of any salt if
+// it is not known. Whether the frame is intact remains to be seen. Absent: nowhere.
+std::optional<std::size_t> find_frame_head(Bytes bytes, std::size_t from, LogId log,
+                                           std::uint64_t segment,
+                                           std::optional<std::uint64_t> salt);
 
 // At most so many bytes are added to a frame by one record; for LogWriter::reserve().
 inline constexpr std::size_t log_item_overhead_max = 192;

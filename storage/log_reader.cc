@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "storage/log_file.h"
+#include "storage/log_window.h"
 
 namespace dhrt {
 
@@ -49,12 +50,16 @@ Result<std::map<LogId, Segments>> list_segments(const std::string& directory, bo
   return logs;
 }
 
-Result<std::string> read_file(const std::string& path) {
-  const auto file = LogFile::open(path);
-  if (!file) return tl::unexpected(file.error());
-  const auto size = file->size();
-  if (!size) return tl::unexpected(size.error());
-  return file->read(*size);
+// A frame from its head on, if there is all of it, and it is as it was written; empty: it is not.
+Result<Bytes> read_frame(LogWindow& window, std::size_t at) {
+  auto bytes = window.at(at, log_frame_head_bytes);
+  if (!bytes) return bytes;
+  const auto head = decode_frame_head(*bytes);
+  if (!head || head->frame_bytes() > window.behind(at)) return Bytes();
+  bytes = window.at(at, head->frame_bytes());
+  if (!bytes) return bytes;
+  const Bytes frame = bytes->substr(0, head->frame_bytes());
+  return frame_is_intact(frame) ? frame : Bytes();
 }
 
 // Goes through the segments of one log in order, and finds out where its valid part ends.
@@ -69,10 +74,10 @@ class Scan {
   Result<LogFound> finish(bool remove_spare);
 
  private:
-  void follow_chain(Bytes bytes, const SegmentName& name);
+  Status follow_chain(LogWindow& window, const SegmentName& name);
   bool chains(const FrameHead& head, const SegmentName& name) const;
-  void look_behind(Bytes bytes, const SegmentName& name, std::size_t from);
-  std::size_t torn_bytes(Bytes rest, const SegmentName& name) const;
+  Status look_behind(LogWindow& window, const SegmentName& name, std::size_t from);
+  std::size_t torn_bytes(Bytes rest, std::size_t size, const SegmentName& name) const;
 
   LogFound found_;
   std::optional<std::uint64_t> salt_;  // Of the segment; absent: its header does not say.
@@ -83,9 +88,11 @@ class Scan {
 };
 
 Status Scan::add(const Segment& segment) {
-  const auto bytes = read_file(segment.path);
+  auto window = LogWindow::open(segment.path);
+  if (!window) return tl::unexpected(window.error());
+  const auto bytes = window->at(0, log_header_bytes);
   if (!bytes) return tl::unexpected(bytes.error());
-  found_.files.push_back({segment.path, 0});
+  found_.files.push_back({.path = segment.path});
   seen_.push_back(0);
   const auto header = decode_segment_header(*bytes);
   if (!header && header.error().code == ErrorCode::precondition)
@@ -99,9 +106,10 @@ Status Scan::add(const Segment& segment) {
     found_.node = header->node;
     salt_ = header->salt;
   }
-  if (usable && !ended_) follow_chain(*bytes, segment.name);
-  look_behind(*bytes, segment.name, std::max(found_.files.back().end, log_header_bytes));
-  return {};
+  if (usable && !ended_) {
+    if (auto status = follow_chain(*window, segment.name); !status) return status;
+  }
+  return look_behind(*window, segment.name, std::max(found_.files.back().end, log_header_bytes));
 }
 
 bool Scan::chains(const FrameHead& head, const SegmentName& name) const {
@@ -111,47 +119,67 @@ bool Scan::chains(const FrameHead& head, const SegmentName& name) const {
          (may_begin || head.previous == found_.last) && head.position > head.previous;
 }
 
-void Scan::follow_chain(Bytes bytes, const SegmentName& name) {
-  std::size_t end = log_header_bytes;
+Status Scan::follow_chain(LogWindow& window, const SegmentName& name) {
+  LogFound::File& file = found_.files.back();
+  file.end = log_header_bytes;
   for (;;) {
-    const Bytes rest = bytes.substr(end);
-    const auto head = decode_frame_head(rest);
-    if (!head || !chains(*head, name) || head->frame_bytes() > rest.size() ||
-        !frame_is_intact(rest.substr(0, head->frame_bytes())))
-      break;
+    const auto bytes = window.at(file.end, log_frame_head_bytes);
+    if (!bytes) return tl::unexpected(bytes.error());
+    const auto head = decode_frame_head(*bytes);
+    if (!head || !chains(*head, name)) break;
+    const auto frame = read_frame(window, file.end);
+    if (!frame) return tl::unexpected(frame.error());
+    if (frame->empty()) break;
     if (found_.last == 0) found_.begins_after = head->previous;
-    found_.last = head->position;
+    file.last = found_.last = head->position;
     found_.synced = std::max(found_.synced, head->synced_upto);
-    end += head->frame_bytes();
+    file.end += head->frame_bytes();
   }
-  found_.files.back().end = end;
   // If the first frame does not chain, it is in the segment before that something is missing.
-  const auto head = decode_frame_head(bytes.substr(end));
-  if (end > log_header_bytes || (head && chains(*head, name))) {
+  const auto rest = window.at(file.end, log_frame_head_bytes);
+  if (!rest) return tl::unexpected(rest.error());
+  const auto head = decode_frame_head(*rest);
+  if (file.end > log_header_bytes || (head && chains(*head, name))) {
     stopped_ = found_.files.size() - 1;
-    torn_ = torn_bytes(bytes.substr(end), name);
+    torn_ = torn_bytes(*rest, window.behind(file.end), name);
   }
+  return {};
 }
 
-// What begins like a frame of this life, and what is too short for any.
-std::size_t Scan::torn_bytes(Bytes rest, const SegmentName& name) const {
-  if (rest.size() < log_frame_head_bytes)
-    return rest.find_first_not_of('\0') == Bytes::npos ? 0 : rest.size();
+// What begins like a frame of this life, and what is too short for any. `rest`: `size` bytes, or
+// the first of them.
+std::size_t Scan::torn_bytes(Bytes rest, std::size_t size, const SegmentName& name) const {
+  if (size < log_frame_head_bytes) return rest.find_first_not_of('\0') == Bytes::npos ? 0 : size;
   const auto head = decode_frame_head(rest);
   if (!head || head->log != name.log || head->segment != name.segment || head->salt != salt_)
     return 0;
-  return std::min(rest.size(), head->frame_bytes());
+  return std::min(size, head->frame_bytes());
 }
 
 // Frames that do not chain: they still say what was synced.
-void Scan::look_behind(Bytes bytes, const SegmentName& name, std::size_t from) {
-  while (const auto at = find_frame(bytes, from, name.log, name.segment, salt_)) {
-    const auto head = decode_frame_head(bytes.substr(*at));
-    found_.synced = std::max(found_.synced, head->synced_upto);
-    from = *at + head->frame_bytes();
+Status Scan::look_behind(LogWindow& window, const SegmentName& name, std::size_t from) {
+  while (window.behind(from) >= log_frame_head_bytes) {
+    const auto bytes = window.at(from, log_frame_head_bytes);
+    if (!bytes) return tl::unexpected(bytes.error());
+    const auto at = find_frame_head(*bytes, 0, name.log, name.segment, salt_);
+    if (!at) {
+      // A head may begin in what is too short for one.
+      from += std::max(bytes->size(), log_frame_head_bytes) - (log_frame_head_bytes - 1);
+      continue;
+    }
+    from += *at;
+    const auto frame = read_frame(window, from);
+    if (!frame) return tl::unexpected(frame.error());
+    if (frame->empty()) {
+      ++from;
+      continue;
+    }
+    found_.synced = std::max(found_.synced, decode_frame_head(*frame)->synced_upto);
+    from += frame->size();
     seen_.back() = from;
     ended_ = true;
   }
+  return {};
 }
 
 Result<LogFound> Scan::finish(bool remove_spare) {
@@ -181,31 +209,67 @@ Result<LogFound> Scan::finish(bool remove_spare) {
   return std::move(found_);
 }
 
-// Where the first frame above `after` begins; the end of `bytes`, which are valid, if there is
-// none.
-std::size_t offset_above(Bytes bytes, Position after) {
+// Where the first frame above `after` begins; the end of the valid ones if there is none.
+Result<std::size_t> offset_above(LogWindow& window, const LogFound::File& found, Position after) {
+  if (found.last != 0 && found.last <= after) return found.end;
   std::size_t at = log_header_bytes;
-  while (at < bytes.size()) {
-    const auto head = decode_frame_head(bytes.substr(at));
+  while (at < found.end) {
+    const auto bytes = window.at(at, log_frame_head_bytes);
+    if (!bytes) return tl::unexpected(bytes.error());
+    const auto head = decode_frame_head(*bytes);
     if (!head || head->position > after) break;
     at += head->frame_bytes();
   }
-  return at;
+  return std::min(at, found.end);
+}
+
+Status write_again(LogWindow& window, std::size_t from, std::size_t end) {
+  while (from < end) {
+    const auto bytes = window.at(from, 1);
+    if (!bytes) return tl::unexpected(bytes.error());
+    const Bytes piece = bytes->substr(0, end - from);
+    if (piece.empty()) break;  // It became shorter; see secure_file().
+    if (auto status = window.file().write(from, piece); !status) return status;
+    from += piece.size();
+  }
+  return {};
 }
 
 Status secure_file(const LogFound::File& found, Position synced) {
-  auto file = LogFile::open(found.path);
-  if (!file) return tl::unexpected(file.error());
-  const auto bytes = file->read(found.end);
-  if (!bytes) return tl::unexpected(bytes.error());
+  auto window = LogWindow::open(found.path);
+  if (!window) return tl::unexpected(window.error());
+  const auto above = offset_above(*window, found, synced);
+  if (!above) return tl::unexpected(above.error());
   // With nothing synced in it, not even the header is sure.
-  std::size_t from = offset_above(*bytes, synced);
-  if (from <= log_header_bytes) from = 0;
-  Status status;
-  if (from < bytes->size()) status = file->write(from, Bytes(*bytes).substr(from));
-  if (status) status = file->truncate(bytes->size());
-  if (status) status = file->sync();
+  const std::size_t from = *above <= log_header_bytes ? 0 : *above;
+  // Whoever reads it next says so if it became shorter since it was found.
+  const std::size_t end = std::min(found.end, window->size());
+  Status status = write_again(*window, from, end);
+  if (status) status = window->file().truncate(end);
+  if (status) status = window->file().sync();
   return status;
+}
+
+Status replay_file(const LogFound::File& found, Position after,
+                   FunctionRef<Status(const FrameHead& head, Bytes body)> show) {
+  auto window = LogWindow::open(found.path);
+  if (!window) return tl::unexpected(window.error());
+  for (std::size_t at = log_header_bytes; at < found.end;) {
+    const auto frame = read_frame(*window, at);
+    if (!frame) return tl::unexpected(frame.error());
+    if (frame->empty()) {
+      return fail(ErrorCode::corrupt, "log segment " + found.path + " changed at byte " +
+                                          std::to_string(at) +
+                                          " while it was read; check the disk");
+    }
+    const auto head = decode_frame_head(*frame);
+    if (head->position > after) {
+      if (Status status = show(*head, frame->substr(log_frame_head_bytes)); !status)
+        return fail(status.error(), "log segment " + found.path + " at byte " + std::to_string(at));
+    }
+    at += frame->size();
+  }
+  return {};
 }
 
 }  // namespace
@@ -228,27 +292,8 @@ Result<std::vector<LogFound>> find_logs(const std::string& directory, bool remov
 
 Status replay_log(const LogFound& log, Position after,
                   FunctionRef<Status(const FrameHead& head, Bytes body)> show) {
-  for (const LogFound::File& found : log.files) {
-    const auto file = LogFile::open(found.path);
-    if (!file) return tl::unexpected(file.error());
-    const auto bytes = file->read(found.end);
-    if (!bytes) return tl::unexpected(bytes.error());
-    for (std::size_t at = log_header_bytes; at < found.end;) {
-      const Bytes rest = Bytes(*bytes).substr(std::min(at, bytes->size()));
-      const auto head = decode_frame_head(rest);
-      if (!head || !frame_is_intact(rest.substr(0, head->frame_bytes()))) {
-        return fail(ErrorCode::corrupt, "log segment " + found.path + " changed at byte " +
-                                            std::to_string(at) +
-                                            " while it was read; check the disk");
-      }
-      const Bytes body = rest.substr(log_frame_head_bytes, head->body_bytes);
-      if (head->position > after) {
-        if (Status status = show(*head, body); !status)
-          return fail(status.error(),
-                      "log segment " + found.path + " at byte " + std::to_string(at));
-      }
-      at += head->frame_bytes();
-    }
+  for (const LogFound::File& file : log.files) {
+    if (Status status = replay_file(file, after, show); !status) return status;
   }
   return {};
 }

@@ -19,6 +19,7 @@ struct LogFound {
   struct File {
     std::string path;
     std::size_t end = 0;
+    Position last = 0;  // Of its last valid frame; 0 = there is none in it.
   };
 
   LogId id;

@@ -2,6 +2,7 @@
 #include "storage/log_reader.h"
 
 #include "storage/base/hash.h"
+#include "storage/log_window.h"
 #include "tests/storage/log_fixture.h"
 
 using namespace dhrt;
@@ -13,7 +14,7 @@ namespace {
 std::vector<std::size_t> frame_offsets(const std::string& bytes, std::uint64_t segment) {
   std::vector<std::size_t> offsets;
   std::size_t at = log_header_bytes;
-  while (const auto found = find_frame(bytes, at, log_id, segment, std::nullopt)) {
+  while (const auto found = find_frame_head(bytes, at, log_id, segment, std::nullopt)) {
     offsets.push_back(*found);
     at = *found + decode_frame_head(Bytes(bytes).substr(*found))->frame_bytes();
   }
@@ -391,4 +392,66 @@ TEST_CASE(
   REQUIRE(secure_log(crashed.path(), found));
   for (const LogFound& again : must_find(crashed.path()))
     CHECK(replay(again).empty());
+}
+
+TEST_CASE("log reader: frames of any size are read, and found behind damage, wherever they lie") {
+  const TemporaryDirectory directory;
+  LogOptions options = log_options(directory.path());
+  options.segment_bytes = 4 * LogWindow::window_bytes;
+  const auto write = [&](std::size_t value_bytes) {
+    LogBench bench(options);
+    REQUIRE(bench.write("k1", std::string(value_bytes, 'v')));
+    REQUIRE(bench.write("k2", "small"));
+    REQUIRE(bench.write("k3", std::string(3 * value_bytes / 2, 'v')));
+    REQUIRE(bench.write("k4", ""));
+    return read_all(segment_path(directory.path(), 1));
+  };
+  // The second frame begins so that its head is cut by the end of what is read at once.
+  const std::size_t frame = LogWindow::window_bytes;
+  for (const std::size_t less : {0, 1, 17, 63, 64, 65, 100, 128, 200}) {
+    CAPTURE(less);
+    std::string bytes = write(frame - less);
+    const LogFound found = must_find_one(directory.path());
+    CHECK(replay(found) == positions_and_keys(1, 4));
+    REQUIRE(secure_log(directory.path(), found));
+    CHECK(replay(must_find_one(directory.path())) == positions_and_keys(1, 4));
+    flip(bytes, log_header_bytes + log_frame_head_bytes + 100);
+    write_all(segment_path(directory.path(), 1), bytes);
+    check_refused(directory.path(), segment_path(directory.path(), 1), "64");
+    for (const std::string& name : file_names(directory.path()))
+      std::filesystem::remove(directory.file(name));
+  }
+}
+
+TEST_CASE("log window: it shows the file, whatever is asked for and in whatever order") {
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("file");
+  std::string bytes(3 * LogWindow::window_bytes + 1000, '\0');
+  for (std::size_t i = 0; i < bytes.size(); ++i)
+    bytes[i] = static_cast<char>(i * 31 + i / 256);
+  write_all(path, bytes);
+  auto window = LogWindow::open(path);
+  REQUIRE(window);
+  CHECK(window->size() == bytes.size());
+  const std::size_t size = bytes.size();
+  const std::size_t width = LogWindow::window_bytes;
+  for (const std::size_t at : {std::size_t{0}, width - 1, width, 2 * width + 5, std::size_t{7},
+                               size - 1, size, size + 1, std::size_t{3}}) {
+    for (const std::size_t count : {std::size_t{0}, std::size_t{1}, std::size_t{64}, width,
+                                    width + 1, 2 * width, size, 2 * size}) {
+      CAPTURE(at);
+      CAPTURE(count);
+      const Bytes rest = Bytes(bytes).substr(std::min(at, size));
+      const auto shown = window->at(at, count);
+      REQUIRE(shown);
+      CHECK(shown->size() >= std::min(count, rest.size()));
+      CHECK(rest.starts_with(*shown));
+    }
+  }
+  auto cut = LogWindow::open(path);
+  REQUIRE(cut);
+  write_all(path, bytes.substr(0, 100));
+  CHECK(cut->at(width, width)->empty());
+  CHECK(*cut->at(50, width) == Bytes(bytes).substr(50, 50));
+  CHECK(cut->size() == 100);
 }
