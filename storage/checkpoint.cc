@@ -178,6 +178,7 @@ Status Checkpoint::write_all(const LogCut& cut) {
     for (auto& [collection, pass] : group) {
       if (status) status = write_pass(*collection, pass);
       if (!status) collection->mark_stale();
+      collection->end_pass();
       pass = {};
     }
     if (!status) return status;

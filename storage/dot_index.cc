@@ -101,7 +101,7 @@ struct alignas(64) DotIndex::OfOrigin {
   static void count(std::atomic<std::size_t>& figure, std::size_t added, std::size_t taken) {
     if (added != taken)
       figure.store(figure.load(std::memory_order_relaxed) + added - taken,
-                   std::memory_order_relaxed);
+                   std::memory_order_release);
   }
 
   Ring& current() const { return *rings.back(); }
@@ -190,9 +190,13 @@ struct alignas(64) DotIndex::OfOrigin {
       return;
     }
     const std::lock_guard guard(lock);
-    DotChunk* const chunk = find(number);
+    remove_locked(sequence);
+  }
+
+  void remove_locked(std::uint64_t sequence) {
+    DotChunk* const chunk = find(number_of(sequence));
     check(chunk != nullptr, "who takes an entry out of an index added it");
-    if (chunk->take(offset_of(sequence))) tidy(number);
+    if (chunk->take(offset_of(sequence))) tidy(number_of(sequence));
   }
 
   DotChunk* find_unlocked(std::uint64_t number) const {
@@ -323,6 +327,16 @@ bool DotIndex::add(Entry& entry) {
 void DotIndex::remove(const Entry& entry) {
   const AliasDot dot = entry.dot();
   parts_->find(dot.origin)->remove(dot.sequence);
+}
+
+bool DotIndex::move(Entry& entry, const AliasDot& to, FunctionRef<void()> make) {
+  const AliasDot from = entry.dot();
+  OfOrigin& origin = parts_->find_or_make(to.origin);
+  if (from.origin != to.origin) parts_->find(from.origin)->remove(from.sequence);
+  const std::lock_guard lock(origin.lock);
+  if (from.origin == to.origin) origin.remove_locked(from.sequence);
+  make();
+  return origin.add(entry);
 }
 
 void DotIndex::exchange(const Entry& there, Entry& entry) {

@@ -35,6 +35,9 @@ class DotIndex {
   [[nodiscard]] bool add(Entry& entry);
   // Takes out an entry that was added.
   void remove(const Entry& entry);
+  // Takes an entry out, has it made that of another dot, and adds it under that, all within one
+  // visit if the dots are of one origin. False: see add(); it is taken out and made all the same.
+  [[nodiscard]] bool move(Entry& entry, const AliasDot& to, FunctionRef<void()> make);
   // Puts an entry in the place of the one that is there, which has the same dot.
   void exchange(const Entry& there, Entry& entry);
   // The first entry of the origin at or behind `sequence`, shown within its lock; false: none.

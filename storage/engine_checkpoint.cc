@@ -98,6 +98,7 @@ void EngineCollection::begin_pass(const LogCut& cut, DirtyPass& pass) {
   pass.meta.swept = contexts_.swept();
   take_superseded(pass.superseded);
   pass.meta.seen.merge(pass.superseded);
+  begin_listing();
   copy_next(pass);
 }
 
@@ -110,6 +111,7 @@ void EngineCollection::copy_next(DirtyPass& pass) {
       list_table(pass);
     } else {
       list_index(pass);
+      list_moved(pass);
     }
     pass.keys.sort();
   }
@@ -158,6 +160,29 @@ void EngineCollection::list_index(DirtyPass& pass) {
     }
   }
   pass.all_listed = true;
+}
+
+// Whoever began to write before has shown in the index what it wrote; who begins now notes it.
+void EngineCollection::begin_listing() {
+  lists_.store(true);
+  for (Stripe& stripe : shared_.stripes)
+    const std::lock_guard lock(stripe.lock);
+}
+
+void EngineCollection::end_pass() {
+  if (!lists_.exchange(false)) return;
+  DirtyPass nobodys;
+  list_moved(nobodys);
+}
+
+void EngineCollection::list_moved(DirtyPass& pass) {
+  if (pass.all_listed) lists_.store(false);
+  for (std::size_t i = 0; i < stripe_count; ++i) {
+    const std::lock_guard lock(shared_.stripes[i].lock);
+    if (parts_[i] == nullptr) continue;
+    for (const std::string& key : std::exchange(parts_[i]->moved, {}))
+      pass.keys.add(key, 0);
+  }
 }
 
 void EngineCollection::list_table(DirtyPass& pass) {

@@ -216,6 +216,7 @@ void EngineCollection::put(const HashedKey& key, const RecordView& record, Origi
     weigh(here, *replaced, -1, changes);
     here.tally.remove(item_of(*replaced));
     if (replaced->dot() != entry->dot()) note_replaced(here, *replaced, stamp);
+    note_moved(here, *replaced, alias);
     unlink_in_stripe(here, *replaced, entry);
   } else if (here.order != nullptr) {
     here.order->insert(*entry);
@@ -238,14 +239,20 @@ bool EngineCollection::put_in_place(const HashedKey& key, const RecordView& reco
   Part& here = part(stripe);
   const bool was_saved = !unsaved(entry);
   note_replaced(here, entry, stamp);
-  unlink(stripe, entry, &entry);
+  note_moved(here, entry, alias);
+  unlink_in_stripe(here, entry, &entry);
   here.tally.remove(item_of(entry));
   if (was_saved) weigh(here, entry, -1, changes);
-  entry.rewrite(record, alias, state);
+  const auto rewrite = [&] { entry.rewrite(record, alias, state); };
+  if (indexed(entry)) {
+    if (!index_.move(entry, dot, rewrite)) note_shared_dot(entry);
+  } else {
+    rewrite();
+    index(entry, nullptr);
+  }
   if (was_saved) weigh(here, entry, 1, changes);
   here.tally.add(item_of(entry));
   note_health(here, entry, record.damaged, false);
-  index(entry, nullptr);
   note_put(here, entry);
   if (memory_) offer(stripe, key, entry);
   return true;
@@ -264,12 +271,27 @@ void EngineCollection::index(Entry& entry, const Entry* replaced) {
     index_.exchange(*replaced, entry);
     return;
   }
-  if (!index_.add(entry)) {
-    entry.set(Entry::unindexed);
-    dots_are_shared_.store(true);
-    mark_stale();
-  }
+  if (!index_.add(entry)) note_shared_dot(entry);
   if (leads_to_replaced) index_.remove(*replaced);
+}
+
+void EngineCollection::note_shared_dot(Entry& entry) {
+  entry.set(Entry::unindexed);
+  dots_are_shared_.store(true);
+  mark_stale();
+}
+
+// The index is listed origin by origin, and knows an entry neither behind nor ahead while it goes
+// from one to the other.
+void EngineCollection::note_moved(Part& here, const Entry& entry, OriginAlias to) {
+  if (memory_ || !indexed(entry) || entry.dot().origin == to) return;
+  if (!meta_is_stale()) mark_stale();  // Dirty all the same.
+  if (!lists_.load()) return;
+  here.moved.emplace_back(entry.key());
+  if (here.moved.size() < here.moved_end) return;
+  std::ranges::sort(here.moved);
+  here.moved.erase(std::ranges::unique(here.moved).begin(), here.moved.end());
+  here.moved_end = std::max<std::size_t>(256, 2 * here.moved.size());
 }
 
 void EngineCollection::unlink(std::size_t stripe, Entry& entry, Entry* next) {

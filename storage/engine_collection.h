@@ -239,6 +239,8 @@ class EngineCollection final : public Collection,
   void copy_next(DirtyPass& pass);
   // What the copy has must be safe in the logs by now.
   Status write_copy(DirtyPass& pass);
+  // It was the last part, or the others are given up.
+  void end_pass();
   // Brings records of the file into memory, from `from` on, and moves it. False at the end.
   Result<bool> warm_up(std::string& from);
   struct Scrubbed {
@@ -273,6 +275,10 @@ class EngineCollection final : public Collection,
     bool scanned = false;             // Since the last checkpoint.
     std::vector<Replaced> replaced;
     std::size_t trim_at = 64;
+    // Keys whose entries went from one origin to another while a checkpoint listed the index. At
+    // most twice as many as there are of them.
+    std::vector<std::string> moved;
+    std::size_t moved_end = 256;
     std::uint64_t highest_hlc = 0;
     std::size_t unread = 0;  // Entries that are.
     // Of records that such an entry replaced: not in the context yet.
@@ -285,6 +291,12 @@ class EngineCollection final : public Collection,
                     std::uint8_t state, const WriteStamp& stamp, ByteChanges& changes,
                     Entry& entry);
   void note_put(Part& here, Entry& entry);
+  // The index leads to another entry under its dot.
+  void note_shared_dot(Entry& entry);
+  // An entry is about to go, and one of another origin takes its place.
+  void note_moved(Part& here, const Entry& entry, OriginAlias to);
+  void begin_listing();
+  void list_moved(DirtyPass& pass);
   // An entry was put: it heals what was damaged, or is damaged itself. In stripe.
   void note_health(Part& part, const Entry& entry, bool damaged, bool held_nothing);
   // What a checkpoint or a walk has to know of, and what of it the dot index leads to.
@@ -396,6 +408,7 @@ class EngineCollection final : public Collection,
   std::atomic<std::uint64_t> files_written_{0};  // Counts checkpoints: deadlines may have come.
   // A peer gave one dot to two keys: the index does not have everything that is dirty.
   std::atomic<bool> dots_are_shared_{false};
+  std::atomic<bool> lists_{false};  // A checkpoint lists what is dirty.
   // Under way: what they have to hide is kept meanwhile.
   std::atomic<int> walks_{0};
   // Something left memory since the warm-up began.

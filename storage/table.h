@@ -45,6 +45,8 @@ class Stripes {
  public:
   Stripe& operator[](std::size_t index) { return stripes_[index]; }
   const Stripe& operator[](std::size_t index) const { return stripes_[index]; }
+  auto begin() { return stripes_.begin(); }
+  auto end() { return stripes_.end(); }
   Stripe& of(const HashedKey& key) { return stripes_[stripe_of(key.hash)]; }
   // Bytes that the slabs have from the system. Any thread.
   std::size_t bytes() const;

@@ -1,4 +1,5 @@
 // Several event loops on threads of their own, over the same collections.
+#include <array>
 #include <atomic>
 #include <map>
 #include <set>
@@ -159,6 +160,76 @@ TEST_CASE("engine loops: the same keys from several loops, while checkpoints run
 TEST_CASE("engine loops: the same keys from several loops, in memory") {
   const TemporaryDirectory directory;
   hammer_all(engine_options(directory.path(), 1, 3), true);
+}
+
+// What of a loop's writes is durable, by key: each value is one more than the one before it.
+struct Durable {
+  std::array<std::atomic<std::uint64_t>, 8> newest{};
+};
+
+void count_up(Engine& engine, unsigned loop, const Origin& origin, Durable& durable,
+              const std::atomic<bool>& ended) {
+  Random random(loop + 1U);
+  Store& store = engine.store(loop);
+  Collection& users = *store.find("users");
+  while (!ended) {
+    std::map<std::uint64_t, std::uint64_t> turn;
+    for (int writes = 0; writes < 4; ++writes) {
+      const std::uint64_t key = random.below(durable.newest.size());
+      must(store.update(users, HashedKey(std::to_string(key)), Store::Joins::seen,
+                        [&](const RecordView* held, RecordView& put) {
+                          const std::uint64_t stored = held == nullptr ? 0 : held->version.hlc;
+                          put.dot = {origin, users.last_sequence(origin) + 1};
+                          put.version = {stored + 1, origin.node};
+                          put.value = "of the same size";
+                          turn[key] = stored + 1;
+                          return true;
+                        }));
+    }
+    store.commit();
+    must(store.drain());
+    store.collect();
+    for (const auto& [key, value] : turn) {
+      std::uint64_t known = durable.newest[key];
+      while (known < value && !durable.newest[key].compare_exchange_weak(known, value))
+        continue;
+    }
+  }
+}
+
+TEST_CASE("engine loops: a backup has what was durable before it, whoever wrote it over since") {
+  const TemporaryDirectory directory;
+  const auto options = engine_options(directory.path() + "/node", 1, 3);
+  const auto engine = open_engine(options);
+  opened(engine->store(0), "users", false);
+  engine->store(0).commit();
+  Durable durable;
+  std::atomic<bool> ended{false};
+  std::vector<std::thread> threads;
+  for (unsigned loop = 0; loop < options.loops; ++loop) {
+    threads.emplace_back([&, loop] {
+      const Origin origin = own_origin(options.run, static_cast<std::uint16_t>(loop));
+      count_up(*engine, loop, origin, durable, ended);
+    });
+  }
+  std::uint64_t older = 0;
+  for (int turn = 0; turn < 60; ++turn) {
+    std::array<std::uint64_t, 8> before{};
+    for (std::size_t key = 0; key < before.size(); ++key)
+      before[key] = durable.newest[key];
+    const std::string path = directory.path() + "/backup-" + std::to_string(turn);
+    must(engine->backup(path, [](const std::string&) {}));
+    const auto copy = open_engine(engine_options(path, 2));
+    Collection& users = *copy->store(0).find("users");
+    for (std::size_t key = 0; key < before.size(); ++key) {
+      const auto held = must(users.find(std::to_string(key)));
+      older += before[key] > (held ? held->version.hlc : 0);
+    }
+  }
+  ended = true;
+  for (std::thread& thread : threads)
+    thread.join();
+  CHECK(older == 0);
 }
 
 TEST_CASE("engine loops: nothing counts as seen because of what a power cut may take") {
