@@ -18,14 +18,6 @@ namespace {
 constexpr std::size_t listed_at_once = 128;  // Under one hold of the index's lock.
 constexpr std::size_t fetched_at_once = 16;
 
-// The first eight bytes of a key as a number, which orders like them.
-std::uint64_t begin_of(Bytes key) {
-  std::uint64_t begin = 0;
-  for (std::size_t i = 0; i < 8; ++i)
-    begin = begin << 8 | (i < key.size() ? static_cast<std::uint8_t>(key[i]) : 0);
-  return begin;
-}
-
 // What is listed stays in memory until all of it is in the file, whoever wants its place.
 bool list_is_full(const DirtyKeys& keys, const EngineOptions& options) {
   if (keys.count() == 0) return false;

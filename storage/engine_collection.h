@@ -223,7 +223,8 @@ class EngineCollection final : public Collection,
   // --- For a start, before anybody else.
   Status attach(std::unique_ptr<CollectionFile> file);
   const LogCut& cut() const { return meta_on_disk_.cut; }
-  Status replay_record(Bytes key, const RecordView& record, bool joins_seen);
+  void begin_replay() { table_.begin_filling(); }
+  Status replay_record(const HashedKey& key, RecordView record, bool joins_seen);
   void replay_contexts(const Context& seen, const Context& flushed);
   // The file is lost. What the logs have beyond it may say that we have seen what was in it.
   void lose_file() { file_is_lost_ = true; }
@@ -376,7 +377,9 @@ class EngineCollection final : public Collection,
 
   static bool takes_place(const RecordView& record, const RecordView& held);
   Result<std::optional<WallMilliseconds>> beats_file(const Entry& entry, EngineTally& tally);
-  Entry* with_created(std::size_t stripe, Entry& entry, WallMilliseconds created);
+  void with_created(std::size_t stripe, Entry& entry, WallMilliseconds created);
+  Status compare_with_file();
+  void take_stock(Part& here, Entry& entry, ByteChanges& changes);
   void end_replay_of_contexts();
 
   EngineShared& shared_;

@@ -27,10 +27,11 @@ Status EngineCollection::attach(std::unique_ptr<CollectionFile> file) {
 }
 
 // Memory takes the newest of what the logs have; the file is asked at the end, in its own order.
-Status EngineCollection::replay_record(Bytes bytes, const RecordView& record, bool joins_seen) {
+Status EngineCollection::replay_record(const HashedKey& key, RecordView record, bool joins_seen) {
   const auto alias = origins_.alias(record.dot.origin);
   if (!alias) return tl::unexpected(alias.error());
-  const HashedKey key(bytes);
+  // Without a file nothing is behind it: see with_created().
+  if (record.created == created_unknown && file() == nullptr) record.created = 0;
   const std::size_t stripe = stripe_of(key.hash);
   const std::lock_guard lock(shared_.stripes[stripe].lock);
   if (joins_seen) replayed_seen_.add(record.dot);
@@ -77,51 +78,71 @@ Result<std::optional<WallMilliseconds>> EngineCollection::beats_file(const Entry
   return created;
 }
 
-// An entry is not changed: one that was written blindly is made once more when that is known.
-Entry* EngineCollection::with_created(std::size_t stripe, Entry& entry, WallMilliseconds created) {
+// One that was written blindly is made once more when that is known.
+void EngineCollection::with_created(std::size_t stripe, Entry& entry, WallMilliseconds created) {
   const AliasDot dot = entry.dot();
   RecordView record = entry.view(*origins_.origin(dot.origin));
-  if (record.created != created_unknown) return &entry;
+  if (record.created != created_unknown) return;
   record.created = created;
   const auto put = table_.put(HashedKey(entry.key()), record, dot.origin, Entry::dirty);
   table_.free(stripe, put.replaced);
-  return put.entry;
 }
 
-Result<std::size_t> EngineCollection::end_replay() {
-  std::vector<std::pair<Entry*, std::size_t>> replayed;
+// In the order of the file. What it has already leaves memory.
+Status EngineCollection::compare_with_file() {
+  struct Replayed {
+    std::uint64_t key_begin;
+    Entry* entry;
+    std::size_t stripe;
+  };
+  std::vector<Replayed> replayed;
+  replayed.reserve(table_.size());
   for (std::size_t i = 0; i < stripe_count; ++i) {
     const std::lock_guard lock(shared_.stripes[i].lock);
     table_.visit(i, 0, [&](Entry& entry) {
-      replayed.emplace_back(&entry, i);
+      replayed.push_back({begin_of(entry.key()), &entry, i});
       return true;
     });
   }
-  if (file() != nullptr) {
-    std::ranges::sort(replayed, [](const auto& left, const auto& right) {
-      return left.first->key() < right.first->key();
-    });
-  }
-  ByteChanges changes;
-  std::size_t kept = 0;
-  for (auto& [entry, stripe] : replayed) {
+  std::ranges::sort(replayed, [](const Replayed& left, const Replayed& right) {
+    if (left.key_begin != right.key_begin) return left.key_begin < right.key_begin;
+    return left.entry->key() < right.entry->key();
+  });
+  for (const auto& [key_begin, entry, stripe] : replayed) {
     const std::lock_guard lock(shared_.stripes[stripe].lock);
-    Part& here = part(stripe);
-    const auto created = beats_file(*entry, here.tally);
+    const auto created = beats_file(*entry, part(stripe).tally);
     if (!created) return tl::unexpected(created.error());
-    if (!*created) {
+    if (*created) {
+      with_created(stripe, *entry, **created);
+    } else {
       table_.take_out(HashedKey(entry->key()), entry);
       table_.free(stripe, entry);
-      continue;
     }
-    ++kept;
-    entry = with_created(stripe, *entry, **created);
-    weigh(here, *entry, 1, changes);
-    index(*entry, nullptr);
-    here.deadlines.add(*entry);
-    note_deadline(entry->deadline());
-    here.tally.add(item_of(*entry));
-    here.highest_hlc = std::max(here.highest_hlc, entry->hlc());
+  }
+  return {};
+}
+
+void EngineCollection::take_stock(Part& here, Entry& entry, ByteChanges& changes) {
+  weigh(here, entry, 1, changes);
+  index(entry, nullptr);
+  here.tally.add(item_of(entry));
+  note_put(here, entry);
+}
+
+Result<std::size_t> EngineCollection::end_replay() {
+  if (file() != nullptr) {
+    if (auto status = compare_with_file(); !status) return tl::unexpected(status.error());
+  }
+  table_.end_filling();
+  ByteChanges changes;
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < stripe_count; ++i) {
+    const std::lock_guard lock(shared_.stripes[i].lock);
+    table_.visit(i, 0, [&](Entry& entry) {
+      take_stock(part(i), entry, changes);
+      ++kept;
+      return true;
+    });
   }
   changes.add_to(shared_);
   end_replay_of_contexts();

@@ -17,4 +17,12 @@ struct HashedKey {
   std::uint64_t hash;
 };
 
+// The first eight bytes of a key as a number, which orders like them.
+inline std::uint64_t begin_of(Bytes key) {
+  std::uint64_t begin = 0;
+  for (std::size_t i = 0; i < 8; ++i)
+    begin = begin << 8 | (i < key.size() ? static_cast<std::uint8_t>(key[i]) : 0);
+  return begin;
+}
+
 }  // namespace dhrt

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <utility>
+#include <vector>
 
 #include "storage/engine_collection.h"
 #include "storage/log_mark.h"
@@ -19,22 +20,27 @@ class Replay final : public LogVisitor {
     const Origin own{log.node, log.id.run, log.id.loop};
     return replay_log(log, 0, [&](const FrameHead& head, Bytes body) -> Status {
       position_ = head.position;
-      if (auto status = visit_frame(body, own, *this); !status) return status;
-      return status_;
+      const Status visited = visit_frame(body, own, *this);
+      apply();
+      return visited ? status_ : visited;
     });
   }
 
   void record(const CollectionRef& ref, Bytes key, const RecordView& record,
               bool joins_seen) override {
-    if (EngineCollection* target = target_of(ref)) {
-      ++records_;
-      if (auto status = target->replay_record(key, record, joins_seen); !status) status_ = status;
-    }
+    EngineCollection* const target = target_of(ref);
+    if (target == nullptr) return;
+    ++records_;
+    if (waiting_.size() == applied_at_once) apply();
+    waiting_.push_back({HashedKey(key), record, joins_seen});
+    target->prefetch(waiting_.back().key);
   }
   void contexts(const CollectionRef& ref, const Context& seen, const Context& flushed) override {
-    if (EngineCollection* target = target_of(ref)) target->replay_contexts(seen, flushed);
+    EngineCollection* const target = target_of(ref);
+    if (target != nullptr) target->replay_contexts(seen, flushed);
   }
   void erased(const CollectionRef& ref) override {
+    apply();
     const SharedCollection held = shared_.find(ref.name);
     if (held != nullptr && held->ref().generation > ref.generation) return;
     if (held != nullptr && held->cut().covers(log_, position_)) return;
@@ -46,6 +52,15 @@ class Replay final : public LogVisitor {
   std::uint64_t records() const { return records_; }
 
  private:
+  static constexpr std::size_t applied_at_once = 16;
+
+  // A record of the frame that is visited, for the collection of the item before.
+  struct Waiting {
+    HashedKey key;
+    RecordView record;
+    bool joins_seen;
+  };
+
   struct Erased {
     std::uint32_t generation = 0;
     LogId by;
@@ -55,6 +70,7 @@ class Replay final : public LogVisitor {
   EngineCollection* target_of(const CollectionRef& ref) {
     if (last_ != nullptr && last_->ref() == ref)
       return last_->cut().covers(log_, position_) ? nullptr : last_.get();
+    apply();
     const auto gone = erased_.find(ref.name);
     if (gone != erased_.end() && ref.generation <= gone->second.generation &&
         log_.run <= gone->second.by.run && log_ != gone->second.by)
@@ -68,11 +84,23 @@ class Replay final : public LogVisitor {
     if (held == nullptr) {
       const std::unique_lock lock(shared_.structure);
       held = shared_.make(ref, false);
+      held->begin_replay();
       held->mark_stale();
       if (shared_.directory->was_set_aside(ref.name)) held->lose_file();
     }
     last_ = held;
     return held->cut().covers(log_, position_) ? nullptr : held.get();
+  }
+
+  // Several at a time, so that the memory which they need comes meanwhile.
+  void apply() {
+    for (const Waiting& one : waiting_)
+      last_->prefetch_record(one.key);
+    for (const Waiting& one : waiting_) {
+      if (auto status = last_->replay_record(one.key, one.record, one.joins_seen); !status)
+        status_ = status;
+    }
+    waiting_.clear();
   }
 
   void drop(const SharedCollection& held) {
@@ -90,6 +118,7 @@ class Replay final : public LogVisitor {
   LogId log_;
   Position position_ = 0;
   SharedCollection last_;  // The collection of the item before.
+  std::vector<Waiting> waiting_;
   std::map<std::string, Erased> erased_;
   std::uint64_t records_ = 0;
   Status status_;
@@ -138,6 +167,7 @@ Status open_files(EngineShared& shared, std::vector<std::string>& notes) {
     const std::unique_lock lock(shared.structure);
     const SharedCollection made = shared.make((*file)->ref(), false);
     if (auto status = made->attach(std::move(*file)); !status) return status;
+    made->begin_replay();
     // A file that took the place of a damaged one says nothing of itself before it is complete.
     if (made->cut().run == 0 && shared.directory->was_set_aside(name)) made->lose_file();
   }

@@ -53,11 +53,18 @@ struct Slots {
   std::atomic<std::uint64_t> at[1];
 
   // Doubles what is small: what was grown out of stays (see Part::old). Else an eighth more pages.
-  static std::size_t bytes_behind(const Slots* before) {
+  static std::size_t bytes_behind(const Slots* before, bool doubles) {
     if (before == nullptr) return page_bytes / 32;
-    if (before->bytes < page_bytes) return before->bytes * 2;
+    if (before->bytes < page_bytes || doubles) return before->bytes * 2;
     const std::size_t pages = before->bytes / page_bytes;
     return (pages + (pages + 7) / 8) * page_bytes;
+  }
+
+  // Of pages that have four of five slots used by so many entries.
+  static std::size_t bytes_for(std::size_t entries) {
+    const std::size_t slots = entries + entries / 4;
+    const std::size_t bytes = offsetof(Slots, at) + slots * sizeof(std::uint64_t);
+    return (bytes / page_bytes + 1) * page_bytes;
   }
 
   static Slots* make(std::size_t bytes) {
@@ -104,6 +111,7 @@ struct alignas(64) Table::Part {
   // False when some entry is so far behind its home that its place cannot be told from its slot;
   // then places are reckoned from keys until the table grows.
   bool places_known = true;
+  bool is_filled = false;  // Between begin_filling() and end_filling().
   std::atomic<std::size_t> count{0};
   std::atomic<std::size_t> bytes{0};
   // Arrays that were grown out of. They keep their addresses, so that who reads one without the
@@ -148,7 +156,9 @@ struct alignas(64) Table::Part {
   }
 
   void make_room();
-  void grow();
+  void grow() { move_to(Slots::bytes_behind(array(), is_filled)); }
+  void fit();
+  void move_to(std::size_t bytes);
   void close_gap(Slots& in, std::size_t gap);
 
   bool far_from_home = false;
@@ -161,9 +171,16 @@ void Table::Part::make_room() {
   if (now == nullptr || used * 20 > now->capacity * 17) grow();
 }
 
-void Table::Part::grow() {
+void Table::Part::fit() {
+  const Slots* const now = array();
+  if (now == nullptr) return;
+  const std::size_t bytes_wanted = Slots::bytes_for(count.load(std::memory_order_relaxed));
+  if (bytes_wanted < now->bytes) move_to(bytes_wanted);
+}
+
+void Table::Part::move_to(std::size_t bytes_after) {
   Slots* const before = array();
-  Slots* const after = Slots::make(Slots::bytes_behind(before));
+  Slots* const after = Slots::make(bytes_after);
   far_from_home = false;
   add_bytes(after->bytes, 0);
   if (before != nullptr) {
@@ -294,6 +311,21 @@ void Table::free(std::size_t stripe, Entry* entry) {
   stripes_[stripe].slab.free(entry, bytes);
 }
 
+void Table::begin_filling() {
+  for (std::size_t i = 0; i < stripe_count; ++i) {
+    const std::lock_guard lock(stripes_[i].lock);
+    parts_[i].is_filled = true;
+  }
+}
+
+void Table::end_filling() {
+  for (std::size_t i = 0; i < stripe_count; ++i) {
+    const std::lock_guard lock(stripes_[i].lock);
+    parts_[i].is_filled = false;
+    parts_[i].fit();
+  }
+}
+
 // The array and its capacity may be of two moments: an address that is wrong does no harm here.
 void Table::prefetch(const HashedKey& key) const {
   const Part& part = part_of(key);
@@ -329,7 +361,9 @@ std::size_t Table::visit(std::size_t stripe, std::size_t from,
   const Part& part = parts_[stripe];
   const Slots* const slots = part.array();
   if (slots == nullptr) return 0;
+  constexpr std::size_t ahead = 8;
   for (std::size_t i = from; i < slots->capacity; ++i) {
+    if (i + ahead < slots->capacity) __builtin_prefetch(entry_of(slots->get(i + ahead)));
     // What is taken out makes place for another one.
     for (std::uint64_t slot = 0; (slot = slots->get(i)) != 0;) {
       const bool more = visit_entry(*entry_of(slot));

@@ -81,6 +81,11 @@ class Table {
   void take_out(const HashedKey& key, Entry* entry);
   void free(std::size_t stripe, Entry* entry);
 
+  // While many are put in one after the other, without anybody else: tables double, which moves
+  // each entry once or twice. At the end they get the size that they would have had.
+  void begin_filling();
+  void end_filling();
+
   // Fetches the slot that the key would be in. No lock needed.
   void prefetch(const HashedKey& key) const;
   // Fetches the entry that the slot leads to; best some moments after prefetch(). No lock needed.

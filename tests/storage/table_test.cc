@@ -122,6 +122,27 @@ TEST_CASE("table: a large one loses nothing while it grows and shrinks") {
   CHECK(held.table.size() == keys / 2);
 }
 
+TEST_CASE("table: filled at once it has the same, in no more room") {
+  Held filled;
+  Held grown;
+  filled.table.begin_filling();
+  for (std::uint64_t i = 0; i < 150'000; ++i) {
+    const std::string key = std::to_string(i);
+    for (Held* held : {&filled, &grown})
+      held->put(HashedKey(key), "v");
+  }
+  const std::size_t before = filled.table.bytes();
+  filled.table.end_filling();
+  CHECK(filled.table.bytes() < before);
+  CHECK(filled.table.bytes() <= grown.table.bytes() + stripe_count * 4096);
+  CHECK(filled.table.size() == 150'000);
+  CHECK(filled.visited() == grown.visited());
+  for (std::uint64_t i = 0; i < 150'000; i += 2)
+    REQUIRE(filled.erase(HashedKey(std::to_string(i))));
+  for (std::uint64_t i = 0; i < 150'000; ++i)
+    REQUIRE((filled.table.find(HashedKey(std::to_string(i))) != nullptr) == (i % 2 == 1));
+}
+
 TEST_CASE("table: a new entry inherits what the cache knew of the old one") {
   Held held;
   const HashedKey key("key");
