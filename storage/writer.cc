@@ -89,13 +89,7 @@ Result<Written> RecordWriter::write(Collection& collection, const WriteRequest& 
                                                         : 0;
         written.previous = held != nullptr && !unread ? std::optional(held->dot) : std::nullopt;
         replaces_unseen = held != nullptr && held->unseen;
-        put = {.version = written.version,
-               .dot = written.dot,
-               .deleted = request.deletes,
-               .deadline = written.deadline,
-               .created = written.created,
-               .attributes = request.attributes,
-               .value = request.value};
+        put = view_of(request, written);
         return true;
       });
   if (!position) return tl::unexpected(position.error());
