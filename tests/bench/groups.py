@@ -155,4 +155,5 @@ def groups_of(arguments):
     parts += [cluster_groups] if arguments.cluster else []
     parts += [cold_groups] if arguments.cold else []
     groups = [group for part in parts for group in part(make)]
-    return [group for group in groups if not arguments.only or arguments.only in group.title]
+    wanted = (arguments.only or "").lower()
+    return [group for group in groups if wanted in group.title.lower()]
