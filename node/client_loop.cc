@@ -106,9 +106,11 @@ void ClientLoop::end_turn() {
   store_->commit();
   const Position durable = collect();
   figures_.durable_position = durable;
-  for (const SessionId id : std::exchange(due_, {})) {
+  due_now_.swap(due_);
+  for (const SessionId id : due_now_) {
     if (Session* due = session(id)) due->turn_end(durable);
   }
+  due_now_.clear();
   check_disk();
   check_settled();
   // What was appended in collect(): writes of peers, on the loop that has the core.
@@ -138,9 +140,11 @@ void ClientLoop::check_disk() {
   if (health) return;
   if (!shared_.disk_failed.exchange(true))
     log_error("the disk failed", {{"reason", health.error().message}});
-  for (const SessionId id : due_) {
+  due_now_ = due_;
+  for (const SessionId id : due_now_) {
     if (Session* due = session(id)) due->store_failed();
   }
+  due_now_.clear();
 }
 
 // No session takes requests while leaving, so what is settled stays so.

@@ -15,12 +15,12 @@
 
 #include <atomic>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 #include "node/cluster_view.h"
@@ -117,7 +117,7 @@ class ClientLoop final : public SessionHost {
   void drop_ended();
   TurnClock& clock() override { return turn_clock_; }
   Session* session(SessionId id) override;
-  void reply_is_due(SessionId id) override { due_.insert(id); }
+  void reply_is_due(SessionId id) override { due_.push_back(id); }
   void has_more_to_do(SessionId id) override;
   void session_ended(SessionId id) override { ended_.push_back(id); }
   void is_peer(Session& session, LinkClass link_class) override;
@@ -147,8 +147,9 @@ class ClientLoop final : public SessionHost {
   std::unique_ptr<Listener> listener_;
 
   SessionId session_ids_ = 0;
-  std::map<SessionId, std::unique_ptr<Session>> sessions_;
-  std::set<SessionId> due_;
+  std::unordered_map<SessionId, std::unique_ptr<Session>> sessions_;
+  std::vector<SessionId> due_;      // Each once: see Session.
+  std::vector<SessionId> due_now_;  // While they are served; empty between turns.
   std::set<SessionId> runnable_;
   std::vector<SessionId> ended_;
   bool leaving_ = false;

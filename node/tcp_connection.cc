@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <array>
 #include <cstring>
+#include <sys/socket.h>
 #include <utility>
 
 namespace dhrt {
@@ -119,9 +120,11 @@ void TcpConnection::fail(int status) {
 }
 
 std::size_t TcpConnection::send_now(std::string& bytes) {
-  if (unsent() > 0) return 0;
-  uv_buf_t buffer = uv_buf_init(bytes.data(), static_cast<unsigned>(bytes.size()));
-  const int sent = uv_try_write(stream(), &buffer, 1);
+  if (unsent() > 0 || uv_is_writable(stream()) == 0) return 0;
+  // What uv_try_write() would do by write(2), which costs a request some percent more.
+  uv_os_fd_t socket = -1;
+  if (uv_fileno(reinterpret_cast<const uv_handle_t*>(stream()), &socket) != 0) return 0;
+  const ssize_t sent = ::send(socket, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   // Errors come back from uv_write, in a callback and not in the middle of our caller.
   return sent > 0 ? static_cast<std::size_t>(sent) : 0;
 }
