@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "storage/base/give_way.h"
 #include "storage/base/system_clock.h"
 #include "storage/engine_collection.h"
 
@@ -169,6 +170,7 @@ Status Checkpoint::write_all(const LogCut& cut) {
         continue;
       }
       group.emplace_back(all[i], DirtyPass{});
+      choose_pace();
       all[i]->begin_pass(cut, group.back().second);
       bytes += group.back().second.bytes();
     }
@@ -192,10 +194,17 @@ Status Checkpoint::write_pass(EngineCollection& collection, DirtyPass& pass) {
     if (auto status = collection.write_copy(pass); !status) return status;
     shared_.checkpoint_records.fetch_add(records);
     if (pass.is_last()) return {};
+    choose_pace();
     collection.copy_next(pass);
     note_copied(pass.bytes());
     if (auto status = secure(); !status) return status;
   }
+}
+
+// Writes that are slowed down wait for us: then it is they who give way.
+void Checkpoint::choose_pace() {
+  const auto slowed_from = static_cast<std::int64_t>(shared_.options.unflushed_max / 2);
+  set_gives_way(shared_.unflushed_bytes.load(std::memory_order_relaxed) < slowed_from);
 }
 
 void Checkpoint::note_copied(std::size_t bytes) {

@@ -53,6 +53,7 @@ class Checkpoint {
   Status sync_logs();
   Status write_all(const LogCut& cut);
   Status write_pass(EngineCollection& collection, DirtyPass& pass);
+  void choose_pace();
   void note_copied(std::size_t bytes);
   Status secure();
   Status await_turn_ends();

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "storage/base/check.h"
+#include "storage/base/fair_mutex.h"
 #include "storage/dot_chunk.h"
 
 namespace dhrt {
@@ -72,7 +73,7 @@ struct Ring {
 // says so first and looks at the bits then. So one of the two sees the other: either the entry is
 // not shown, or who took it out waits until the visit is over.
 struct alignas(64) DotIndex::OfOrigin {
-  mutable std::mutex lock;
+  mutable FairMutex lock;
   std::size_t in_ring = 0;
   // For who does not have the lock.
   std::atomic<std::size_t> chunks{0};
@@ -363,6 +364,10 @@ void DotIndex::visit(OriginAlias origin, std::uint64_t sequence,
   const OfOrigin* const of = parts_->find(origin);
   if (of == nullptr) return;
   of->visit(sequence, visit_entry);
+}
+
+void DotIndex::let_others_in(OriginAlias origin) const {
+  if (const OfOrigin* const of = parts_->find(origin)) of->lock.let_others_in();
 }
 
 std::size_t DotIndex::size() const {

@@ -45,6 +45,9 @@ class DotIndex {
   // All entries of an origin from `sequence` on, in order, until `visit` says false.
   void visit(OriginAlias origin, std::uint64_t sequence,
              FunctionRef<bool(Entry&)> visit_entry) const;
+  // For one who visits again and again, between two visits: sleeps, up to some milliseconds, until
+  // those who wait to add or take out have done so.
+  void let_others_in(OriginAlias origin) const;
 
   std::size_t size() const;     // Entries, counted chunk by chunk.
   bool empty() const;           // A moment old, as the next two.

@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "storage/base/give_way.h"
 #include "storage/engine_collection.h"
 
 namespace dhrt {
@@ -17,6 +18,7 @@ namespace {
 
 constexpr std::size_t listed_at_once = 128;  // Under one hold of the index's lock.
 constexpr std::size_t fetched_at_once = 16;
+constexpr std::size_t settled_at_once = 16;
 
 // What is listed stays in memory until all of it is in the file, whoever wants its place.
 bool list_is_full(const DirtyKeys& keys, const EngineOptions& options) {
@@ -25,7 +27,19 @@ bool list_is_full(const DirtyKeys& keys, const EngineOptions& options) {
          keys.entry_bytes() >= options.checkpoint_bytes;
 }
 
+// Twice as much each time, for reserve() gives what is asked and no more.
+template <typename Container>
+void make_room_in(Container& container, std::size_t more) {
+  if (container.capacity() - container.size() < more)
+    container.reserve(std::max(2 * container.capacity(), container.size() + more));
+}
+
 }  // namespace
+
+void DirtyKeys::make_room(std::size_t keys) {
+  make_room_in(items_, keys);
+  make_room_in(bytes_, keys * key_bytes_max);
+}
 
 void DirtyKeys::add(Bytes key, std::size_t entry_bytes) {
   Item item{};
@@ -55,15 +69,22 @@ std::optional<DirtyKeys::Copied> DirtyKeys::copied(std::size_t index) const {
 }
 
 void DirtyKeys::sort() {
-  std::ranges::sort(items_, [this](const Item& left, const Item& right) {
+  const auto before = [this](const Item& left, const Item& right) {
     if (left.key_begin != right.key_begin) return left.key_begin < right.key_begin;
     return key(left) < key(right);
-  });
+  };
+  std::ranges::sort(items_, giving_way(before));
   // One that was written again while the list was made may be in it twice.
   const auto same_key = [this](const Item& left, const Item& right) {
     return key(left) == key(right);
   };
   items_.erase(std::unique(items_.begin(), items_.end(), same_key), items_.end());
+}
+
+void DirtyCopy::make_room(std::size_t records) {
+  constexpr std::size_t record_bytes = 4096;  // Most are not larger.
+  make_room_in(items_, records);
+  make_room_in(bytes_, std::max(records * record_bytes, bytes_.size() / 4));
 }
 
 void DirtyCopy::add(const Entry& entry, const Origin& origin) {
@@ -112,6 +133,7 @@ void EngineCollection::copy_next(DirtyPass& pass) {
          pass.copy.record_bytes() < shared_.options.checkpoint_part_bytes) {
     const std::size_t end = std::min(pass.next_key + fetched_at_once, pass.keys.count());
     copy_keys(pass, end);
+    give_way();
   }
   pass.meta.origins = origins_.names();
   pass.meta.highest_hlc = highest_hlc();
@@ -123,6 +145,7 @@ void EngineCollection::copy_keys(DirtyPass& pass, std::size_t end) {
     table_.prefetch(HashedKey(pass.keys.key(i)));
   for (std::size_t i = pass.next_key; i < end; ++i)
     table_.prefetch_entry(HashedKey(pass.keys.key(i)));
+  pass.copy.make_room(end - pass.next_key);
   for (; pass.next_key < end; ++pass.next_key) {
     const HashedKey key(pass.keys.key(pass.next_key));
     const std::lock_guard lock(shared_.stripes.of(key).lock);
@@ -139,7 +162,10 @@ void EngineCollection::list_index(DirtyPass& pass) {
     for (bool more = true; more;) {
       if (list_is_full(pass.keys, shared_.options)) return;
       more = false;
+      if (gives_way()) index_.let_others_in(pass.alias);
+      give_way();
       std::size_t listed = 0;
+      pass.keys.make_room(listed_at_once);
       index_.visit(pass.alias, pass.sequence, [&](Entry& entry) {
         if (listed++ == listed_at_once) {
           pass.sequence = entry.dot().sequence;
@@ -163,18 +189,22 @@ void EngineCollection::begin_listing() {
 
 void EngineCollection::end_pass() {
   if (!lists_.exchange(false)) return;
-  DirtyPass nobodys;
-  list_moved(nobodys);
+  for (std::size_t i = 0; i < stripe_count; ++i)
+    static_cast<void>(take_moved(i));
 }
 
 void EngineCollection::list_moved(DirtyPass& pass) {
   if (pass.all_listed) lists_.store(false);
   for (std::size_t i = 0; i < stripe_count; ++i) {
-    const std::lock_guard lock(shared_.stripes[i].lock);
-    if (parts_[i] == nullptr) continue;
-    for (const std::string& key : std::exchange(parts_[i]->moved, {}))
+    for (const std::string& key : take_moved(i))
       pass.keys.add(key, 0);
   }
+}
+
+std::vector<std::string> EngineCollection::take_moved(std::size_t stripe) {
+  const std::lock_guard lock(shared_.stripes[stripe].lock);
+  if (parts_[stripe] == nullptr) return {};
+  return std::exchange(parts_[stripe]->moved, {});
 }
 
 void EngineCollection::list_table(DirtyPass& pass) {
@@ -319,6 +349,7 @@ void EngineCollection::settle(const DirtyKeys& keys) {
     if (!copied) continue;
     const HashedKey key(keys.key(i));
     const std::size_t stripe = stripe_of(key.hash);
+    if (i % settled_at_once == 0) give_way();
     const std::lock_guard lock(shared_.stripes[stripe].lock);
     Entry* entry = table_.find(key);
     if (entry == nullptr || !entry->is(Entry::dirty) || entry->dot() != copied->dot) continue;

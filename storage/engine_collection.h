@@ -59,6 +59,9 @@ class DirtyKeys {
     bool damaged = false;
   };
   void add(Bytes key, std::size_t entry_bytes);
+  // For so many more keys. Memory is got before a lock is taken: copying a large list into a larger
+  // one takes tens of milliseconds, for which all writes would wait.
+  void make_room(std::size_t keys);
   // In order, each once.
   void sort();
   std::size_t count() const { return items_.size(); }
@@ -100,6 +103,8 @@ class DirtyCopy {
     bool unread = false;
   };
   void add(const Entry& entry, const Origin& origin);
+  // For so many more records, unless they are large; see DirtyKeys.
+  void make_room(std::size_t records);
   const std::vector<Item>& items() const { return items_; }
   Bytes key(const Item& item) const { return Bytes(bytes_).substr(item.key_at, item.key_bytes); }
   Bytes encoded(const Item& item) const {
@@ -298,6 +303,7 @@ class EngineCollection final : public Collection,
   void note_moved(Part& here, const Entry& entry, OriginAlias to);
   void begin_listing();
   void list_moved(DirtyPass& pass);
+  std::vector<std::string> take_moved(std::size_t stripe);
   // An entry was put: it heals what was damaged, or is damaged itself. In stripe.
   void note_health(Part& part, const Entry& entry, bool damaged, bool held_nothing);
   // What a checkpoint or a walk has to know of, and what of it the dot index leads to.

@@ -165,9 +165,13 @@ void EngineCollection::note_superseded(Part& part, Bytes key, AliasDot by, Bytes
 // What took their place was written by now, and what the pass writes comes behind that.
 void EngineCollection::take_superseded(Context& superseded) {
   for (std::size_t i = 0; i < stripe_count; ++i) {
-    const std::lock_guard lock(shared_.stripes[i].lock);
-    if (parts_[i] == nullptr || parts_[i]->superseded.empty()) continue;
-    for (const Dot& dot : std::exchange(parts_[i]->superseded, {}))
+    std::vector<Dot> dots;
+    {
+      const std::lock_guard lock(shared_.stripes[i].lock);
+      if (parts_[i] == nullptr) continue;
+      dots.swap(parts_[i]->superseded);
+    }
+    for (const Dot& dot : dots)
       superseded.add(dot);
   }
 }

@@ -2,6 +2,7 @@
 #include <lmdb.h>
 
 #include "storage/base/check.h"
+#include "storage/base/give_way.h"
 #include "storage/lmdb_calls.h"
 #include "storage/lmdb_env.h"
 
@@ -101,12 +102,14 @@ void WriteCursor::note_page(std::size_t value_bytes) {
   // Nothing is there behind the last entry, or in an empty table: the page was counted before.
   if (mdb_cursor_get(cursor_.get(), &key, &value, MDB_GET_CURRENT) != 0) return;
   const std::uintptr_t page = reinterpret_cast<std::uintptr_t>(key.mv_data) / address_page_bytes;
+  const std::size_t before = pages_;
   if (page != page_) ++pages_;
   page_ = page;
   // A large value has pages of its own.
   const std::uintptr_t of_value =
       reinterpret_cast<std::uintptr_t>(value.mv_data) / address_page_bytes;
   if (value_bytes != 0 && of_value != page) pages_ += value_bytes / address_page_bytes + 1;
+  if (pages_ != before) give_way();
 }
 
 Result<ReadTxn> ReadTxn::begin(LmdbEnv& env, unsigned reader) {

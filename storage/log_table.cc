@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "storage/base/give_way.h"
 #include "storage/base/hash.h"
 
 namespace dhrt {
@@ -32,7 +33,10 @@ void change_block(LogBlock& block, const LogChange& change) {
 }  // namespace
 
 void sort_log_changes(std::vector<LogChange>& changes) {
-  std::ranges::sort(changes, {}, order);
+  const auto before = [](const LogChange& left, const LogChange& right) {
+    return order(left) < order(right);
+  };
+  std::ranges::sort(changes, giving_way(before));
 }
 
 std::size_t change_log(WriteTxn& txn, std::span<const LogChange> changes, std::size_t pages_max) {
