@@ -350,7 +350,7 @@ class EngineCollection final : public Collection,
   Entry* insert_clean(const HashedKey& key, const RecordView& record);
   Result<bool> load(Bytes key, std::string& encoded);
 
-  KeyOrder& ordered(std::size_t stripe);
+  KeyOrder& ordered(std::size_t stripe, std::size_t& made);  // Adds how many were put in order.
   class Scanner;
   class Walker;
   void hide_replaced(Context& durable, const std::vector<Position>& published);

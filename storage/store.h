@@ -56,7 +56,8 @@ struct ScanRequest {
 };
 
 struct ScanSlice {
-  // In key order, visible ones only. One that is damaged has no value; if it does not decode, it
+  // In key order, visible ones only; none, though there is a next one, where much had to be passed
+  // over. One that is damaged has no value; if it does not decode, it
   // has no dot either.
   std::vector<KeyedRecord> records;
   std::optional<std::string> next;  // Where to go on; absent at the end.

@@ -1,0 +1,85 @@
+// How much one slice of a scan does, though it shows little.
+#include <string>
+
+#include "tests/storage/engine_life.h"
+
+namespace dhrt::test {
+namespace {
+
+std::string numbered(std::size_t number) {
+  std::string digits = std::to_string(number);
+  return "key-" + std::string(8 - digits.size(), '0') + digits;
+}
+
+struct Scanned {
+  std::size_t slices = 0;
+  std::size_t empty_slices = 0;
+  std::vector<std::string> keys;
+};
+
+// `between` runs behind every slice that is not the last.
+template <typename Between>
+Scanned scan_all(Collection& users, ScanRequest request, Between between) {
+  Scanned scanned;
+  request.now = noon;
+  for (;;) {
+    const ScanSlice slice = must(users.scan(request));
+    ++scanned.slices;
+    scanned.empty_slices += slice.records.empty() ? 1 : 0;
+    for (const KeyedRecord& entry : slice.records)
+      scanned.keys.push_back(entry.key);
+    if (!slice.next) return scanned;
+    REQUIRE(*slice.next >= request.from);
+    REQUIRE_FALSE(slice.next->empty());
+    request.from = *slice.next;
+    between();
+  }
+}
+
+Scanned scan_all(Collection& users, const ScanRequest& request = {}) {
+  return scan_all(users, request, [] {});
+}
+
+TEST_CASE("engine scan: a slice comes to its end, though nothing in the file is visible") {
+  EngineLife life;
+  life.options.cache_bytes = 0;
+  life.engine.reset();
+  life.engine = open_engine(life.options);
+  constexpr std::size_t records = 40'000;
+  for (std::size_t i = 0; i < records; ++i)
+    set_own(life.store(), life.users(), numbered(i), "v", own_origin(), true);
+  set_own(life.store(), life.users(), "last", "v", own_origin());
+  life.settle();
+  must(life.engine->checkpoint());
+  const Scanned scanned = scan_all(life.users());
+  CHECK(scanned.keys == std::vector<std::string>{"last"});
+  CHECK_MESSAGE(scanned.slices >= 4, "ten thousand deleted keys are enough for one turn");
+  CHECK(scanned.empty_slices == scanned.slices - 1);
+}
+
+TEST_CASE("engine scan: what is in memory is brought into order in several slices") {
+  EngineLife life;
+  bool memory = false;
+  SUBCASE("on its way to the file") {}
+  SUBCASE("in a collection that stays there") {
+    memory = true;
+  }
+  Collection& users = *must(life.store().open({.ref = {"users", 1}, .memory = memory}));
+  constexpr std::size_t records = 150'000;
+  for (std::size_t i = 0; i < records; ++i)
+    set_own(life.store(), users, numbered(i), "v", own_origin());
+  life.settle();
+  std::size_t added = 0;
+  // What is written meanwhile may come into a stripe that has its order, or has it not yet.
+  const Scanned scanned = scan_all(users, {}, [&] {
+    if (++added <= 50) set_own(life.store(), users, "new-" + numbered(added), "v", own_origin());
+  });
+  CHECK_MESSAGE(scanned.empty_slices >= 3, "a hundred thousand keys at once hold up the loop");
+  CHECK(scanned.keys.size() == records + 50);
+  CHECK(std::ranges::is_sorted(scanned.keys));
+  CHECK(std::ranges::adjacent_find(scanned.keys) == scanned.keys.end());
+  CHECK_MESSAGE(scan_all(users).empty_slices == 0, "the order is kept");
+}
+
+}  // namespace
+}  // namespace dhrt::test
