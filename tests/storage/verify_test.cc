@@ -1,5 +1,9 @@
 #include "storage/verify.h"
 
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
 #include "storage/hlc.h"
 #include "storage/writer.h"
 #include "tests/storage/engine_life.h"
@@ -63,6 +67,79 @@ TEST_CASE("verify: what a crash left on its way into the log table counts as led
     must(env->write([](WriteTxn& txn) { txn.clear(LmdbTable::recent); }));
   }
   CHECK(verified(directory.path(), "users").unindexed == keys.size());
+}
+
+// Flips a bit of the one file below a directory that has these bytes, in the middle of them.
+void flip_a_bit_in(const std::string& directory, const std::string& bytes) {
+  int flipped = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    std::fstream file(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
+    const std::string all((std::istreambuf_iterator<char>(file)), {});
+    const std::size_t at = all.find(bytes);
+    if (at == std::string::npos) continue;
+    file.clear();
+    file.seekp(static_cast<std::streamoff>(at + bytes.size() / 2));
+    file.put(static_cast<char>(all[at + bytes.size() / 2] ^ 4));
+    ++flipped;
+  }
+  REQUIRE(flipped == 1);
+}
+
+std::string value_of(int number) {
+  return "the value of number " + std::to_string(number) + " as it is on the disk";
+}
+
+void set_numbers(EngineLife& life, int first, int last) {
+  for (int i = first; i <= last; ++i)
+    set_own(life.store(), life.users(), "k" + std::to_string(i), value_of(i), own_origin());
+  life.settle();
+}
+
+TEST_CASE("verify: a bit that flipped in a record is told with its key, and the others are sound") {
+  EngineLife life;
+  set_numbers(life, 10, 29);
+  must(life.engine->stop());
+  life.engine.reset();
+  CHECK(verified(life.directory.path(), "users").sound());
+  flip_a_bit_in(life.directory.file("collections"), value_of(17));
+  const FileReport report = verified(life.directory.path(), "users");
+  CHECK_FALSE(report.sound());
+  CHECK(report.damaged == 1);
+  CHECK(report.records == 20);
+  REQUIRE(report.findings.size() == 1);
+  CHECK(report.findings.front() == "key 'k17': its checksum does not match");
+}
+
+TEST_CASE("verify: damage in a log is a finding, a torn end is none") {
+  EngineLife life;
+  set_numbers(life, 10, 19);
+  set_numbers(life, 20, 29);
+  set_numbers(life, 30, 39);
+  life.engine.reset();  // As if it was killed: the records are in the log alone.
+  const auto look = [&life] {
+    return must(
+        verify_directory(life.directory.path(), [](const VerifyProgress&) { return true; }));
+  };
+  const VerifyReport before = look();
+  CHECK(before.sound());
+  REQUIRE(before.logs.size() == 1);
+  const std::uint64_t frames = before.logs.front().frames;
+  CHECK(before.logs.front().bytes_torn == 0);
+  SUBCASE("the end") {
+    flip_a_bit_in(life.directory.file("log"), value_of(35));
+    const VerifyReport after = look();
+    CHECK(after.sound());
+    CHECK(after.logs.front().bytes_torn > 0);
+    CHECK(after.logs.front().frames < frames);
+  }
+  SUBCASE("before what a later frame says is on the disk") {
+    flip_a_bit_in(life.directory.file("log"), value_of(15));
+    const VerifyReport after = look();
+    CHECK_FALSE(after.sound());
+    REQUIRE(after.findings.size() == 1);
+    CHECK_MESSAGE(after.findings.front().find(life.directory.file("log")) != std::string::npos,
+                  after.findings.front());
+  }
 }
 
 }  // namespace
