@@ -91,6 +91,33 @@ TEST_CASE("key order: does what a map does, built or grown") {
   }
 }
 
+TEST_CASE(
+    "key order: is built right of keys that share their beginning, and of ends that are zeros") {
+  const std::string shared = "a long beginning that all of them share: ";
+  const std::vector<std::string> ends = {"",
+                                         std::string(1, '\0'),
+                                         std::string(9, '\0'),
+                                         "12345678",
+                                         "12345678\x01",
+                                         "12345678\xff",
+                                         "123456789",
+                                         "\xff"};
+  for (const std::string& begin : {shared, std::string("x")}) {
+    Random random(begin.size());
+    HeldEntries entries;
+    Model model;
+    std::vector<Entry*> unsorted;
+    for (const std::string& end : ends)
+      unsorted.push_back(model[begin + end] = &entries.make(begin + end, {}));
+    for (int turn = 0; turn < 20; ++turn) {
+      random.shuffle(unsorted);
+      KeyOrder order;
+      order.build(unsorted);
+      CHECK(seen(order, "", "", 100) == expected(model, "", "", 100));
+    }
+  }
+}
+
 TEST_CASE("key order: 12 bytes per key, whatever order the keys come in") {
   Random random(1);
   HeldEntries entries;
