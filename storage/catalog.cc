@@ -138,7 +138,7 @@ Result<Collection*> Catalog::create(Bytes name, CollectionConfig config, WallMil
   if (store_.find(name) != nullptr)
     return fail(ErrorCode::precondition, "collection '" + std::string(name) + "' exists already");
   const std::uint64_t collections_max = shared_->options.collections_max;
-  if (store_.collections().size() > collections_max)
+  if (store_.collection_count() > collections_max)
     return fail(ErrorCode::full, "the limit of " + std::to_string(collections_max) +
                                      " collections is reached; drop one, or raise "
                                      "--max-collections");

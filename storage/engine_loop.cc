@@ -108,6 +108,12 @@ std::vector<Collection*> EngineLoop::collections() {
   return all;
 }
 
+// Asked by whoever wants one more, however often it is refused.
+std::size_t EngineLoop::collection_count() {
+  const std::shared_lock lock(shared_.structure);
+  return shared_.collections.size();
+}
+
 // --- Writing --------------------------------------------------------------------------------
 
 Position EngineLoop::next_position() {

@@ -28,6 +28,7 @@ class alignas(64) EngineLoop final : public Store {
   Status erase(Bytes name) override;
   Collection* find(Bytes name) override;
   std::vector<Collection*> collections() override;
+  std::size_t collection_count() override;
   Result<Position> append(Collection& collection, Batch batch) override;
   Result<Position> update(Collection& collection, const HashedKey& key, const Terms& terms,
                           Decide decide) override;

@@ -155,6 +155,7 @@ class Store {
   // Null if it is not there. Valid until the collection is erased or the store ends.
   virtual Collection* find(Bytes name) = 0;
   virtual std::vector<Collection*> collections() = 0;  // By name.
+  virtual std::size_t collection_count() { return collections().size(); }
 
   // Makes a batch visible. Its position is higher than that of every batch before it.
   virtual Result<Position> append(Collection& collection, Batch batch) = 0;
