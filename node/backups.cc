@@ -31,7 +31,7 @@ Backups::~Backups() {
   if (thread_.joinable()) thread_.join();
 }
 
-Status Backups::start(const std::string& name, Done done) {
+Status Backups::start(const std::string& name, std::uint64_t files, Done done) {
   if (directory_.empty())
     return fail(ErrorCode::unavailable,
                 "this node keeps everything in memory; use `dhrt export` instead");
@@ -50,7 +50,7 @@ Status Backups::start(const std::string& name, Done done) {
   if (progress_.running)
     return fail(ErrorCode::busy, "another backup is being made; ask again when it is done");
   if (thread_.joinable()) thread_.join();
-  progress_ = {.running = true, .collections = 0};
+  progress_ = {.running = true, .collections = 0, .collections_total = files};
   thread_ = std::thread([this, path, done = std::move(done)] {
     auto made = make(path);
     {

@@ -35,12 +35,14 @@ class Backups {
   ~Backups();
 
   using Done = std::function<void(Result<BackupMade>)>;
+  // `files`: so many are to be copied, as far as is known now; for those who watch.
   // `done` is called on the backup's thread, if this returns well.
-  Status start(const std::string& name, Done done);
+  Status start(const std::string& name, std::uint64_t files, Done done);
 
   struct Progress {
     bool running = false;
     std::uint64_t collections = 0;  // That are copied.
+    std::uint64_t collections_total = 0;
   };
   Progress progress() const;
 

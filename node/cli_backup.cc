@@ -12,7 +12,6 @@
 #include "node/cli_progress.h"
 #include "node/command_table.h"
 #include "protocol/json.h"
-#include "storage/base/system_clock.h"
 
 namespace dhrt {
 
@@ -33,7 +32,7 @@ std::uint64_t number_at(const json::Document::Value& root, Bytes object, Bytes n
 }
 
 // How far the node is, by what it says of itself.
-Status show_progress(Client& client, Duration timeout, Progress& progress) {
+Status show_progress(Client& client, Duration timeout, Time now, Progress& progress) {
   const auto reply = client.call({{.text = "stats", .quoted = false}}, timeout);
   if (!reply) return tl::unexpected(reply.error());
   const auto* text = std::get_if<std::string>(&reply->value);
@@ -41,10 +40,10 @@ Status show_progress(Client& client, Duration timeout, Progress& progress) {
   if (!document) return {};
   const std::uint64_t copied = number_at(document->root(), "backup", "collections");
   progress.update({.bytes = copied,
-                   .bytes_total = number_at(document->root(), "store", "collections"),
+                   .bytes_total = number_at(document->root(), "backup", "collections_total"),
                    .keys = copied,
                    .unit = "collections"},
-                  monotonic_now());
+                  now);
   return {};
 }
 
@@ -53,14 +52,14 @@ Result<Reply> make_backup(const std::string& name, const Target& target, Console
   if (!worker) return tl::unexpected(worker.error());
   auto watcher = Client::connect(target.host, target.timeout);
   if (!watcher) return tl::unexpected(watcher.error());
-  Progress progress(console.error, console.error_is_terminal, monotonic_now());
+  Progress progress(console.error, console.error_is_terminal, console.now());
   worker->queue(
       text::to_line({{.text = "backup", .quoted = false}, {.text = name, .quoted = true}}) + "\n");
   std::vector<Reply> replies;
   while (replies.empty()) {
     if (auto moved = worker->exchange(tick, replies); !moved) return tl::unexpected(moved.error());
     if (!replies.empty()) break;
-    if (auto shown = show_progress(*watcher, target.timeout, progress); !shown)
+    if (auto shown = show_progress(*watcher, target.timeout, console.now(), progress); !shown)
       return tl::unexpected(shown.error());
   }
   progress.clear();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <functional>
 #include <ostream>
 #include <unistd.h>
 
@@ -16,7 +17,6 @@
 #include "node/cli_scan.h"
 #include "node/dump_file.h"
 #include "node/dump_line.h"
-#include "storage/base/system_clock.h"
 
 namespace dhrt {
 
@@ -101,7 +101,8 @@ class Export {
       : plan_(plan),
         begun_(std::move(begun)),
         client_(client),
-        start_(monotonic_now()),
+        now_(console.now),
+        start_(now_()),
         progress_(console.error, console.error_is_terminal, start_),
         writer_(stream, plan.to_stdout() ? "standard output" : plan.partial(),
                 is_compressed_name(plan.file)) {}
@@ -125,7 +126,7 @@ class Export {
   void keep() { (void)writer_.flush(true); }
   void clear() { progress_.clear(); }
   std::uint64_t keys() const { return begun_.keys; }
-  Duration elapsed() const { return monotonic_now() - start_; }
+  Duration elapsed() const { return now_() - start_; }
 
  private:
   // In order of name, which --resume relies on.
@@ -169,12 +170,13 @@ class Export {
   void show() {
     state_.keys = begun_.keys;
     state_.bytes = begun_.keys;
-    progress_.update(state_, monotonic_now());
+    progress_.update(state_, now_());
   }
 
   const ExportPlan& plan_;
   Begun begun_;
   Client& client_;
+  const std::function<Time()>& now_;
   Time start_;
   Progress progress_;
   ProgressState state_;

@@ -9,7 +9,6 @@
 #include "node/cli_print.h"
 #include "node/cli_progress.h"
 #include "protocol/json.h"
-#include "storage/base/system_clock.h"
 #include "storage/verify.h"
 
 namespace dhrt {
@@ -90,13 +89,13 @@ int run_verify(const std::vector<std::string>& words, Console& console) {
     complain(console, "verify takes one directory, e.g. dhrt verify ./data");
     return exit_code::usage;
   }
-  Progress progress(console.error, console.error_is_terminal, monotonic_now());
+  Progress progress(console.error, console.error_is_terminal, console.now());
   const auto found = verify_directory(arguments->words[1], [&](const VerifyProgress& done) {
     ProgressState state{.bytes = done.bytes,
                         .bytes_total = done.bytes_total,
                         .keys = done.records,
                         .unit = "records"};
-    progress.update(state, monotonic_now());
+    progress.update(state, console.now());
     return !interrupted();
   });
   progress.clear();

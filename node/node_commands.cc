@@ -30,8 +30,9 @@ void auth(CommandCall& call) {
 void backup(CommandCall& call) {
   CommandServer& server = call.server();
   const auto later = call.later();
-  const Status started =
-      server.backups->start(call.words()[1], [later, &post = server.post](Result<BackupMade> made) {
+  const Status started = server.backups->start(
+      call.words()[1], server.report.files(),
+      [later, &post = server.post](Result<BackupMade> made) {
         post([later, made = std::move(made)] {
           if (!made) return later.fail(made.error());
           json::Writer writer;

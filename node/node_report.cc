@@ -1,5 +1,6 @@
 #include "node/node_report.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <map>
@@ -68,6 +69,12 @@ NodeReport::Totals NodeReport::totals() const {
   return totals;
 }
 
+std::uint64_t NodeReport::files() const {
+  const std::vector<Collection*> all = store_.collections();
+  return static_cast<std::uint64_t>(
+      std::ranges::count_if(all, [](const Collection* one) { return !one->in_memory(); }));
+}
+
 Status NodeReport::ready() const {
   if (auto status = store_.health(); !status) return status;
   if (!node_.view.belongs.get())
@@ -90,7 +97,8 @@ std::string NodeReport::stats() const {
   write_engine_figures(writer, node_.engine.figures());
   const Backups::Progress backup = node_.backups.progress();
   writer.key("backup").begin_object().key("running").boolean(backup.running);
-  writer.key("collections").number(backup.collections).end_object();
+  writer.key("collections").number(backup.collections);
+  writer.key("collections_total").number(backup.collections_total).end_object();
   writer.end_object();
   return writer.take();
 }

@@ -88,6 +88,8 @@ class NodeReport {
     std::uint64_t collections = 0;
   };
   Totals totals() const;
+  // Collections that have a file, the node's own included.
+  std::uint64_t files() const;
   // Ready: synced and writable. Otherwise the reason.
   Status ready() const;
 

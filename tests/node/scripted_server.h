@@ -1,8 +1,9 @@
 // A node that says what a test tells it to, on a port of the system's choice.
 //
-// It takes one connection after the other and gives each line (without its end) to `answer`,
-// which returns the bytes to send; absent closes the connection, empty keeps silent.
-// Threads: `answer` runs on the server's thread; lines() is safe at any time.
+// It takes one connection after the other, or all of them side by side, and gives each line
+// (without its end) to `answer`, which returns the bytes to send; absent closes the connection,
+// empty keeps silent.
+// Threads: `answer` runs on the connection's thread; lines() is safe at any time.
 #pragma once
 
 #include <arpa/inet.h>
@@ -11,6 +12,7 @@
 #include <mutex>
 #include <netinet/in.h>
 #include <optional>
+#include <set>
 #include <string>
 #include <sys/socket.h>
 #include <thread>
@@ -43,8 +45,10 @@ class ScriptedServer {
  public:
   using Answer = std::function<std::optional<std::string>(const std::string& line)>;
 
-  explicit ScriptedServer(Answer answer)
+  enum class Serves { one_by_one, side_by_side };
+  explicit ScriptedServer(Answer answer, Serves serves = Serves::one_by_one)
       : answer_(std::move(answer)),
+        serves_(serves),
         listener_(listen_anywhere(port_)),
         thread_([this] { serve(); }) {}
   // The same answer to everything.
@@ -57,9 +61,12 @@ class ScriptedServer {
       const std::lock_guard lock(mutex_);
       stopped_ = true;
       shutdown(listener_, SHUT_RDWR);
-      if (connection_ >= 0) shutdown(connection_, SHUT_RDWR);
+      for (const int connection : connections_)
+        shutdown(connection, SHUT_RDWR);
     }
     thread_.join();
+    for (std::thread& talk : talks_)
+      talk.join();
     close(listener_);
   }
 
@@ -76,15 +83,21 @@ class ScriptedServer {
       if (connection < 0) return;
       {
         const std::lock_guard lock(mutex_);
-        connection_ = connection;
+        connections_.insert(connection);
         if (stopped_) shutdown(connection, SHUT_RDWR);
       }
-      talk(connection);
-      const std::lock_guard lock(mutex_);
-      connection_ = -1;
-      close(connection);
-      if (stopped_) return;
+      if (serves_ == Serves::one_by_one)
+        serve(connection);
+      else
+        talks_.emplace_back([this, connection] { serve(connection); });
     }
+  }
+
+  void serve(int connection) {
+    talk(connection);
+    const std::lock_guard lock(mutex_);
+    connections_.erase(connection);
+    close(connection);
   }
 
   void talk(int connection) {
@@ -118,13 +131,15 @@ class ScriptedServer {
   }
 
   Answer answer_;
+  Serves serves_;
   std::uint16_t port_ = 0;
   int listener_;
   mutable std::mutex mutex_;
-  int connection_ = -1;
+  std::set<int> connections_;
   bool stopped_ = false;
   std::vector<std::string> lines_;
-  std::thread thread_;  // Last: it uses everything above.
+  std::vector<std::thread> talks_;  // Of the thread below, until it ends.
+  std::thread thread_;              // Last: it uses everything above.
 };
 
 }  // namespace dhrt::test
