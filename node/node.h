@@ -128,7 +128,4 @@ class Node {
   int exit_code_ = 0;
 };
 
-// Raises the limit of open files for `max_clients`; a sentence if the system does not allow it.
-std::optional<std::string> raise_descriptor_limit(std::uint64_t max_clients);
-
 }  // namespace dhrt

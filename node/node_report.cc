@@ -94,6 +94,7 @@ std::string NodeReport::stats() const {
   write_node(writer, *cluster);
   write_clients(writer);
   write_replication(writer, *cluster);
+  write_limits(writer);
   write_engine_figures(writer, node_.engine.figures());
   const Backups::Progress backup = node_.backups.progress();
   writer.key("backup").begin_object().key("running").boolean(backup.running);
@@ -154,6 +155,15 @@ void NodeReport::write_replication(json::Writer& writer, const ClusterPicture& c
   writer.key("peers").begin_object();
   for (const auto& [state, count] : members_by_state(cluster))
     writer.key(state).number(count);
+  writer.end_object();
+}
+
+// As they are in force: those of the machine may be lower than what the flags ask for.
+void NodeReport::write_limits(json::Writer& writer) const {
+  const NodeOptions& options = node_.options;
+  writer.key("limits").begin_object();
+  writer.key("max_clients").number(options.max_clients);
+  writer.key("max_collections").number(options.max_collections);
   writer.end_object();
 }
 

@@ -17,6 +17,7 @@
 #include "node/backups.h"
 #include "node/cluster_view.h"
 #include "node/figures.h"
+#include "node/options.h"
 #include "storage/catalog.h"
 #include "storage/engine.h"
 #include "storage/store.h"
@@ -65,6 +66,7 @@ class NodeReport {
     const Engine& engine;
     const Backups& backups;
     std::vector<const NodeFigures*> figures;  // By loop.
+    const NodeOptions& options;
     Time started;
     bool memory = false;
     std::string data_dir;
@@ -99,6 +101,7 @@ class NodeReport {
   void write_node(json::Writer& writer, const ClusterPicture& cluster) const;
   void write_clients(json::Writer& writer) const;
   void write_replication(json::Writer& writer, const ClusterPicture& cluster) const;
+  void write_limits(json::Writer& writer) const;
 
   Node node_;
   Store& store_;

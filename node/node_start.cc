@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
-#include <sys/resource.h>
 #include <utility>
 
 #include "node/log.h"
@@ -18,8 +17,6 @@ constexpr Duration tick_interval{50};
 constexpr Duration maintenance_interval{100};
 // Expired records and the like that one round removes; a few milliseconds of work.
 constexpr std::size_t maintenance_records = 1000;
-// Files of collections, peers, the store's own, besides one descriptor per client.
-constexpr std::uint64_t descriptors_besides_clients = 1024;
 
 bool is_wildcard(const std::string& host) {
   return host == "0.0.0.0" || host == "::" || host.empty();
@@ -45,23 +42,6 @@ std::vector<std::unique_ptr<ClientLoop>> make_loops(unsigned count, ClientLoop::
 }
 
 }  // namespace
-
-std::optional<std::string> raise_descriptor_limit(std::uint64_t max_clients) {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return std::nullopt;
-  const rlim_t wanted = max_clients + descriptors_besides_clients;
-  if (limit.rlim_cur >= wanted) return std::nullopt;
-  const rlim_t before = limit.rlim_cur;
-  limit.rlim_cur = wanted;
-  limit.rlim_max = std::max(limit.rlim_max, wanted);
-  if (setrlimit(RLIMIT_NOFILE, &limit) == 0) return std::nullopt;
-  getrlimit(RLIMIT_NOFILE, &limit);
-  limit.rlim_cur = std::min(limit.rlim_max, wanted);
-  const rlim_t reached = setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : before;
-  if (reached >= wanted) return std::nullopt;
-  return "the system allows " + std::to_string(reached) + " open files, " + std::to_string(wanted) +
-         " are needed for --max-clients " + std::to_string(max_clients) + "; raise `ulimit -n`";
-}
 
 Node::Node(const NodeOptions& options, Hooks hooks)
     : options_(options),
@@ -235,6 +215,7 @@ void Node::serve() {
                         .view = shared_.view,
                         .engine = *engine_,
                         .backups = *backups_,
+                        .options = options_,
                         .started = started_,
                         .memory = options_.memory,
                         .data_dir = options_.data_dir,

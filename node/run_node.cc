@@ -5,6 +5,7 @@
 #include <malloc.h>
 #endif
 
+#include "node/descriptors.h"
 #include "node/exit_code.h"
 #include "node/log.h"
 #include "node/node.h"
@@ -30,8 +31,9 @@ void keep_memory_between_turns() {
 int run_node(const NodeOptions& options) {
   keep_memory_between_turns();
   set_log_threshold(options.log_level);
-  if (const auto refused = raise_descriptor_limit(options.max_clients)) log_warning(*refused);
-  const auto node = Node::open(options, {.handles_signals = true, .shows_banner = true});
+  NodeOptions fitting = options;
+  if (const auto lowered = fit_to_descriptors(fitting)) log_warning(*lowered);
+  const auto node = Node::open(fitting, {.handles_signals = true, .shows_banner = true});
   if (!node) {
     std::fprintf(stderr, "dhrt: %s\n", node.error().message.c_str());
     return exit_code::server_error;

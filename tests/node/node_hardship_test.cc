@@ -1,4 +1,5 @@
 // What clients do wrong, to a real node: nothing ends it, nobody else notices.
+#include "node/descriptors.h"
 #include "storage/base/random.h"
 #include "tests/node/node_fixture.h"
 
