@@ -194,7 +194,7 @@ void Node::finish_if_sent() {
 
 void Node::stop(int exit_code) {
   exit_code_ = exit_code;
-  maintenance_.cancel();
+  maintenance_.stop();
   for (std::size_t i = loops_.size(); i-- > 1;)
     loops_[i]->stop();
   backups_.reset();  // While the loops still take letters.

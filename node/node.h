@@ -23,6 +23,7 @@
 #include "node/data_dir.h"
 #include "node/health_watch.h"
 #include "node/identity_file.h"
+#include "node/maintenance.h"
 #include "node/node_report.h"
 #include "node/options.h"
 #include "node/repairs.h"
@@ -116,7 +117,7 @@ class Node {
   std::optional<Repairs> repairs_;
 
   Timer tick_;
-  Timer maintenance_;
+  Maintenance maintenance_;
   Time started_;
   bool was_member_ = false;
   bool was_healthy_ = false;

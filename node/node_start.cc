@@ -14,9 +14,8 @@ namespace dhrt {
 namespace {
 
 constexpr Duration tick_interval{50};
-constexpr Duration maintenance_interval{100};
-// Expired records and the like that one round removes; a few milliseconds of work.
-constexpr std::size_t maintenance_records = 1000;
+// Expired records and the like that one step of the maintenance removes: a part of a millisecond.
+constexpr std::size_t maintenance_records = 256;
 
 bool is_wildcard(const std::string& host) {
   return host == "0.0.0.0" || host == "::" || host.empty();
@@ -50,8 +49,10 @@ Node::Node(const NodeOptions& options, Hooks hooks)
       loops_(make_loops(loop_count_for(options.cpu_num), shared_)),
       leave_wakeup_(events(), [this] { begin_leaving(); }),
       tick_(events(), [this] { tick(); }),
-      maintenance_(events(),
-                   [this] { main_loop().store().maintain(wall_now(), maintenance_records); }),
+      maintenance_(
+          events(),
+          {.step = [this] { return main_loop().store().maintain(wall_now(), maintenance_records); },
+           .now = monotonic_microseconds}),
       started_(monotonic_now()) {}
 
 Result<std::unique_ptr<Node>> Node::open(const NodeOptions& options, Hooks hooks) {
@@ -79,7 +80,7 @@ Status Node::start() {
   for (const std::string& note : engine_->notes())
     log_info(note);
   tick_.every(tick_interval);
-  maintenance_.every(maintenance_interval);
+  maintenance_.start();
   return {};
 }
 
