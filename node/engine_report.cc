@@ -61,6 +61,7 @@ void write_engine_figures(json::Writer& writer, const EngineFigures& figures) {
                {"unflushed_records", figures.unflushed_records},
                {"unflushed_bytes", figures.unflushed_bytes},
                {"throttled_milliseconds", figures.throttled_milliseconds},
+               {"copy_bytes_max", figures.checkpoint_copy_bytes},
                {"file_bytes", figures.file_bytes}});
   write_group(writer, "memory",
               {{"records", figures.records_in_memory}, {"bytes", figures.memory_bytes}});

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "node/engine_report.h"
+#include "node/machine.h"
 #include "protocol/json.h"
 #include "storage/base/system_clock.h"
 
@@ -113,6 +114,8 @@ void NodeReport::write_node(json::Writer& writer, const ClusterPicture& cluster)
   writer.key("cluster_id").string(hex(cluster.id));
   writer.key("state").string(to_text(cluster.state));
   writer.key("mode").string(node_.memory ? "memory" : "disk");
+  const Status health = store_.health();
+  writer.key("disk").string(health ? "ok" : shown(health.error().message));
   writer.key("event_loops").number(std::uint64_t{node_.figures.size()});
   writer.key("epoch").number(std::uint64_t{cluster.self.epoch});
   writer.key("uptime_seconds").number(static_cast<std::uint64_t>(up.count() / 1000));
@@ -164,6 +167,11 @@ void NodeReport::write_limits(json::Writer& writer) const {
   writer.key("limits").begin_object();
   writer.key("max_clients").number(options.max_clients);
   writer.key("max_collections").number(options.max_collections);
+  writer.key("max_value_bytes").number(options.max_value_bytes);
+  writer.key("cache_bytes").number(cache_bytes_for(options.cache_bytes));
+  writer.key("memory_limit").number(options.memory_limit);
+  writer.key("unflushed_max").number(options.unflushed_max);
+  writer.key("checkpoint_bytes").number(options.checkpoint_bytes);
   writer.end_object();
 }
 
