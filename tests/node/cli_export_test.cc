@@ -38,6 +38,14 @@ struct Place {
   }
 };
 
+// Deadlines are instants; the import turns them into lifetimes and back.
+std::string without_deadline(std::string text) {
+  const std::size_t at = text.find("\"deadline\":");
+  REQUIRE(at != std::string::npos);
+  text.erase(at, text.find(',', at) - at);
+  return text.substr(0, text.rfind("{\"dhrt-export-end\""));
+}
+
 }  // namespace
 
 TEST_CASE("export: a file can be imported into an empty node, which then exports the same") {
@@ -53,13 +61,6 @@ TEST_CASE("export: a file can be imported into an empty node, which then exports
     const Ran back = to.run({"import", from.folder.file(name)});
     CHECK(back.code == exit_code::done);
     CHECK(back.error.starts_with("imported 3002 keys"));
-    // Deadlines are instants; the import turns them into lifetimes and back.
-    const auto without_deadline = [](std::string text) {
-      const std::size_t at = text.find("\"deadline\":");
-      REQUIRE(at != std::string::npos);
-      text.erase(at, text.find(',', at) - at);
-      return text.substr(0, text.rfind("{\"dhrt-export-end\""));
-    };
     CHECK(without_deadline(from.content()) == without_deadline(to.content()));
     CHECK(contains(to.content(), "\"type\":\"text/css\""));
   }
@@ -104,6 +105,29 @@ TEST_CASE("export: wrong words and addresses leave no file behind") {
   CHECK(missing.code == exit_code::usage);
   CHECK(contains(missing.error, "no collection 'nowhere'"));
   CHECK(!std::filesystem::exists(folder.file("a.partial")));
+}
+
+TEST_CASE("import: the same file a second time changes nothing") {
+  Place from;
+  from.fill(3000);
+  const std::string file = from.folder.write("all.ndjson", from.content());
+  Place to;
+  std::string once;
+  for (int round = 0; round < 2; ++round) {
+    const Ran ran = to.run({"import", file, "--json"});
+    CHECK(ran.code == exit_code::done);
+    CHECK(ran.out.starts_with("{\"imported\":3002,\"errors\":0,\"expired\":0,"));
+    TestClient client(to.node.port());
+    CHECK(client.line("count many") == ":3000\r\n");
+    CHECK(client.line("count few") == ":2\r\n");
+    CHECK(client.bulk("get many k1234") == "v1234");
+    CHECK(contains(client.bulk("stats"), "\"keys\":3002,"));
+    CHECK(contains(client.bulk("stats"), "\"tombstones\":0,"));
+    const std::string content = without_deadline(to.content());
+    if (round == 1) CHECK(content == once);
+    once = content;
+  }
+  CHECK(once == without_deadline(from.content()));
 }
 
 TEST_CASE("import: an export that lost lines or was changed is noticed") {
