@@ -1,6 +1,7 @@
 """A cluster of real processes: what it promises while nodes die, leave, are paused and come back."""
 
 import signal
+import time
 import unittest
 from random import Random
 
@@ -206,6 +207,47 @@ class Detection(SharedClusterTest):
         self.cluster.wait_healthy()
         report(f"a paused node is healthy everywhere {watch.seconds():.2f} s after it went on")
         self.cluster.wait_same("paused", 10, numbered(b"missed", 300))
+
+
+class Deadlines(unittest.TestCase):
+    """A ttl becomes an instant where it is written, and stays that instant everywhere."""
+
+    def deadlines(self, node):
+        """{key: its deadline in milliseconds since 1970}."""
+        with node.client() as client:
+            following, entries = client.call("scan", "fleeting", "--full", "--limit", "100")
+        self.assertEqual(following, b"")
+        # Key, value, deadline, content type.
+        return dict(zip(entries[::4], entries[2::4]))
+
+    def test_a_deadline_is_the_same_instant_on_every_node_and_after_a_restart(self):
+        with Cluster(3) as cluster:
+            first = cluster[0]
+            earliest_ms = time.time() * 1000
+            for number, ttl in enumerate(("90s", "1h", "1234567ms", "30d")):
+                first.call("set", "fleeting", b"key-%d" % number, b"value", "--ttl", ttl)
+            first.call("set", "fleeting", b"lasting", b"value")
+            expected = self.deadlines(first)
+            self.assertEqual(len(expected), 5)
+            latest_ms = time.time() * 1000
+            for number, life_ms in enumerate((90_000, 3_600_000, 1_234_567, 30 * 86_400_000)):
+                # A node counts whole milliseconds.
+                self.assertLessEqual(earliest_ms + life_ms - 1, expected[b"key-%d" % number])
+                self.assertLessEqual(expected[b"key-%d" % number], latest_ms + life_ms + 1)
+            self.assert_everywhere(cluster, expected)
+            for node in cluster:
+                node.kill9()
+            for node in cluster:
+                node.launch()
+            cluster.wait_healthy()
+            self.assert_everywhere(cluster, expected)
+            report(f"the same on 3 nodes, twice: {sorted(map(str, expected.values()))}")
+
+    def assert_everywhere(self, cluster, expected):
+        for node in cluster:
+            wait_until(lambda n=node: len(self.deadlines(n)) == len(expected), 10,
+                       f"the keys on {node.name}")
+            self.assertEqual(self.deadlines(node), expected, node.name)
 
 
 class AllDown(unittest.TestCase):

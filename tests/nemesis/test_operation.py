@@ -1,10 +1,13 @@
 """What a person who operates nodes relies on: backups under load, and what the log says."""
 
+import os
+import pathlib
 import unittest
 from random import Random
 
 from client import ServerError
-from harness import Cluster, Node, main, report, run_dhrt, seeded, wait_until
+from harness import (PATIENCE, Cluster, Node, Stopwatch, main, report, run_dhrt, seeded,
+                     wait_until)
 from load import Writer
 
 REFUSED = "writes are refused; their clients are told why"
@@ -76,6 +79,32 @@ class HealthInTheLog(unittest.TestCase):
             wait_until(lambda: self.lines(node, SLOWED), 10, "the log to say it")
             self.assertEqual(len(self.lines(node, SLOWED)), 1)
             self.assertIn("--unflushed-max", self.lines(node, SLOWED)[0])
+
+
+class Idle(unittest.TestCase):
+    """A node that nobody asks anything leaves the processor to others."""
+
+    SECONDS = 2
+    SHARE_MAX = 0.03
+
+    def processor_seconds(self, node):
+        """Of all threads, in user and system mode, since the process began."""
+        stat = pathlib.Path(f"/proc/{node.pid}/stat").read_text()
+        user, system = stat.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    def test_four_event_loops_that_wait(self):
+        with Cluster(1, ("--cpu-num", "4")) as cluster:
+            node = cluster[0]
+            self.assertEqual(node.stats()["event_loops"], 4)
+            # A start looks at its files, and the first checkpoint comes soon.
+            node.call("set", "key", b"value")
+            watch, before = Stopwatch(), self.processor_seconds(node)
+            wait_until(lambda: watch.seconds() >= self.SECONDS, 2 * self.SECONDS, "time to pass")
+            share = (self.processor_seconds(node) - before) / watch.seconds()
+        report(f"an idle node takes {share:.2%} of a core")
+        # A sanitizer multiplies work, too.
+        self.assertLess(share, self.SHARE_MAX * PATIENCE)
 
 
 if __name__ == "__main__":
