@@ -11,63 +11,13 @@ import subprocess
 import tempfile
 import unittest
 
-from killpoints import (ALLOCATING, SYNCS, WRITES, Disk, WatchedNode, fast_folder, run_dhrt,
-                        tiny_flags)
+from killpoints import ALLOCATING, SYNCS, WRITES, fast_folder, run_dhrt, tiny_flags
+from watched import VALUE, WatchedTest
 import mdbfile
 from client import ServerError
 from harness import Cluster, Node, free_port, main, report, seeded, wait_until
 
 CANNOT_RUN = 5
-VALUE = bytes(range(256)) * 16
-
-
-class WatchedTest(unittest.TestCase):
-    """A node under the shim, and what it acknowledged."""
-
-    flags = ()
-
-    def setUp(self):
-        self.folder = fast_folder("dhrt-disk-")
-        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
-        self.disk = Disk(self.folder)
-        self.node = WatchedNode(self.disk, [*tiny_flags(), *self.flags])
-        self.addCleanup(self.node.clean_up)
-        self.kept = {}
-
-    def begin(self, watched=True):
-        self.assertTrue(self.node.begin(watched=watched), self.node.log_tail())
-
-    def write(self, names, collection="default"):
-        """Refusals; None stands for a connection that ended. What is acknowledged is kept."""
-        refused = []
-        for name in names:
-            key, value = b"%s" % name.encode(), name.encode() + VALUE
-            try:
-                self.node.call("set", collection, key, value)
-                self.kept[(collection, key)] = value
-            except ServerError as error:
-                refused.append(str(error))
-            except OSError:
-                self.assertTrue(self.node.alive(), self.node.log_tail())
-                refused.append(None)
-        return refused
-
-    def assert_kept(self):
-        with self.node.client() as client:
-            for (collection, key), value in self.kept.items():
-                self.assertEqual(client.call("get", collection, key), value, key)
-
-    def names(self, prefix, count=40):
-        return [f"{prefix}-{number}" for number in range(count)]
-
-    def assert_all_kept_after_a_start(self, cut_power):
-        self.node.kill9()
-        if cut_power:
-            self.disk.cut_power()
-        self.begin(watched=False)
-        self.assert_kept()
-        self.assertEqual(self.write(self.names("afterwards", 3)), [])
-        self.assertEqual(self.node.stop(), 0)
 
 
 class FullDisk(WatchedTest):
@@ -192,55 +142,6 @@ class FailedGrowth(WatchedTest):
                 self.begin(watched=False)
                 self.assert_kept()
                 self.assertEqual(self.node.stop(), 0, self.node.log_tail())
-
-
-class KilledThenPowerCut(WatchedTest):
-    """What a killed process left in the page cache is seen by the next start, and on no disk yet.
-
-    That start must not take it for safe: it lets go of the logs that also have it.
-    """
-
-    def write_until_it_dies(self):
-        # All of it before the checkpoint begins: what comes later would be written to the file, and
-        # synced with it, by the next life.
-        try:
-            for name in self.names("value", 20):
-                key, value = name.encode(), name.encode() + VALUE
-                self.node.call("set", "default", key, value)
-                self.kept[("default", key)] = value
-            wait_until(lambda: not self.node.alive(), 5, "the node to die at its checkpoint")
-        except OSError:
-            wait_until(lambda: not self.node.alive(), 5, "the node to die, for it hung up")
-
-    def die_twice(self, kind, after, how):
-        """The process dies at such a call of the checkpoint; the power after another whole life."""
-        self.begin()
-        self.disk.control.kill_at(kind, self.disk.control.counts()[kind] + after, how)
-        self.write_until_it_dies()
-        killed = self.disk.control.killed()
-        self.node.clean_up()
-        self.disk.control["kill_at"] = 0
-        self.begin()
-        self.assertEqual(self.node.stop(), 0, self.node.log_tail())
-        self.disk.cut_power()
-        self.begin(watched=False)
-        self.assert_kept()
-        return killed
-
-    # Which calls there are before those of the file in question is the node's business.
-    def die_at_each(self, kind, how, calls, path):
-        deaths = []
-        for call in range(1, calls + 1):
-            with self.subTest(kind=kind, call=call):
-                self.setUp()
-                deaths.append(self.die_twice(kind, call, how))
-        self.assertTrue(any(death.endswith(path) for death in deaths if death), deaths)
-
-    def test_a_file_that_got_its_name(self):
-        self.die_at_each("rename", "after", 3, "/default.mdb")
-
-    def test_a_file_that_was_written_to(self):
-        self.die_at_each("msync", "before", 8, "/default.mdb")
 
 
 class NewFolder(WatchedTest):
