@@ -22,6 +22,11 @@ import harness
 import mdbfile
 
 MODES = ("kill", "power", "mixed", "fault")
+# What a power cut may take is promised to survive a kill in each of them.
+DURABILITIES = ("sync", "interval", "none")
+# Calls that are drawn for each that is reached, at most: how many there are is not the same in
+# each run.
+DRAWN_MAX = 3
 STOP_SECONDS = 20
 SABOTAGES = {
     "sync": (SYNCS, 1),           # No sync reaches the disk.
@@ -44,6 +49,8 @@ class Point:
         self.fail_short = self.random.random() < 0.5
         # The start that follows dies as well, after so many calls.
         self.again = self.random.randrange(1, 90) if self.random.random() < 0.4 else None
+        self.durability = self.random.choice(DURABILITIES) if mode == "kill" else "sync"
+        self.reached = False
         self.killed = "not reached"
 
     def command(self, sabotage):
@@ -70,7 +77,7 @@ class Run:
         self.keep = keep
         self.folder = fast_folder("dhrt-killpoints-")
         self.disk = Disk(self.folder)
-        flags = [*tiny_flags(), "--log-level", "warning"]
+        flags = [*tiny_flags(), "--log-level", "warning", "--durability", point.durability]
         if knows(LOOPS):
             flags += [LOOPS, str(point.loops)]
         self.node = WatchedNode(self.disk, flags)
@@ -96,8 +103,9 @@ class Run:
         finally:
             self.node.clean_up()
             failed = self.disk.control["failed"]
-            self.point.killed = self.disk.control.killed() or (
-                f"{failed} calls failed" if failed else "not reached")
+            killed = self.disk.control.killed()
+            self.point.reached = killed is not None or failed > 0
+            self.point.killed = killed or (f"{failed} calls failed" if failed else "not reached")
         self.lose_power()
         if self.point.again is not None and not self.faults:
             self.die_again()
@@ -256,7 +264,9 @@ def plan(arguments, choices):
     """Points without end: rare kinds as often as frequent ones in half of them."""
     counts = {}
     while True:
-        mode = arguments.mode or choices.choice(MODES if arguments.faults else MODES[:3])
+        # One of seven is a fault.
+        modes = MODES[:3] * 2 + (MODES[3:] if arguments.faults else ())
+        mode = arguments.mode or choices.choice(modes)
         loops = arguments.loops or choices.choice((1, 1, loops_max()))
         seed = choices.randrange(1, 1 << 16) if arguments.at is None else arguments.seed
         if arguments.at is not None:
@@ -278,8 +288,9 @@ def plan(arguments, choices):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--points", type=int, default=150)
-    parser.add_argument("--long", action="store_true", help="2000 points")
+    parser.add_argument("--points", type=int, default=150, help="calls that are reached "
+                        "and kill; what fails instead is counted only with --mode fault")
+    parser.add_argument("--long", action="store_true", help="2000 points, and faults beside them")
     parser.add_argument("--seed", type=int, default=0, help="0: another one each time")
     parser.add_argument("--mode", choices=MODES, help="kill: the page cache stays; power: only "
                         "what was synced does; mixed: that, and some of the rest; fault: the call "
@@ -305,26 +316,40 @@ def main():
 
 
 def run_all(arguments):
-    choices, watch, reached, failures = random.Random(arguments.seed), harness.Stopwatch(), 0, []
+    choices, watch, failures = random.Random(arguments.seed), harness.Stopwatch(), []
     print(f"  {pathlib.Path(__file__).name} --seed {arguments.seed}", flush=True)
     points = plan(arguments, choices)
-    done = 0
-    while done < arguments.points and len(failures) < arguments.failures_max:
+    reached, drawn = {mode: 0 for mode in MODES}, 0
+    wanted = MODES[3:] if arguments.mode == "fault" else MODES[:3]
+    drawn_max = arguments.points if arguments.at is not None else DRAWN_MAX * arguments.points
+    while sum(reached[mode] for mode in wanted) < arguments.points and drawn < drawn_max and \
+            len(failures) < arguments.failures_max:
         point = next(points)
         wrong = run_point(point, arguments.sabotage, arguments.keep)
-        done += 1
-        reached += point.killed != "not reached"
+        drawn += 1
+        reached[point.mode] += point.reached
         if wrong is None:
             continue
         failures.append(point)
-        print(f"WRONG after {point.killed} ({point.mode}, {point.how}): {wrong}\n"
-              f"  again: {point.command(arguments.sabotage)}", flush=True)
+        print(f"WRONG after {point.killed} ({point.mode}, {point.how}, {point.durability}): {wrong}"
+              f"\n  again: {point.command(arguments.sabotage)}", flush=True)
         if arguments.sabotage:
             break
-    print(f"  {done} points in {watch.seconds():.0f} s, {reached} reached, {len(failures)} wrong")
+    done = sum(reached.values())
+    print(f"  {done} points in {watch.seconds():.0f} s ("
+          f"{', '.join(f'{n} {mode}' for mode, n in reached.items() if n)}), "
+          f"{drawn - done} not reached, {len(failures)} wrong")
+    return judge(arguments, failures, sum(reached[mode] for mode in wanted))
+
+
+def judge(arguments, failures, reached):
+    """The exit code."""
     if arguments.sabotage:
         print("  the sabotage was noticed" if failures else "  NOBODY noticed the sabotage")
         return 0 if failures else 1
+    if not failures and reached < arguments.points and arguments.at is None:
+        print(f"  too FEW points: {reached} of {arguments.points} were reached")
+        return 1
     return 1 if failures else 0
 
 
