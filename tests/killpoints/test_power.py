@@ -140,7 +140,9 @@ class CutWithinACheckpointTest(WatchedTest):
 
     def put(self, count, value):
         with self.node.client() as client:
-            client.write_all([("set", "default", b"key-%04d" % n, value) for n in range(count)])
+            # In small frames, so that the log has several files: only then it says what it let go.
+            client.write_all([("set", "default", b"key-%04d" % n, value) for n in range(count)],
+                             window=20)
         self.kept.update({("default", b"key-%04d" % n): value for n in range(count)})
 
     def load(self, count, size):
@@ -186,13 +188,16 @@ class CutWithinACheckpointTest(WatchedTest):
         for how in ("after", "before"):
             deaths = []
             for kind in SYNCS:
+                missed = 0
                 for call in range(1, 100):
                     killed = None
                     with self.subTest(kind=kind, call=call, how=how):
                         killed = self.cut(kind, call, how, count, size)
-                    if killed is None:
+                    # How many there are is not quite the same in each run.
+                    missed += killed is None
+                    if missed == 2:
                         break
-                    deaths.append(killed)
+                    deaths += [killed] if killed else []
             report(f"cut {how} each of {len(deaths)} syncs, the last of them {deaths[-1]}")
             for kind, path in self.synced:
                 self.assertTrue(any(death.startswith(kind) and death.endswith(path)
@@ -217,7 +222,7 @@ class CutWithinTheFirstCheckpoint(CutWithinACheckpointTest):
 class CutWithinALaterCheckpoint(CutWithinACheckpointTest):
     """All that it writes has an older version in the file, which has its name already."""
 
-    synced = CutWithinACheckpointTest.synced[1:]
+    synced = CutWithinACheckpointTest.synced[2:]
 
     def load(self, count, size):
         self.put(count, VALUE[1:size])
