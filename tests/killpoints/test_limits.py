@@ -24,6 +24,11 @@ MIB = 1 << 20
 EXPIRY_PAUSE_SECONDS_MAX = 0.25
 # While megabytes are copied and synced for somebody else.
 PAUSE_SECONDS_MAX = 2
+# One that is overwritten: the old and the new one, what clients send and are sent, the checkpoint.
+LARGE_VALUES_RESIDENT_MAX = 12
+CHECKPOINT_BYTES = (256 if LONG else 64) * MIB
+# Twice of what was measured, pages of their mapped files included.
+COLLECTION_RESIDENT_BYTES_MAX = 172_000
 
 
 class LimitTest(unittest.TestCase):
@@ -153,19 +158,63 @@ class Memory(LimitTest):
         pinger.check(self, "memory full")
 
 
+class EvictionTest(LimitTest):
+    """At the limit of memory old keys go, and no write is refused."""
+
+    def fill(self, policy):
+        limit, count = (1024 if LONG else 64) * MIB, 10_000_000 if LONG else 700_000
+        self.node.stop()
+        self.node.flags += ["--memory", "--memory-limit", f"{limit // MIB}mb", "--evict", policy]
+        self.node.restart()
+        empty, peak = self.node.resident_bytes(), 0
+        with Client(self.node.address, seconds=120) as client, Pinger(self.node) as pinger:
+            for begin in range(0, count, 2000):
+                client.socket.sendall(b"".join(b"set key-%010d %0100d\n" % (number, number)
+                                               for number in range(begin, begin + 2000)))
+                for _ in range(2000):
+                    self.assertEqual(client.receive(), "OK")
+                if begin % 50_000 == 0:
+                    peak = max(peak, self.node.resident_bytes())
+            # The last one is there, and its value is its own.
+            newest = count - 1
+            self.assertEqual(client.call("get", b"key-%010d" % newest), b"%0100d" % newest)
+            left = client.call("count")
+        peak = max(peak, self.node.resident_bytes())
+        stats = self.node.stats()
+        report(f"{policy}: {left} of {count} keys left, at most {(peak - empty) // MIB} MiB")
+        self.assertEqual(stats["writes_refused"], 0)
+        self.assertLess(peak - empty, 1.3 * limit + 32 * MIB)
+        # Not more goes than has to: a record takes 165 bytes.
+        self.assertLess(left, count)
+        self.assertGreater(left * 165, limit * 0.7)
+        pinger.check(self, f"memory full, {policy}")
+
+
+class EvictionByLru(EvictionTest):
+    def test_more_than_the_limit(self):
+        self.fill("lru")
+
+
+class EvictionByS3Fifo(EvictionTest):
+    def test_more_than_the_limit(self):
+        self.fill("s3fifo")
+
+
 class LargeValues(LimitTest):
     def test_set_get_overwrite_delete(self):
         key, most = b"large", 16 * MIB
+        peak = 0
         with Client(self.node.address, seconds=60) as client, Pinger(self.node) as pinger:
             for turn in range(6):
                 value = bytes([65 + turn]) * (most - turn)
                 self.assertEqual(client.call("set", key, value), "OK")
                 self.assertEqual(client.call("get", key), value)
+                peak = max(peak, self.node.resident_bytes())
             with self.assertRaises(ServerError) as refused:
                 client.call("set", key, b"x" * (most + 1))
             self.assertIn("--max-value-bytes", str(refused.exception))
-        report(f"{self.node.resident_bytes() // MIB} MiB resident, "
-               f"{self.file_bytes() // MIB} MiB of files")
+        report(f"at most {peak // MIB} MiB resident, {self.file_bytes() // MIB} MiB of files")
+        self.assertLess(peak, LARGE_VALUES_RESIDENT_MAX * most)
         self.node.kill9()
         self.node.restart()
         self.assertEqual(self.node.call("get", key), value)
@@ -200,12 +249,20 @@ class ManyCollections(LimitTest):
         count = 1000
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         report(f"{files} files may be open")
-        for turn in range(2):
-            with Client(self.node.address, seconds=120) as client:
-                client.write_all([("set", f"c{number}", b"key", b"%d-%d" % (turn, number))
-                                  for number in range(count)])
-        report(f"{self.node.resident_bytes() // MIB} MiB resident, "
+        empty = self.node.resident_bytes()
+        with Pinger(self.node) as pinger:
+            for turn in range(2):
+                with Client(self.node.address, seconds=120) as client:
+                    client.write_all([("set", f"c{number}", b"key", b"%d-%d" % (turn, number))
+                                      for number in range(count)])
+            written = self.node.resident_bytes() - empty
+            wait_until(lambda: self.node.stats()["checkpoint"]["unflushed_records"] == 0, 60,
+                       "the checkpoint")
+        each = (self.node.resident_bytes() - empty) // count
+        report(f"{written // count} bytes resident for each collection, {each} after a checkpoint; "
                f"{self.file_bytes() // MIB} MiB of files")
+        self.assertLess(max(each, written // count), COLLECTION_RESIDENT_BYTES_MAX)
+        pinger.check(self, "a thousand collections")
         self.node.kill9()
         self.node.restart()
         for number in range(0, count, 7):
@@ -216,7 +273,10 @@ class ManyCollections(LimitTest):
 
 
 class Scans(LimitTest):
-    flags = ("--cpu-num", "2") if loops_max() > 1 else ()
+    # Files of the log that are small beside what may be in it.
+    flags = ("--checkpoint-bytes", f"{CHECKPOINT_BYTES // MIB}mb",
+             "--log-segment-bytes", "64mb" if LONG else "8mb",
+             *(("--cpu-num", "2") if loops_max() > 1 else ()))
 
     def test_a_reader_of_everything_while_writes_go_on(self):
         count = 10_000_000 if LONG else 200_000
@@ -239,7 +299,7 @@ class Scans(LimitTest):
         seen, peak = 0, 0
         try:
             # A reader that takes its time, and one request of which nothing is read for long.
-            with Client(self.node.address, seconds=120) as idle:
+            with Client(self.node.address, seconds=120) as idle, Pinger(self.node) as pinger:
                 idle.send("keys", "s")
                 select.select([idle.socket], [], [], 10)
                 for _ in range(1 if LONG else 2):
@@ -253,7 +313,8 @@ class Scans(LimitTest):
         report(f"{sum(written)} overwrites meanwhile; files {files // MIB} MiB, grew by "
                f"{grown // MIB}; resident {resident // MIB} MiB, at most {peak // MIB}")
         # A log of two checkpoints, and free pages of the tree.
-        self.assertLess(grown, 2 * files + 1024 * MIB)
+        self.assertLess(grown, files / 2 + 2 * CHECKPOINT_BYTES)
+        pinger.check(self, f"a scan of {count} keys")
         self.assertLess(peak - resident, 512 * MIB)
 
     def scan(self, collection):
