@@ -32,12 +32,14 @@ int run_node(const NodeOptions& options) {
   keep_memory_between_turns();
   set_log_threshold(options.log_level);
   NodeOptions fitting = options;
-  if (const auto lowered = fit_to_descriptors(fitting)) log_warning(*lowered);
+  const auto lowered = fit_to_descriptors(fitting);
   const auto node = Node::open(fitting, {.handles_signals = true, .shows_banner = true});
   if (!node) {
     std::fprintf(stderr, "dhrt: %s\n", node.error().message.c_str());
     return exit_code::server_error;
   }
+  // Of no interest to whom the start fails.
+  if (lowered) log_warning(*lowered);
   return (*node)->run();
 }
 
