@@ -29,9 +29,14 @@ std::uint64_t bytes_of(const fs::path& path) {
 
 class FileCheck {
  public:
-  FileCheck(CollectionFile& file, FileReport& report, VerifyProgress& progress,
-            const ShowProgress& show)
-      : file_(file), report_(report), progress_(progress), show_(show) {}
+  FileCheck(CollectionFile& file, std::uint64_t file_bytes, FileReport& report,
+            VerifyProgress& progress, const ShowProgress& show)
+      : file_(file),
+        file_bytes_(file_bytes),
+        bytes_before_(progress.bytes),
+        report_(report),
+        progress_(progress),
+        show_(show) {}
 
   Status run() {
     auto meta = file_.meta(0);
@@ -118,12 +123,21 @@ class FileCheck {
     if (report_.findings.size() < findings_max) report_.findings.push_back(finding);
   }
 
-  Status show() const {
+  // How far it is in a file is told by how many of its records were seen.
+  Status show() {
+    const std::uint64_t expected = meta_.live + meta_.tombstones;
+    const std::uint64_t seen = std::min(report_.records, expected);
+    const double part =
+        expected == 0 ? 0 : static_cast<double>(seen) / static_cast<double>(expected);
+    progress_.bytes =
+        bytes_before_ + static_cast<std::uint64_t>(part * static_cast<double>(file_bytes_));
     if (show_(progress_)) return {};
     return fail(ErrorCode::unavailable, "interrupted");
   }
 
   CollectionFile& file_;
+  const std::uint64_t file_bytes_;
+  const std::uint64_t bytes_before_;  // Of the files before this one.
   FileReport& report_;
   VerifyProgress& progress_;
   const ShowProgress& show_;
@@ -133,15 +147,17 @@ class FileCheck {
 
 Status check_file(const std::string& path, const std::string& name, VerifyReport& report,
                   VerifyProgress& progress, const ShowProgress& show) {
+  const std::uint64_t before = progress.bytes;
   FileReport of_file;
   of_file.collection = name;
   auto file = CollectionFile::open({.path = path});
   if (!file) {
     of_file.findings.push_back(file.error().message);
   } else {
-    if (auto checked = FileCheck(**file, of_file, progress, show).run(); !checked) return checked;
+    FileCheck check(**file, bytes_of(path), of_file, progress, show);
+    if (auto checked = check.run(); !checked) return checked;
   }
-  progress.bytes += bytes_of(path);
+  progress.bytes = before + bytes_of(path);
   report.files.push_back(std::move(of_file));
   return {};
 }

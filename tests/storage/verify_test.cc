@@ -110,6 +110,23 @@ TEST_CASE("verify: a bit that flipped in a record is told with its key, and the 
   CHECK(report.findings.front() == "key 'k17': its checksum does not match");
 }
 
+TEST_CASE("verify: how far it is in one large file is shown on the way") {
+  EngineLife life;
+  set_numbers(life, 10'000, 29'999);
+  must(life.engine->stop());
+  life.engine.reset();
+  std::vector<VerifyProgress> shown;
+  must(verify_directory(life.directory.path(), [&](const VerifyProgress& progress) {
+    shown.push_back(progress);
+    return true;
+  }));
+  REQUIRE(shown.size() >= 5);
+  CHECK(std::ranges::is_sorted(shown, {}, &VerifyProgress::bytes));
+  CHECK(shown[1].bytes > shown[1].bytes_total / 5);
+  CHECK(shown[1].bytes < shown[1].bytes_total * 3 / 5);
+  CHECK(shown.back().bytes <= shown.back().bytes_total);
+}
+
 TEST_CASE("verify: damage in a log is a finding, a torn end is none") {
   EngineLife life;
   set_numbers(life, 10, 19);
