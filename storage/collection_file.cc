@@ -426,19 +426,21 @@ Status CollectionFile::walk(unsigned loop, AliasDot from,
   return cursor->status();
 }
 
-Status CollectionFile::next_expired(unsigned loop, WallMilliseconds deadline, std::string& cursor,
-                                    FunctionRef<bool(Bytes key)> show) {
+Result<std::optional<WallMilliseconds>> CollectionFile::next_expired(
+    unsigned loop, WallMilliseconds deadline, std::string& cursor,
+    FunctionRef<bool(Bytes key)> show) {
   const auto txn = ReadTxn::begin(*env_, loop);
   if (!txn) return tl::unexpected(txn.error());
   auto entries = LmdbCursor::open(*txn, LmdbTable::expiry);
   if (!entries) return tl::unexpected(entries.error());
   for (entries->seek(cursor); entries->valid(); entries->next()) {
     const auto due = parse_expiry_key(entries->key());
-    if (due && *due > deadline) break;
+    if (due && *due > deadline) return due;
     cursor = std::string(entries->key()) + '\0';
-    if (!show(entries->value())) break;
+    if (!show(entries->value())) return std::nullopt;
   }
-  return entries->status();
+  if (auto status = entries->status(); !status) return tl::unexpected(status.error());
+  return std::numeric_limits<WallMilliseconds>::max();
 }
 
 }  // namespace dhrt

@@ -101,9 +101,11 @@ class CollectionFile {
               FunctionRef<bool(AliasDot dot, Bytes key, Bytes encoded)> show);
   // Entries of the expiry table up to `deadline`, from the cursor (empty: the first) on, until
   // `show` says false; the cursor moves behind what was shown. What is written before the cursor
-  // later is found by whoever starts over.
-  Status next_expired(unsigned loop, WallMilliseconds deadline, std::string& cursor,
-                      FunctionRef<bool(Bytes key)> show);
+  // later is found by whoever starts over. The deadline of the entry that comes next, if it is
+  // known: one behind `deadline`, or the end of time.
+  Result<std::optional<WallMilliseconds>> next_expired(unsigned loop, WallMilliseconds deadline,
+                                                       std::string& cursor,
+                                                       FunctionRef<bool(Bytes key)> show);
 
   // A consistent copy of the live file, compacted by LMDB, in a file that is not there yet;
   // synced, but for its name. Any thread; slow.

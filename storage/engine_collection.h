@@ -430,6 +430,7 @@ class EngineCollection final : public Collection,
   alignas(64) std::size_t expiry_stripe_ = 0;
   std::string expiry_cursor_;
   std::uint64_t expiry_seen_files_ = 0;
+  WallMilliseconds next_deadline_in_file_ = 0;  // Nothing there is due before.
   Context sweep_target_;
   Dot sweep_from_;
 

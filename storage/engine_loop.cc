@@ -93,12 +93,22 @@ Status EngineLoop::erase_locked(const SharedCollection& held) {
 }
 
 Collection* EngineLoop::find(Bytes name) {
-  const std::uint64_t version = shared_.structure_version.load(std::memory_order_acquire);
+  const std::uint64_t version = shared_.structure_version.load();
   if (version == found_version_ && name == found_name_) return found_;
   found_ = shared_.find(name).get();
   found_name_ = std::string(name);
   found_version_ = version;
   return found_;
+}
+
+// In order of names. None goes before this loop's turn is over.
+const std::vector<EngineCollection*>& EngineLoop::known() {
+  const std::uint64_t version = shared_.structure_version.load();
+  if (std::exchange(known_version_, version) == version) return known_;
+  known_.clear();
+  for (const SharedCollection& collection : shared_.all())
+    known_.push_back(collection.get());
+  return known_;
 }
 
 std::vector<Collection*> EngineLoop::collections() {
@@ -356,7 +366,7 @@ void EngineLoop::commit() {
     ++turn_;
     shared_.reckon_pressure();
   }
-  here.turns.fetch_add(1, std::memory_order_release);
+  here.turns.fetch_add(1);
 }
 
 Position EngineLoop::collect() {
@@ -395,20 +405,21 @@ Position EngineLoop::hold_back(Position position) {
 bool EngineLoop::maintain(WallMilliseconds now, std::size_t records_max) {
   if (!shared_.health()) return false;
   // From where the last call stopped, all around, so that nobody waits for a busy neighbour.
-  std::vector<SharedCollection> all = shared_.all();
-  const auto begin = std::ranges::find_if(all, [this](const SharedCollection& collection) {
-    return collection->ref().name > maintained_;
-  });
-  std::rotate(all.begin(), begin, all.end());
+  const std::vector<EngineCollection*>& all = known();
+  const auto name_of = [](const EngineCollection* collection) -> const std::string& {
+    return collection->ref().name;
+  };
+  const auto begin = std::ranges::upper_bound(all, maintained_, {}, name_of) - all.begin();
   bool more = false;
   const std::size_t share = std::max<std::size_t>(records_max / 4, 1);
-  for (const SharedCollection& collection : all) {
+  for (std::size_t i = 0; i < all.size(); ++i) {
     if (records_max == 0) return true;
+    EngineCollection& collection = *all[(static_cast<std::size_t>(begin) + i) % all.size()];
     std::size_t budget = std::min(share, records_max);
     records_max -= budget;
-    more = collection->maintain(now, budget, changes_) || more;
+    more = collection.maintain(now, budget, changes_) || more;
     records_max += budget;
-    maintained_ = collection->ref().name;
+    maintained_ = collection.ref().name;
   }
   return more;
 }

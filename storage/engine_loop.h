@@ -58,6 +58,7 @@ class alignas(64) EngineLoop final : public Store {
                                                  std::unique_lock<std::mutex>& lock);
   // What is done when a record has been put.
   void note_put(EngineCollection& target, const Dot& dot, bool joins_seen);
+  const std::vector<EngineCollection*>& known();
   Position next_position();
   Status check_puts(EngineCollection& target, const Batch& batch);
   Status put_all(EngineCollection& target, const Batch& batch);
@@ -76,6 +77,9 @@ class alignas(64) EngineLoop final : public Store {
   std::vector<ContextGain> gains_;  // Of this turn.
   ByteChanges changes_;             // The same.
   std::string maintained_;          // The collection that maintain() stopped at.
+
+  std::vector<EngineCollection*> known_;  // By name, as of a version of the structure.
+  std::uint64_t known_version_ = ~std::uint64_t{0};
 
   std::string found_name_;  // The collection found last, and when.
   Collection* found_ = nullptr;

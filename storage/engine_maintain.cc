@@ -158,15 +158,21 @@ bool EngineCollection::expire_in_file(WallMilliseconds now, std::size_t& budget,
                                       ByteChanges& changes) {
   // A checkpoint may have brought deadlines before the cursor.
   const std::uint64_t written = files_written_.load(std::memory_order_acquire);
-  if (std::exchange(expiry_seen_files_, written) != written) expiry_cursor_.clear();
+  if (std::exchange(expiry_seen_files_, written) != written) {
+    expiry_cursor_.clear();
+    next_deadline_in_file_ = 0;
+  }
+  // A look costs a transaction, and most collections have nothing to find.
+  if (now < next_deadline_in_file_) return false;
   std::vector<std::string> keys;
   const std::size_t keys_max = std::min<std::size_t>(budget, 256);
-  const Status status = file()->next_expired(file_reader(), now, expiry_cursor_, [&](Bytes key) {
+  const auto next = file()->next_expired(file_reader(), now, expiry_cursor_, [&](Bytes key) {
     keys.emplace_back(key);
     return keys.size() < keys_max;
   });
   // Work that may wait: what cannot be read today is tried again tomorrow.
-  if (!status) return false;
+  if (!next) return false;
+  next_deadline_in_file_ = next->value_or(0);
   for (const std::string& bytes : keys) {
     --budget;
     const HashedKey key(bytes);

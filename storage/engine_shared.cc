@@ -135,7 +135,7 @@ SharedCollection EngineShared::make(const CollectionRef& ref, bool memory) {
   auto made = std::make_shared<EngineCollection>(*this, ref, memory, number);
   owners_[number].store(made.get(), std::memory_order_release);
   collections[ref.name] = made;
-  structure_version.fetch_add(1, std::memory_order_release);
+  structure_version.fetch_add(1);
   return made;
 }
 
@@ -143,14 +143,16 @@ void EngineShared::retire(const SharedCollection& collection) {
   collection->set_erased();
   owners_[collection->number()].store(nullptr, std::memory_order_release);
   Retired retired{.collection = collection, .turns = {}};
+  const std::string name = collection->ref().name;
+  collection->take_weight();
+  collections.erase(name);
+  // First this, then the turns: who still goes by what it knew before is in one of these turns.
+  structure_version.fetch_add(1);
   for (const auto& loop : loops)
     retired.turns.push_back(loop->turns.load());
   retired_.push_back(std::move(retired));
-  collection->take_weight();
-  collections.erase(collection->ref().name);
-  structure_version.fetch_add(1, std::memory_order_release);
   const std::lock_guard lock(changed_mutex_);
-  changed_.erase(collection->ref().name);
+  changed_.erase(name);
 }
 
 void EngineShared::bury_retired() {

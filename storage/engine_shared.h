@@ -147,6 +147,8 @@ struct EngineShared {
 
   mutable std::shared_mutex structure;  // Guards the map, and who comes and goes.
   std::map<std::string, SharedCollection, std::less<>> collections;
+  // Moves when one comes or goes. A loop may go by what it knew of the structure at this version
+  // until its turn ends: see retire().
   std::atomic<std::uint64_t> structure_version{0};
   // A file that goes when the log up to `position` is durable: its collection was erased.
   struct DoomedFile {

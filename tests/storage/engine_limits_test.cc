@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "storage/base/system_clock.h"
-#include "tests/storage/engine_bench.h"
+#include "tests/storage/engine_life.h"
 #include "tests/storage/small_disk.h"
 
 namespace dhrt::test {
@@ -233,6 +233,33 @@ TEST_CASE("engine limits: memory with eviction forgets what nobody asks for") {
       popular += must(bench.users->find("f" + std::to_string(i))) ? 1 : 0;
     CHECK(popular >= 15);
   }
+}
+
+TEST_CASE("engine limits: deadlines in a file fall due in their time, whenever they came there") {
+  EngineLife life;
+  life.options.cache_bytes = 0;
+  life.engine.reset();
+  life.engine = open_engine(life.options);
+  const auto put_until = [&](const std::string& key, std::uint64_t number, WallMilliseconds at) {
+    KeyedRecord entry = put(key, "v", {here, number});
+    entry.record.deadline = at;
+    must(life.store().append(life.users(), batch_of({entry})));
+    life.settle();
+    must(life.engine->checkpoint());
+  };
+  const auto buried_at = [&](WallMilliseconds now) {
+    while (life.store().maintain(now, 100)) {
+    }
+    life.settle();
+    return life.users().counts().tombstones;
+  };
+  put_until("later", 1, noon + 1000);
+  CHECK(buried_at(noon) == 0);
+  put_until("sooner", 2, noon + 500);
+  CHECK(buried_at(noon + 499) == 0);
+  CHECK(buried_at(noon + 500) == 1);
+  CHECK(buried_at(noon + 999) == 1);
+  CHECK(buried_at(noon + 1000) == 2);
 }
 
 TEST_CASE("engine limits: many deadlines at once fall due in small steps") {
