@@ -64,7 +64,9 @@ void write_engine_figures(json::Writer& writer, const EngineFigures& figures) {
                {"copy_bytes_max", figures.checkpoint_copy_bytes},
                {"file_bytes", figures.file_bytes}});
   write_group(writer, "memory",
-              {{"records", figures.records_in_memory}, {"bytes", figures.memory_bytes}});
+              {{"records", figures.records_in_memory},
+               {"bytes", figures.memory_bytes},
+               {"records_moved", figures.relocated}});
   write_group(writer, "cache",
               {{"hits", figures.cache_hits},
                {"misses", figures.cache_misses},

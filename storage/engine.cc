@@ -131,6 +131,7 @@ EngineFigures WholeEngine::figures() const {
   figures.unflushed_records = natural(shared_.unflushed_records);
   figures.unflushed_bytes = natural(shared_.unflushed_bytes);
   figures.expired = shared_.expired.load();
+  figures.relocated = shared_.relocated.load();
   figures.quarantined = shared_.quarantined.load();
   figures.healed = shared_.healed.load();
   figures.scrubbed_records = shared_.scrubbed_records.load();

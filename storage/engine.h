@@ -65,6 +65,7 @@ struct EngineFigures {
   std::uint64_t cache_misses = 0;
   std::uint64_t evictions = 0;
   std::uint64_t expired = 0;
+  std::uint64_t relocated = 0;         // Records moved within memory, to free some of it.
   std::uint64_t quarantined = 0;       // Records found damaged, by readers and the scrub.
   std::uint64_t healed = 0;            // Of those, what was replaced by something intact.
   std::uint64_t damaged = 0;           // What is left of them now.

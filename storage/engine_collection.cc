@@ -406,6 +406,22 @@ void EngineCollection::evict(EngineShared& shared, std::size_t stripe, bool memo
   }
 }
 
+// The cache policy goes by hashes, and what is saved is led to by the table alone.
+Table::Relocated EngineCollection::relocate(std::size_t stripe, std::size_t from,
+                                            std::size_t& budget) {
+  const std::lock_guard lock(shared_.stripes[stripe].lock);
+  if (parts_[stripe] == nullptr) return {0, 0};
+  Part& here = *parts_[stripe];
+  const auto done = table_.relocate(stripe, from, budget, [&](Entry& old, Entry& entry) {
+    if (!unsaved(old)) return;
+    unlink_in_stripe(here, old, &entry);
+    here.deadlines.add(entry);
+    if (indexed(old)) index_.exchange(old, entry);
+  });
+  shared_.relocated.fetch_add(done.entries, std::memory_order_relaxed);
+  return done;
+}
+
 void EngineCollection::drop(const HashedKey& key, Entry& entry, ByteChanges& changes) {
   const std::size_t stripe = stripe_of(key.hash);
   Part& here = part(stripe);

@@ -196,6 +196,8 @@ class EngineCollection final : public Collection,
   bool flush(const Context& flushed);
   // The alias of a loop's own origin.
   Result<OriginAlias> own_alias(unsigned loop);
+  // Moves entries of one stripe out of what its slab wants to have empty; see Table::relocate().
+  Table::Relocated relocate(std::size_t stripe, std::size_t from, std::size_t& budget);
   // Takes entries of the stripe out of memory as long as `over` says so, and some are left.
   static void evict(EngineShared& shared, std::size_t stripe, bool memory, FunctionRef<bool()> over,
                     ByteChanges& changes);

@@ -421,7 +421,8 @@ bool EngineLoop::maintain(WallMilliseconds now, std::size_t records_max) {
     records_max += budget;
     maintained_ = collection.ref().name;
   }
-  return more;
+  // Behind all that makes room by itself.
+  return defragmenter_.step(all, records_max) || more;
 }
 
 std::vector<DamagedKey> EngineLoop::take_damaged() {

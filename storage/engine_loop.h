@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "storage/defragmenter.h"
 #include "storage/engine_collection.h"
 #include "storage/engine_shared.h"
 
@@ -22,7 +23,8 @@ namespace dhrt {
 // Written at each record, and read by one thread: apart from those of other loops.
 class alignas(64) EngineLoop final : public Store {
  public:
-  EngineLoop(EngineShared& shared, unsigned loop) : shared_(shared), loop_(loop) {}
+  EngineLoop(EngineShared& shared, unsigned loop)
+      : shared_(shared), loop_(loop), defragmenter_(shared.stripes) {}
 
   Result<Collection*> open(const OpenOptions& options) override;
   Status erase(Bytes name) override;
@@ -77,6 +79,7 @@ class alignas(64) EngineLoop final : public Store {
   std::vector<ContextGain> gains_;  // Of this turn.
   ByteChanges changes_;             // The same.
   std::string maintained_;          // The collection that maintain() stopped at.
+  Defragmenter defragmenter_;
 
   std::vector<EngineCollection*> known_;  // By name, as of a version of the structure.
   std::uint64_t known_version_ = ~std::uint64_t{0};

@@ -129,6 +129,7 @@ struct EngineShared {
   std::atomic<bool> sync_wanted{false};  // Too much is remembered of what is not synced.
 
   std::atomic<std::uint64_t> expired{0};
+  std::atomic<std::uint64_t> relocated{0};
   std::atomic<std::uint64_t> quarantined{0};
   std::atomic<std::uint64_t> healed{0};
   std::atomic<bool> damaged_news{false};  // Some collection has keys to take.

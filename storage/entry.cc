@@ -42,6 +42,11 @@ Entry* Entry::make(void* memory, Bytes key, const RecordView& record, OriginAlia
   return entry;
 }
 
+Entry* Entry::copy(void* memory, const Entry& entry) {
+  std::memcpy(memory, &entry, entry.size());
+  return std::launder(static_cast<Entry*>(memory));
+}
+
 bool Entry::is_laid_out_for(const RecordView& record) const {
   return (key_bytes_and_has_ & ~key_bits) == has_of(record) &&
          value_bytes_ == record.value.size() && attributes().size() == record.attributes.size();

@@ -55,6 +55,9 @@ class Entry {
   static Entry* make(void* memory, Bytes key, const RecordView& record, OriginAlias alias,
                      std::uint8_t state);
 
+  // Makes the same entry in other `memory`. In stripe.
+  static Entry* copy(void* memory, const Entry& entry);
+
   // Whether rewrite() can put this record here.
   bool is_laid_out_for(const RecordView& record) const;
   // Makes it a newer record of its key; what the cache policy knows of it stays. The record may

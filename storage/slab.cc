@@ -1,6 +1,8 @@
 #include "storage/slab.h"
 
+#include <algorithm>
 #include <bit>
+#include <bitset>
 #include <cstdlib>
 #include <cstring>
 #include <sys/mman.h>
@@ -77,6 +79,7 @@ struct alignas(64) Slab::Chunk {
   std::uint32_t cut;      // Bytes from the begin that blocks were cut from.
   std::uint32_t touched;  // Bytes from the begin that have memory behind them.
   std::uint16_t of_class;
+  bool is_chosen;  // For evacuation: it is in no list.
 
   static constexpr std::size_t lines = 16;  // That a chunk may be at.
   // Where in its memory a chunk is.
@@ -94,6 +97,22 @@ struct alignas(64) Slab::Chunk {
   }
   char* begin() { return memory_of(this); }
   bool has_room() const { return given_back != nullptr || cut + block_bytes <= chunk_bytes; }
+  // Blocks that were ever given.
+  std::uint32_t blocks() const {
+    const std::size_t first = offset_in(memory_of(this)) + sizeof(Chunk);
+    return static_cast<std::uint32_t>((cut - first) / block_bytes);
+  }
+};
+
+// Most blocks that are asked for are in none of them: a bit per address, of which others have the
+// same, says so without a search.
+struct Slab::Evacuation {
+  std::vector<Chunk*> chunks;
+  std::bitset<1024> bits;
+
+  static std::size_t bit_of(const void* block) {
+    return reinterpret_cast<std::uintptr_t>(block) / chunk_bytes % 1024;
+  }
 };
 
 std::size_t Slab::class_of(std::size_t bytes) {
@@ -107,6 +126,8 @@ std::size_t Slab::rounded_coarsely(std::size_t bytes) {
   if (bytes > block_max) return bytes;
   return round_up(bytes, std::size_t{1} << step_bits(bytes));
 }
+
+Slab::Slab() = default;
 
 Slab::~Slab() {
   for (void* chunk : chunks_) {
@@ -123,7 +144,7 @@ void* Slab::allocate(std::size_t bytes) {
     return block;
   }
   const std::size_t of_class = class_of(bytes);
-  Chunk* chunk = open_[of_class];
+  Chunk* chunk = classes_[of_class].open;
   if (chunk == nullptr) chunk = new_chunk(of_class, rounded(bytes));
   void* const block = cut(*chunk);
   ++chunk->used;
@@ -141,6 +162,7 @@ void Slab::free(void* block, std::size_t bytes) {
   const bool was_full = !chunk.has_room();
   std::memcpy(block, &chunk.given_back, sizeof(void*));
   chunk.given_back = block;
+  ++classes_[chunk.of_class].spare;
   forbid(block, chunk.block_bytes);
   if (was_full) link(chunk);
   if (--chunk.used == 0) retire(chunk);
@@ -155,10 +177,12 @@ void* Slab::cut(Chunk& chunk) {
   if (void* const block = chunk.given_back; block != nullptr) {
     permit(block, chunk.block_bytes);
     std::memcpy(&chunk.given_back, block, sizeof(void*));
+    --classes_[chunk.of_class].spare;
     return block;
   }
   void* const block = chunk.begin() + chunk.cut;
   chunk.cut += chunk.block_bytes;
+  ++classes_[chunk.of_class].blocks;
   if (chunk.cut > chunk.touched) {
     const auto touched = static_cast<std::uint32_t>(round_up(chunk.cut, page_bytes));
     count(touched - chunk.touched, 0);
@@ -197,7 +221,7 @@ Slab::Chunk* Slab::new_chunk(std::size_t of_class, std::size_t block_bytes) {
 
 // At the front: the block that was just freed is the next to be given.
 void Slab::link(Chunk& chunk) {
-  Chunk*& front = open_[chunk.of_class];
+  Chunk*& front = classes_[chunk.of_class].open;
   chunk.next = front;
   chunk.before = nullptr;
   if (front != nullptr) front->before = &chunk;
@@ -206,12 +230,20 @@ void Slab::link(Chunk& chunk) {
 
 void Slab::unlink(Chunk& chunk) {
   if (chunk.next != nullptr) chunk.next->before = chunk.before;
-  (chunk.before != nullptr ? chunk.before->next : open_[chunk.of_class]) = chunk.next;
+  (chunk.before != nullptr ? chunk.before->next : classes_[chunk.of_class].open) = chunk.next;
 }
 
 // One empty chunk stays as it is: a size that comes and goes does not call the system each time.
 void Slab::retire(Chunk& chunk) {
-  unlink(chunk);
+  Class& of = classes_[chunk.of_class];
+  const std::uint32_t blocks = chunk.blocks();
+  of.blocks -= blocks;
+  of.spare -= blocks;
+  if (chunk.is_chosen) {
+    std::erase(evacuation_->chunks, &chunk);
+  } else {
+    unlink(chunk);
+  }
   char* const memory = chunk.begin();
   permit(memory, chunk_bytes);
   if (warm_ == nullptr) {
@@ -221,6 +253,53 @@ void Slab::retire(Chunk& chunk) {
   count(0, chunk.touched);
   madvise(memory, chunk_bytes, MADV_DONTNEED);
   cold_.push_back(memory);
+}
+
+bool Slab::begin_evacuation() {
+  check(evacuation_ == nullptr, "one evacuation ends before the next begins");
+  for (Class& of_class : classes_) {
+    if (of_class.spare > of_class.used() / 8) choose(of_class);
+  }
+  return evacuation_ != nullptr;
+}
+
+// The emptiest first, until half of what may be free is left: what a chunk holds goes where others
+// have room.
+void Slab::choose(Class& of_class) {
+  std::vector<Chunk*> chunks;
+  for (Chunk* chunk = of_class.open; chunk != nullptr; chunk = chunk->next)
+    chunks.push_back(chunk);
+  std::ranges::sort(chunks, {}, [](const Chunk* chunk) {
+    return static_cast<double>(chunk->used) / static_cast<double>(chunk->blocks());
+  });
+  const std::uint32_t enough = of_class.used() / 16;
+  std::uint32_t spare = of_class.spare;
+  for (Chunk* const chunk : chunks) {
+    const std::uint32_t blocks = chunk->blocks();
+    const auto of_full = static_cast<std::uint32_t>(chunk_bytes / chunk->block_bytes);
+    if (spare < enough + blocks || spare < of_full) return;
+    spare -= blocks;
+    if (evacuation_ == nullptr) evacuation_ = std::make_unique<Evacuation>();
+    unlink(*chunk);
+    chunk->is_chosen = true;
+    evacuation_->chunks.push_back(chunk);
+    evacuation_->bits.set(Evacuation::bit_of(chunk));
+  }
+}
+
+bool Slab::is_chosen(const void* block) const {
+  if (!evacuation_->bits.test(Evacuation::bit_of(block))) return false;
+  return std::ranges::any_of(evacuation_->chunks, [block](const Chunk* chunk) {
+    return Chunk::memory_of(chunk) == Chunk::memory_of(block);
+  });
+}
+
+void Slab::end_evacuation() {
+  for (Chunk* const chunk : evacuation_->chunks) {
+    chunk->is_chosen = false;
+    link(*chunk);
+  }
+  evacuation_.reset();
 }
 
 // Only who holds the stripe's lock writes.

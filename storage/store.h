@@ -191,8 +191,9 @@ class Store {
   // The first error of the disk, if there was one.
   virtual Status health() const = 0;
 
-  // Work that may wait: removes records past their deadline and values of flushed records,
-  // at most `records_max` of them. True if there is more to do at once.
+  // Work that may wait: removes records past their deadline and values of flushed records, and
+  // moves records where that frees memory, at most `records_max` of all of them. True if there is
+  // more to do at once.
   virtual bool maintain(WallMilliseconds now, std::size_t records_max) = 0;
   // Waits until everything appended is durable. For a clean stop.
   virtual Status drain() = 0;

@@ -375,6 +375,34 @@ std::size_t Table::visit(std::size_t stripe, std::size_t from,
   return 0;
 }
 
+Table::Relocated Table::relocate(std::size_t stripe, std::size_t from, std::size_t& budget,
+                                 Moved moved) {
+  Slots* const slots = parts_[stripe].array();
+  if (slots == nullptr) return {0, 0};
+  std::size_t entries = 0;
+  Slab& slab = stripes_[stripe].slab;
+  constexpr std::size_t ahead = 8;
+  constexpr std::uint64_t tag = ~std::uint64_t{0} << address_shift;
+  for (std::size_t i = from; i < slots->capacity; ++i) {
+    if (budget == 0) return {i, entries};
+    if (i % 64 == 0) --budget;
+    const std::size_t next = i + ahead;
+    if (next < slots->capacity && slab.is_evacuated(entry_of(slots->get(next))))
+      __builtin_prefetch(entry_of(slots->get(next)));
+    const std::uint64_t slot = slots->get(i);
+    Entry* const entry = entry_of(slot);
+    if (slot == 0 || !slab.is_evacuated(entry)) continue;
+    const std::size_t bytes = entry->size();
+    Entry* const to = Entry::copy(slab.allocate(bytes), *entry);
+    slots->set(i, (slot & tag) | reinterpret_cast<std::uintptr_t>(to) >> 3);
+    moved(*entry, *to);
+    slab.free(entry, bytes);
+    if (budget > 0) --budget;
+    ++entries;
+  }
+  return {0, entries};
+}
+
 std::size_t Table::size() const {
   std::size_t sum = 0;
   for (std::size_t i = 0; i < stripe_count; ++i)

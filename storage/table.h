@@ -97,6 +97,16 @@ class Table {
   // unless the table grew between two calls.
   std::size_t visit(std::size_t stripe, std::size_t from, FunctionRef<bool(Entry&)> visit_entry);
 
+  // Moves entries of one stripe out of what its slab wants to have empty, slot by slot from slot
+  // `from`, as long as the budget lasts: one for 64 slots or for an entry. Each is told before the
+  // old one is freed.
+  struct Relocated {
+    std::size_t next;     // The slot to go on with, 0 at the end.
+    std::size_t entries;  // That were moved.
+  };
+  using Moved = FunctionRef<void(Entry& from, Entry& to)>;
+  Relocated relocate(std::size_t stripe, std::size_t from, std::size_t& budget, Moved moved);
+
   // Entries, and bytes of entries and slots. Any thread; a moment old.
   std::size_t size() const;
   std::size_t bytes() const;

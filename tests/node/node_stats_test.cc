@@ -93,6 +93,7 @@ TEST_CASE("stats: every figure of the storage is there and plausible") {
            Expected{"checkpoint", "file_bytes", bytes, bytes * 20},
            Expected{"memory", "records", 1, records * 2},
            Expected{"memory", "bytes", bytes / 10, bytes * 20},
+           Expected{"memory", "records_moved", 0, records * 2},
            Expected{"cache", "hits", 1, any},
            Expected{"cache", "misses", 0, any},
            Expected{"cache", "evictions", 0, 0},

@@ -121,5 +121,27 @@ TEST_CASE("entry: bits of its state do not disturb each other") {
   CHECK_FALSE(next->is(Entry::unseen));
 }
 
+TEST_CASE("entry: a copy is the same, with what the cache policy knows of it") {
+  Random random(4);
+  for (int i = 0; i < 200; ++i) {
+    const Record record = any_record(random);
+    const std::string key(random.between(1, 40), 'k');
+    const std::size_t words = Entry::size_of(key, view_of(record)) / 8 + 1;
+    std::vector<std::uint64_t> memory(words);
+    std::vector<std::uint64_t> elsewhere(words);
+    Entry* const entry = Entry::make(memory.data(), key, view_of(record), 9, Entry::dirty);
+    entry->touch();
+    entry->use(77);
+    const Entry* const copy = Entry::copy(elsewhere.data(), *entry);
+    memory.assign(words, 0);
+    CHECK(copy->key() == key);
+    CHECK(copy_of(copy->view(origin)) == record);
+    CHECK(copy->dot().origin == 9);
+    CHECK(copy->is(Entry::dirty));
+    CHECK(copy->touches() == 1);
+    CHECK(copy->used() == 77);
+  }
+}
+
 }  // namespace
 }  // namespace dhrt::test

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <iterator>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -135,6 +136,97 @@ TEST_CASE("slab: a block that comes and goes does not grow") {
   for (int i = 0; i < 100'000; ++i)
     slab.free(slab.allocate(3000), 3000);
   CHECK(slab.bytes() <= 8192);
+}
+
+// Moves what is in chunks that were chosen.
+void evacuate(Checked& checked) {
+  std::vector<std::pair<unsigned char*, Block>> chosen;
+  for (const auto& block : checked.blocks) {
+    if (checked.slab.is_evacuated(block.first)) chosen.push_back(block);
+  }
+  for (const auto& [at, block] : chosen) {
+    checked.allocate(block.bytes, block.filled_with);
+    checked.free(checked.blocks.find(at));
+  }
+}
+
+TEST_CASE("slab: chunks that are little used are emptied, and what is left fills the others") {
+  Random random(1);
+  Checked checked;
+  for (const std::size_t bytes : {144u, 2000u}) {
+    for (std::size_t taken = 0; taken < 8'000'000; taken += bytes)
+      checked.allocate(bytes, static_cast<unsigned char>(random.below(256)));
+  }
+  checked.allocate(100'000, 7);
+  const std::size_t full = checked.slab.bytes();
+  REQUIRE_FALSE(checked.slab.begin_evacuation());
+  for (auto at = checked.blocks.begin(); at != checked.blocks.end();) {
+    const auto next = std::next(at);
+    if (at->second.bytes < 100'000 && random.chance(0.6)) checked.free(at);
+    at = next;
+  }
+  CHECK(checked.slab.bytes() > full * 9 / 10);
+  REQUIRE(checked.slab.begin_evacuation());
+  evacuate(checked);
+  checked.slab.end_evacuation();
+  CHECK(checked.slab.bytes() < full / 2);
+  CHECK_FALSE(checked.slab.begin_evacuation());
+  checked.free_all();
+  CHECK(checked.slab.bytes() <= Slab::chunk_bytes);
+}
+
+TEST_CASE("slab: a chunk that was chosen and not emptied serves again") {
+  Checked checked;
+  for (int i = 0; i < 4000; ++i)
+    checked.allocate(1000, 1);
+  for (int i = 0; i < 2000; ++i) {
+    auto at = checked.blocks.begin();
+    std::advance(at, i);
+    checked.free(at);
+  }
+  const std::size_t chunks = (checked.slab.bytes() + Slab::chunk_bytes - 1) / Slab::chunk_bytes;
+  REQUIRE(checked.slab.begin_evacuation());
+  checked.slab.end_evacuation();
+  for (int i = 0; i < 1000; ++i)
+    checked.allocate(1000, 2);
+  CHECK(checked.slab.bytes() <= chunks * Slab::chunk_bytes);
+  checked.free_all();
+}
+
+TEST_CASE("slab: blocks come and go in the middle of an evacuation") {
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    Checked checked;
+    bool evacuating = false;
+    int evacuations = 0;
+    for (int i = 0; i < 30'000; ++i) {
+      const std::size_t bytes = 4000 + 2000 * random.below(3);
+      const bool grows = i / 1000 % 2 == 0;
+      if (checked.blocks.empty() || random.chance(grows ? 0.9 : 0.15)) {
+        checked.allocate(bytes, static_cast<unsigned char>(random.below(256)));
+      } else {
+        auto at = checked.blocks.lower_bound(
+            checked.blocks.begin()->first +
+            random.below(static_cast<std::uint64_t>(checked.blocks.rbegin()->first -
+                                                    checked.blocks.begin()->first) +
+                         1));
+        checked.free(at);
+      }
+      if (!random.chance(0.01)) continue;
+      if (evacuating) {
+        if (random.chance(0.8)) evacuate(checked);
+        checked.slab.end_evacuation();
+        evacuating = false;
+      } else {
+        evacuating = checked.slab.begin_evacuation();
+        evacuations += evacuating ? 1 : 0;
+      }
+    }
+    CHECK(evacuations > 3);
+    checked.free_all();
+    CHECK(checked.slab.bytes() <= Slab::chunk_bytes);
+  }
 }
 
 }  // namespace

@@ -207,6 +207,51 @@ TEST_CASE("table: finds an entry by the half of its hash, or another that begins
                                static_cast<std::uint32_t>(absent.hash >> 32)) == nullptr);
 }
 
+// Until nothing is left in what the slab wants to have empty.
+std::size_t relocate_all(Held& held, std::size_t stripe, std::size_t at_once) {
+  std::size_t moved = 0;
+  std::size_t from = 0;
+  do {
+    std::size_t budget = at_once;
+    const auto done = held.table.relocate(stripe, from, budget, [&](Entry& before, Entry& after) {
+      REQUIRE(&before != &after);
+      REQUIRE(before.key() == after.key());
+      REQUIRE(before.value() == after.value());
+      REQUIRE(before.dot() == after.dot());
+      REQUIRE(held.table.find(HashedKey(after.key())) == &after);
+    });
+    REQUIRE(done.entries <= at_once);
+    moved += done.entries;
+    from = done.next;
+  } while (from != 0);
+  return moved;
+}
+
+TEST_CASE("table: entries move to where they leave memory free, and are found there") {
+  constexpr std::size_t stripe = 5;
+  for (const std::size_t at_once : {1, 7, 100'000}) {
+    CAPTURE(at_once);
+    Held held;
+    std::map<std::string, std::string> model;
+    for (const std::string& key : keys_with(2000, stripe_count - 1, stripe))
+      held.put(HashedKey(key), model[key] = std::string(1000, key.back()));
+    const std::size_t before = held.stripes.bytes();
+    for (auto& [key, value] : model) {
+      if (hash64(key) % 3 != 0) held.put(HashedKey(key), value = std::string(40, key.back()));
+    }
+    Slab& slab = held.stripes[stripe].slab;
+    REQUIRE(held.stripes.bytes() > before);
+    REQUIRE(slab.begin_evacuation());
+    CHECK(relocate_all(held, stripe, at_once) > 100);
+    slab.end_evacuation();
+    CHECK(held.stripes.bytes() < before * 2 / 3);
+    CHECK(held.visited() == model);
+    for (const auto& [key, value] : model)
+      REQUIRE(held.erase(HashedKey(key)));
+    CHECK(held.visited().empty());
+  }
+}
+
 TEST_CASE("table: what it holds goes back to the stripes with it") {
   Stripes stripes;
   {
