@@ -290,7 +290,7 @@ void EngineCollection::note_moved(Part& here, const Entry& entry, OriginAlias to
   here.moved.emplace_back(entry.key());
   if (here.moved.size() < here.moved_end) return;
   std::ranges::sort(here.moved);
-  here.moved.erase(std::ranges::unique(here.moved).begin(), here.moved.end());
+  here.moved.erase(std::unique(here.moved.begin(), here.moved.end()), here.moved.end());
   here.moved_end = std::max<std::size_t>(256, 2 * here.moved.size());
 }
 
