@@ -340,7 +340,7 @@ class Garbage(BadInputTest):
     def test_a_thousand_connections_send_random_bytes(self):
         random = seeded(self.id())
         begins = [b"", b"*", b"GET /", b"PUT /k HTTP/1.1\r\nHost: a\r\n", b"\x16\x03", PEER_PREFACE,
-                  PEER_PREFACE + CONTROL, b'set "', b"\0", b"\r\n"]
+                  PEER_PREFACE + CONTROL, b'set --no-such-flag "', b"\0", b"\r\n"]
         refused = 0
         for number in range(self.connection_count):
             size = random.choice((1, 10, 100, 1000, 10_000))
