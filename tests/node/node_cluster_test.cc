@@ -74,7 +74,7 @@ NODE_TEST_CASE("cluster: a node takes from its peers values that it would refuse
   REQUIRE(first.error() == "");
   TestClient one(first.port());
   // More than a slice of records at the other node's own limit would be.
-  const std::string large(std::size_t{20} << 20, 'x');
+  const std::string large(std::size_t{17} << 20, 'x');
   REQUIRE(one.line("set pulled " + large) == "+OK\r\n");
   RunningNode second(
       join_options(directory.path() + "/b", first.address(), {"--max-value-bytes", "1kb"}));

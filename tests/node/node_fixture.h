@@ -133,9 +133,9 @@ class RunningNode {
   std::string error_;
 };
 
-// As for nemesis: ThreadSanitizer makes a node several times slower.
+// As for nemesis: ThreadSanitizer makes a node several times slower, and large values more so.
 #ifdef __SANITIZE_THREAD__
-inline constexpr int slowness = 6;
+inline constexpr int slowness = 9;
 #else
 inline constexpr int slowness = 1;
 #endif
