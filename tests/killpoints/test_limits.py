@@ -281,7 +281,7 @@ class Scans(LimitTest):
     def test_a_reader_of_everything_while_writes_go_on(self):
         count = 10_000_000 if LONG else 200_000
         self.write(count, lambda n: b"set s key-%09d %0100d\n" % (n, n))
-        files, resident = self.file_bytes(), self.node.resident_bytes()
+        files, memory = self.file_bytes(), self.node.memory_bytes()
         over, written = threading.Event(), []
 
         def overwrite():
@@ -304,18 +304,18 @@ class Scans(LimitTest):
                 select.select([idle.socket], [], [], 10)
                 for _ in range(1 if LONG else 2):
                     seen = self.scan("s")
-                    peak = max(peak, self.node.resident_bytes())
+                    peak = max(peak, self.node.memory_bytes())
         finally:
             over.set()
             writer.join()
         self.assertEqual(seen, count, "every key is seen once")
         grown = self.file_bytes() - files
         report(f"{sum(written)} overwrites meanwhile; files {files // MIB} MiB, grew by "
-               f"{grown // MIB}; resident {resident // MIB} MiB, at most {peak // MIB}")
+               f"{grown // MIB}; memory {memory // MIB} MiB, at most {peak // MIB}")
         # A log of two checkpoints, and free pages of the tree.
         self.assertLess(grown, files / 2 + 2 * CHECKPOINT_BYTES)
         pinger.check(self, f"a scan of {count} keys")
-        self.assertLess(peak - resident, 512 * MIB)
+        self.assertLess(peak - memory, 512 * MIB)
 
     def scan(self, collection):
         seen, start, last = 0, b"", b""

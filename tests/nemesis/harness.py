@@ -228,10 +228,17 @@ class Node:
             return client.contents(collection)
 
     def resident_bytes(self):
+        return self.status_bytes("VmRSS:")
+
+    def memory_bytes(self):
+        """Without the pages of files that it has mapped: those are the system's cache."""
+        return self.status_bytes("RssAnon:")
+
+    def status_bytes(self, name):
         for text in pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if text.startswith("VmRSS:"):
+            if text.startswith(name):
                 return int(text.split()[1]) * 1024
-        raise AssertionError(f"{self.name} has no resident set")
+        raise AssertionError(f"the system says nothing of {name} of {self.name}")
 
     def log_tail(self):
         count = LOG_LINES_OF_REPORT_SHOWN if self.log_has(SANITIZER_WORDS) else LOG_LINES_SHOWN
