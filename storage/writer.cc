@@ -65,37 +65,26 @@ Record record_of(const WriteRequest& request, const Written& written) {
   return record;
 }
 
-Result<Written> RecordWriter::write(Collection& collection, const WriteRequest& request,
-                                    WallMilliseconds wall) {
-  Written written;
-  Status allowed;
-  bool replaces_unseen = false;
-  // Nobody else takes dots of our origin, so this one stays the next until the write is made.
-  written.dot = {origin_, collection.last_sequence(origin_) + 1};
-  written.deadline = request.deletes ? 0 : request.deadline;
-  const auto position = store_.update(
-      collection, hashed(request),
-      Store::Terms(Store::Joins::seen, may_be_blind(request) ? clock_.reach(wall) : 0),
-      [&](const RecordView* held, RecordView& put) {
-        const bool unread = held != nullptr && held->unread;
-        const bool existed = held != nullptr && !unread && visible(*held, wall);
-        allowed = check_preconditions(request, held, existed);
-        if (!allowed) return false;
-        const std::uint64_t stored = held != nullptr ? held->version.hlc : 0;
-        written.existed = existed;
-        written.version = {clock_.after(wall, std::max(stored, request.above_hlc)), origin_.node};
-        written.created = unread                        ? created_unknown
-                          : existed && !request.deletes ? created_of(*held)
-                                                        : 0;
-        written.previous = held != nullptr && !unread ? std::optional(held->dot) : std::nullopt;
-        replaces_unseen = held != nullptr && held->unseen;
-        put = view_of(request, written);
-        return true;
-      });
-  if (!position) return tl::unexpected(position.error());
-  if (!allowed) return tl::unexpected(std::move(allowed.error()));
+void RecordWriter::make(const RecordView* held, const Change& change, bool existed,
+                        std::uint64_t above_hlc, WallMilliseconds wall, Written& written,
+                        RecordView& put) const {
+  const bool unread = held != nullptr && held->unread;
+  const std::uint64_t stored = held != nullptr ? held->version.hlc : 0;
+  written.existed = existed;
+  written.version = {clock_.after(wall, std::max(stored, above_hlc)), origin_.node};
+  written.deadline = change.deletes ? 0 : change.deadline;
+  written.created = unread ? created_unknown : existed && !change.deletes ? created_of(*held) : 0;
+  written.previous = held != nullptr && !unread ? std::optional(held->dot) : std::nullopt;
+  put = view_of(
+      WriteRequest{
+          .deletes = change.deletes, .value = change.value, .attributes = change.attributes},
+      written);
+}
+
+Result<Written> RecordWriter::finish(Collection& collection, Written written, Position position,
+                                     bool replaces_unseen) {
   clock_.take(written.version.hlc);
-  written.position = *position;
+  written.position = position;
   if (!replaces_unseen) return written;
   // What a pull brought is not in the context yet; who replaces it has seen it.
   Batch batch;
@@ -104,6 +93,62 @@ Result<Written> RecordWriter::write(Collection& collection, const WriteRequest& 
   if (!seen) return tl::unexpected(seen.error());
   written.position = *seen;
   return written;
+}
+
+Result<Written> RecordWriter::write(Collection& collection, const WriteRequest& request,
+                                    WallMilliseconds wall) {
+  Written written;
+  Status allowed;
+  bool replaces_unseen = false;
+  // Nobody else takes dots of our origin, so this one stays the next until the write is made.
+  written.dot = {origin_, collection.last_sequence(origin_) + 1};
+  const Change change{.value = request.value,
+                      .attributes = request.attributes,
+                      .deadline = request.deadline,
+                      .deletes = request.deletes};
+  const auto position = store_.update(
+      collection, hashed(request),
+      Store::Terms(Store::Joins::seen, may_be_blind(request) ? clock_.reach(wall) : 0),
+      [&](const RecordView* held, RecordView& put) {
+        const bool existed = held != nullptr && !held->unread && visible(*held, wall);
+        allowed = check_preconditions(request, held, existed);
+        if (!allowed) return false;
+        replaces_unseen = held != nullptr && held->unseen;
+        make(held, change, existed, request.above_hlc, wall, written, put);
+        return true;
+      });
+  if (!position) return tl::unexpected(position.error());
+  if (!allowed) return tl::unexpected(std::move(allowed.error()));
+  return finish(collection, written, *position, replaces_unseen);
+}
+
+Result<std::optional<Written>> RecordWriter::change(Collection& collection, const HashedKey& key,
+                                                    WallMilliseconds wall, Decide decide) {
+  Written written;
+  bool damaged = false;
+  bool replaces_unseen = false;
+  written.dot = {origin_, collection.last_sequence(origin_) + 1};
+  const auto position = store_.update(
+      collection, key, Store::Joins::seen, [&](const RecordView* held, RecordView& put) {
+        damaged = held != nullptr && held->damaged;
+        if (damaged) return false;
+        const bool existed = held != nullptr && visible(*held, wall);
+        Change change;
+        if (existed) change = {held->value, held->attributes, held->deadline, false};
+        if (!decide(existed ? held : nullptr, change)) return false;
+        replaces_unseen = held != nullptr && held->unseen;
+        make(held, change, existed, 0, wall, written, put);
+        return true;
+      });
+  if (!position) return tl::unexpected(position.error());
+  if (damaged)
+    return fail(ErrorCode::corrupt,
+                "the record of this key is damaged on this node's disk and asked for from other "
+                "nodes; try again, or write the key anew");
+  if (*position == 0) return std::optional<Written>();
+  auto made = finish(collection, written, *position, replaces_unseen);
+  if (!made) return tl::unexpected(std::move(made.error()));
+  return std::optional(*made);
 }
 
 Result<RecordWriter::Put> RecordWriter::put_if_newer(Collection& collection, const HashedKey& key,

@@ -24,6 +24,15 @@
 
 namespace dhrt {
 
+// What a change puts in the place of a record. Borrows; what it borrows lives until the change is
+// made: in the record that was shown, or with whoever decides.
+struct Change {
+  Bytes value;
+  Bytes attributes;
+  WallMilliseconds deadline = 0;
+  bool deletes = false;
+};
+
 // Borrows what it names; none of it is copied on the way to the store.
 struct WriteRequest {
   Bytes key;
@@ -67,6 +76,13 @@ class RecordWriter {
   // precondition: if_absent or if_version does not hold; the message names the version held.
   // Another loop may write the same key meanwhile: which of the two came first is decided once.
   Result<Written> write(Collection& collection, const WriteRequest& request, WallMilliseconds wall);
+  // Reads and writes a key in one step. `decide` sees the visible record, or null, and the change
+  // that would leave everything as it is; it makes another of it, or says false: nothing is written
+  // then, and the result is absent. It may be called more than once, holds a lock, and may not call
+  // the store. corrupt: the record is damaged here, so that nobody knows what it was.
+  using Decide = FunctionRef<bool(const RecordView* held, Change& change)>;
+  Result<std::optional<Written>> change(Collection& collection, const HashedKey& key,
+                                        WallMilliseconds wall, Decide decide);
   // Records that their origin sent live. Those of an epoch that is over are refused silently.
   Result<Position> push(Collection& collection, std::span<const KeyedView> records,
                         WallMilliseconds wall);
@@ -81,6 +97,11 @@ class RecordWriter {
   const Origin& origin() const { return origin_; }
 
  private:
+  // What a write does once it is decided: fills in `written` and `put`.
+  void make(const RecordView* held, const Change& change, bool existed, std::uint64_t above_hlc,
+            WallMilliseconds wall, Written& written, RecordView& put) const;
+  Result<Written> finish(Collection& collection, Written written, Position position,
+                         bool replaces_unseen);
   struct Put {
     Position position = 0;           // 0: what is held is newer.
     std::optional<Dot> replaced;     // A dot that was not in the context.

@@ -71,6 +71,75 @@ TEST_CASE("writer: who overwrites wins, whatever the other clock says") {
             .version.hlc > ahead.record.version.hlc + 9);
 }
 
+TEST_CASE("writer: a change sees what is visible, and writes what is decided, in one step") {
+  Node node(here);
+  const auto add_one = [&](const std::string& key) {
+    std::string value;
+    const auto written = must(node.writer.change(
+        node.users, HashedKey(key), noon, [&](const RecordView* held, Change& change) {
+          value = (held == nullptr ? std::string() : std::string(held->value)) + "+";
+          change.value = value;
+          return true;
+        }));
+    REQUIRE(written.has_value());
+    return *written;
+  };
+  const Written first = add_one("a");
+  CHECK(!first.existed);
+  CHECK(first.dot == Dot{here, 1});
+  const Written second = add_one("a");
+  CHECK(second.existed);
+  CHECK(second.previous == first.dot);
+  CHECK(second.version > first.version);
+  CHECK(node.value("a") == "++");
+  node.erase("a");
+  CHECK(!add_one("a").existed);
+  CHECK(node.value("a") == "+");
+  KeyedRecord expired = put("old", "v", {there, 1});
+  expired.record.deadline = noon;
+  node.push({expired});
+  CHECK(!add_one("old").existed);
+  CHECK(node.value("old") == "+");
+}
+
+TEST_CASE("writer: a change begins as what is there, and may delete it or leave it") {
+  Node node(here);
+  KeyedRecord held = put("k", "v", {there, 1});
+  held.record.deadline = noon + 1000;
+  held.record.attributes = "attributes";
+  node.push({held});
+  const auto change = [&](bool writes, bool deletes) {
+    return must(node.writer.change(node.users, HashedKey("k"), noon,
+                                   [&](const RecordView*, Change& decided) {
+                                     decided.deletes = deletes;
+                                     return writes;
+                                   }));
+  };
+  CHECK(!change(false, true).has_value());
+  CHECK(must(node.users.find("k"))->dot == held.record.dot);
+  CHECK(change(true, false).has_value());
+  const Record same = *must(node.users.find("k"));
+  CHECK(same.dot == Dot{here, 1});
+  CHECK(same.value == "v");
+  CHECK(same.deadline == noon + 1000);
+  CHECK(same.attributes == "attributes");
+  CHECK(change(true, true).has_value());
+  const Record gone = *must(node.users.find("k"));
+  CHECK(gone.deleted);
+  CHECK(gone.value.empty());
+  CHECK(gone.deadline == 0);
+}
+
+TEST_CASE("writer: what a pull brought is seen by who changes it") {
+  Node node(here);
+  node.pull({put("k", "v", {there, 5})});
+  CHECK(!node.users.seen().contains({there, 5}));
+  const auto written = must(node.writer.change(node.users, HashedKey("k"), noon,
+                                               [](const RecordView*, Change&) { return true; }));
+  REQUIRE(written.has_value());
+  CHECK(node.users.seen().contains({there, 5}));
+}
+
 TEST_CASE("writer: a condition that does not hold writes nothing") {
   Node node(here);
   const Record held = node.set("a", "1");
