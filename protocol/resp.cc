@@ -26,24 +26,6 @@ char* write_length(NumberLine& line, char type, std::size_t length) {
   return at;
 }
 
-void append_number_line(std::string& out, char type, std::int64_t number) {
-  char digits[20];
-  const auto end = std::to_chars(std::begin(digits), std::end(digits), number).ptr;
-  out += type;
-  out.append(digits, static_cast<std::size_t>(end - digits));
-  out += "\r\n";
-}
-
-void append_text_line(std::string& out, char type, Bytes text) {
-  out += type;
-  const std::size_t start = out.size();
-  out += text;
-  std::replace_if(
-      out.begin() + static_cast<std::ptrdiff_t>(start), out.end(),
-      [](char c) { return c == '\r' || c == '\n'; }, ' ');
-  out += "\r\n";
-}
-
 struct Writer {
   std::string& out;
 
@@ -160,6 +142,24 @@ class Reader {
 
 }  // namespace
 
+void append_number_line(std::string& out, char type, std::int64_t number) {
+  char digits[20];
+  const auto end = std::to_chars(std::begin(digits), std::end(digits), number).ptr;
+  out += type;
+  out.append(digits, static_cast<std::size_t>(end - digits));
+  out += "\r\n";
+}
+
+void append_text_line(std::string& out, char type, Bytes text) {
+  out += type;
+  const std::size_t start = out.size();
+  out += text;
+  std::replace_if(
+      out.begin() + static_cast<std::ptrdiff_t>(start), out.end(),
+      [](char c) { return c == '\r' || c == '\n'; }, ' ');
+  out += "\r\n";
+}
+
 // The one reply that is given by the million: written in one piece.
 void append_bulk(std::string& out, Bytes bytes) {
   NumberLine head;
@@ -169,7 +169,7 @@ void append_bulk(std::string& out, Bytes bytes) {
   out.resize(at + head_bytes + bytes.size() + 2);
   char* to = out.data() + at;
   std::memcpy(to, begin, head_bytes);
-  std::memcpy(to + head_bytes, bytes.data(), bytes.size());
+  std::copy_n(bytes.data(), bytes.size(), to + head_bytes);  // Which may be nothing at nowhere.
   std::memcpy(to + head_bytes + bytes.size(), "\r\n", 2);
 }
 

@@ -1,11 +1,12 @@
-// RESP2, the reply form of native text lines and of Redis clients; the reader serves our own
-// command line, which speaks text to a node.
+// RESP2, the reply form of native text lines; the reader serves our own command line, which speaks
+// text to a node. What Redis clients are answered is written with resp_writer.h.
 //
 // Writer: line breaks in an error or a simple string become spaces, for they would end it.
 // Reader: total, at most `reply_depth_max` arrays deep, bounded by what the caller lets in.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -18,6 +19,10 @@ namespace dhrt::resp {
 void append_reply(std::string& out, const Reply& reply);
 // The same without a Reply to be made first.
 void append_bulk(std::string& out, Bytes bytes);
+// `type`, a number, a line end: an integer, or the head of an array.
+void append_number_line(std::string& out, char type, std::int64_t number);
+// `type`, text, a line end: a simple string or an error.
+void append_text_line(std::string& out, char type, Bytes text);
 inline void append_nil(std::string& out) {
   out += Bytes("$-1\r\n");
 }
