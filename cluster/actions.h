@@ -85,11 +85,15 @@ struct FanoutRead {
   std::string collection;
   std::string key;
 };
+// A client said this; its node's own listeners have heard it.
+struct LocalPublish {
+  Publish said;
+};
 struct LeaveRequested {};
 
 using Input = std::variant<Tick, ConnectionUp, ConnectionDown, ConnectFailed, MessageIn,
                            MessageComing, LocalWrites, StoreChanged, CollectionGone, Applied,
-                           LocalRead, Walked, FanoutRead, LeaveRequested>;
+                           LocalRead, Walked, FanoutRead, LocalPublish, LeaveRequested>;
 
 // --- Actions ------------------------------------------------------------------------------
 
@@ -140,6 +144,10 @@ struct FanoutReply {
   std::optional<Record> record;
   bool partial = false;  // Some node that may hold the key did not answer.
 };
+// A client of a peer said this; for those who listen here.
+struct Published {
+  Publish said;
+};
 // What must survive a restart changed: where the node belongs, and whom it knows.
 struct Persist {
   Belonging belonging;
@@ -154,7 +162,7 @@ struct Log {
 struct Left {};
 
 using Action = std::variant<Connect, Close, Send, ApplyWrite, ApplyRecords, MergeContext, ReadLocal,
-                            WalkLocal, FanoutReply, Persist, Log, Left>;
+                            WalkLocal, FanoutReply, Published, Persist, Log, Left>;
 using Actions = std::vector<Action>;
 
 // What every part of the core works with during one step.

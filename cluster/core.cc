@@ -212,6 +212,7 @@ struct Core::FromPeer {
   void operator()(const SummaryReply& reply) const {
     core.synchronizer_.summary_reply(peer, reply, step);
   }
+  void operator()(const Publish& said) const { step.actions.emplace_back(Published{said}); }
 };
 
 void Core::on(const MessageIn& in, const Step& step) {
@@ -261,17 +262,29 @@ void Core::on(const LocalWrites& writes, const Step& step) {
   // The peers are to know it before the write.
   if (links_.establish()) publish_changes(step);
   note_own_tips(writes);
-  std::vector<ConnectionId> connections;
-  for (const NodeId node : links_.linked()) {
-    // The dead get nothing; they pull when they are back.
-    if (membership_.state(node) != MemberState::dead)
-      connections.push_back(*links_.link(node, LinkClass::control));
-  }
+  std::vector<ConnectionId> connections = listening();
   if (connections.empty()) return;
   Write write{
       .collection = writes.collection, .records = writes.records, .flushed = writes.flushed};
   step.actions.emplace_back(
       Send{std::move(connections), std::make_shared<const Message>(std::move(write))});
+}
+
+// The dead get no writes; they pull when they are back.
+std::vector<ConnectionId> Core::listening() const {
+  std::vector<ConnectionId> connections;
+  for (const NodeId node : links_.linked()) {
+    if (membership_.state(node) != MemberState::dead)
+      connections.push_back(*links_.link(node, LinkClass::control));
+  }
+  return connections;
+}
+
+void Core::on(const LocalPublish& publish, const Step& step) {
+  std::vector<ConnectionId> connections = listening();
+  if (connections.empty()) return;
+  step.actions.emplace_back(
+      Send{std::move(connections), std::make_shared<const Message>(publish.said)});
 }
 
 void Core::note_own_tips(const LocalWrites& writes) {

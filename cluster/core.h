@@ -69,6 +69,7 @@ class Core {
   void on(const LocalRead& read, const Step& step);
   void on(const Walked& walked, const Step& step);
   void on(const FanoutRead& read, const Step& step);
+  void on(const LocalPublish& publish, const Step& step);
   void on(const LeaveRequested& leave, const Step& step);
 
   struct FromPeer;
@@ -88,6 +89,8 @@ class Core {
   void continue_leaving(const Step& step);
   bool someone_has_our_writes() const;
   void broadcast(Message message, const Step& step);
+  // Control links of all but the dead.
+  std::vector<ConnectionId> listening() const;
 
   ClusterOptions options_;
   Random random_;

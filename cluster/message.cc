@@ -7,19 +7,19 @@ namespace dhrt {
 MessageType type_of(const Message& message) {
   // In the order of the variant.
   constexpr std::array types{
-      MessageType::hello,        MessageType::hello_ack,    MessageType::ping,
-      MessageType::ack,          MessageType::ping_request, MessageType::nack,
-      MessageType::members,      MessageType::join,         MessageType::welcome,
-      MessageType::leave,        MessageType::resynced,     MessageType::write,
-      MessageType::write_ack,    MessageType::read,         MessageType::read_reply,
-      MessageType::pull,         MessageType::pull_reply,   MessageType::summary,
-      MessageType::summary_reply};
+      MessageType::hello,         MessageType::hello_ack,    MessageType::ping,
+      MessageType::ack,           MessageType::ping_request, MessageType::nack,
+      MessageType::members,       MessageType::join,         MessageType::welcome,
+      MessageType::leave,         MessageType::resynced,     MessageType::write,
+      MessageType::write_ack,     MessageType::read,         MessageType::read_reply,
+      MessageType::pull,          MessageType::pull_reply,   MessageType::summary,
+      MessageType::summary_reply, MessageType::publish};
   static_assert(types.size() == std::variant_size_v<Message>);
   return types[message.index()];
 }
 
 std::string_view to_text(MessageType type) {
-  constexpr std::array<std::string_view, 28> names{"",
+  constexpr std::array<std::string_view, 29> names{"",
                                                    "hello",
                                                    "hello_ack",
                                                    "ping",
@@ -46,7 +46,8 @@ std::string_view to_text(MessageType type) {
                                                    "forward_reply",
                                                    "config",
                                                    "summary",
-                                                   "summary_reply"};
+                                                   "summary_reply",
+                                                   "publish"};
   const auto index = static_cast<std::size_t>(type);
   return index < names.size() ? names[index] : std::string_view("unknown");
 }

@@ -45,6 +45,7 @@ enum class MessageType : std::uint8_t {
   config = 25,
   summary = 26,
   summary_reply = 27,
+  publish = 28,
 };
 
 // Control carries membership, live writes and reads; bulk carries pulls, so that a ping never
@@ -212,14 +213,23 @@ struct SummaryReply {
   std::vector<CollectionDigest> digests;  // By name.
 };
 
+// Something that clients of the sender said on a channel, for those who listen at the receiver. It
+// is told once, to whoever is linked then, and kept by nobody.
+struct Publish {
+  std::string channel;
+  std::string payload;
+};
+
 using Message = std::variant<Hello, HelloAck, Ping, Ack, PingRequest, Nack, Members, Join, Welcome,
                              Leave, Resynced, Write, WriteAck, Read, ReadReply, Pull, PullReply,
-                             Summary, SummaryReply>;
+                             Summary, SummaryReply, Publish>;
 
 MessageType type_of(const Message& message);
 std::string_view to_text(MessageType type);
 
 inline constexpr std::size_t updates_per_message_max = 8;
+// A channel has a name, not data in it.
+inline constexpr std::size_t channel_bytes_max = std::size_t{64} << 10;
 inline constexpr std::uint8_t protocol_version_min = 1;
 inline constexpr std::uint8_t protocol_version_max = 1;
 

@@ -32,8 +32,10 @@ void PeerLink::count(Counter& all, Counter& bulk, std::size_t bytes) const {
 
 void PeerLink::send(MessageType type, std::uint32_t cluster_tag, Bytes payload) {
   if (finished_) return;
-  // Both are asked for again: writes by their dots, slices by whoever pulls, one at a time.
-  const bool droppable = type == MessageType::write || type == MessageType::pull_reply;
+  // The first two are asked for again: writes by their dots, slices by whoever pulls, one at a
+  // time.
+  const bool droppable =
+      type == MessageType::write || type == MessageType::pull_reply || type == MessageType::publish;
   if (droppable && unsent() > unsent_bytes_max) {
     ++figures_.replication_dropped_total;
     return;

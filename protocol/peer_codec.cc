@@ -358,6 +358,11 @@ void fields(auto& archive, Is<SummaryReply> auto& reply) {
   archive.list(reply.digests);
 }
 
+void fields(auto& archive, Is<Publish> auto& publish) {
+  archive.text(publish.channel, channel_bytes_max);
+  archive.text(publish.payload, value_bytes_ceiling);
+}
+
 template <typename T>
 Result<Message> decode(Bytes payload) {
   PayloadReader reader(payload);
@@ -411,6 +416,8 @@ Decode decoder_of(std::uint8_t type) {
       return decode<Summary>;
     case MessageType::summary_reply:
       return decode<SummaryReply>;
+    case MessageType::publish:
+      return decode<Publish>;
     case MessageType::audit:
     case MessageType::audit_reply:
     case MessageType::hot:

@@ -68,6 +68,33 @@ TEST_CASE("core: the dead get no writes, suspects do") {
   }
 }
 
+TEST_CASE("core: what a client says is told once to every peer that is not dead") {
+  Scripted node(1);
+  const ConnectionId two = node.link(2);
+  const ConnectionId three = node.link(3);
+  node.clear();
+  node.input(LocalPublish{{.channel = "news", .payload = "a"}});
+  for (const ConnectionId peer : {two, three}) {
+    REQUIRE(node.sent<Publish>(peer).size() == 1);
+    CHECK(node.sent<Publish>(peer).front().channel == "news");
+    CHECK(node.sent<Publish>(peer).front().payload == "a");
+  }
+  CHECK(node.sent<Publish>().size() == 1);
+  CHECK_MESSAGE(node.actions<Published>().empty(), "its own listeners have heard it");
+}
+
+TEST_CASE("core: what a peer's client said is for those who listen here, and goes no further") {
+  Scripted node(1);
+  const ConnectionId two = node.link(2);
+  node.link(3);
+  node.clear();
+  node.receive(two, Publish{.channel = "news", .payload = "a"});
+  REQUIRE(node.actions<Published>().size() == 1);
+  CHECK(node.actions<Published>().front().said.channel == "news");
+  CHECK(node.actions<Published>().front().said.payload == "a");
+  CHECK(node.sent<Publish>().empty());
+}
+
 TEST_CASE("core: a flush without records is told too") {
   Scripted node(1);
   node.link(2);

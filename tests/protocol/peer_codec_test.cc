@@ -109,6 +109,7 @@ std::vector<Message> messages() {
                 .unknown = true},
       Summary{.request = 1},
       SummaryReply{.request = 1, .digests = {{collection, 2}, {collection, 3}}},
+      Publish{.channel = "news\0"s, .payload = "a\r\n\0"s},
   };
 }
 
@@ -144,6 +145,7 @@ struct Fields {
   }
   static auto of(const Summary& m) { return std::tie(m.request); }
   static auto of(const SummaryReply& m) { return std::tie(m.request, m.digests); }
+  static auto of(const Publish& m) { return std::tie(m.channel, m.payload); }
 };
 
 bool equal(const Message& left, const Message& right) {
