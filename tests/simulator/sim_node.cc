@@ -165,6 +165,8 @@ void SimNode::perform(const Action& action) {
     world_.network->send(index_, *send);
   } else if (const auto* persist = std::get_if<Persist>(&action)) {
     kept_ = *persist;
+  } else if (const auto* published = std::get_if<Published>(&action)) {
+    heard_.push_back(published->said.payload);
   } else if (std::holds_alternative<FanoutReply>(action)) {
     --reads_;
   } else if (std::holds_alternative<Left>(action)) {
@@ -189,6 +191,10 @@ void SimNode::check_reported(const Message& message) {
       world_.history.violated(
           "VEC", "node " + std::to_string(index_) + " reported a vector that is not durable");
   }
+}
+
+void SimNode::say(const std::string& payload) {
+  input(LocalPublish{{.channel = "news", .payload = payload}});
 }
 
 void SimNode::after_turn() {

@@ -56,6 +56,9 @@ class SimNode {
   void flush(const std::string& collection);
   void drop(const std::string& collection);
   void read(const std::string& key);
+  void say(const std::string& payload);
+  // What clients of other nodes said, in the order in which it came.
+  const std::vector<std::string>& heard() const { return heard_; }
 
   std::optional<Record> find(const std::string& collection, const std::string& key);
   // Key, dot and delete bit of everything held, and the contexts: equal on converged nodes.
@@ -97,6 +100,7 @@ class SimNode {
   bool sync_under_way_ = false;
   std::multimap<Position, std::function<void()>> waiting_;  // Replies to clients.
   std::uint64_t reads_ = 0;
+  std::vector<std::string> heard_;
 };
 
 }  // namespace dhrt::simulator

@@ -9,6 +9,7 @@ namespace {
 
 // In a healed cluster everything is healthy and equal within this much simulated time.
 constexpr Duration convergence_bound = 120s;
+constexpr Duration pause_max = 12s;
 
 }  // namespace
 
@@ -116,10 +117,12 @@ Outcome Simulation::run() {
   heal();
   const Time healed = schedule_.now();
   Outcome outcome;
-  while (!history_.violation() && !converged() && schedule_.now() < healed + convergence_bound)
-    run_until(schedule_.now() + 500ms);
+  await_convergence();
   outcome.converged_milliseconds = static_cast<std::uint64_t>((schedule_.now() - healed).count());
-  if (!converged()) history_.violated("CONV", disagreement());
+  if (converged())
+    check_said();
+  else
+    history_.violated("CONV", disagreement());
   for (const auto& node : nodes_) {
     history_.check_final([&](const std::string& collection, const std::string& key) {
       return node->find(collection, key);
@@ -130,6 +133,39 @@ Outcome Simulation::run() {
   outcome.totals = totals_;
   outcome.transcript = network_->transcript();
   return outcome;
+}
+
+// SAID: in a whole cluster everybody hears once what each other node's clients say, in its order.
+void Simulation::check_said() {
+  // A node that was paused when it healed may be found missing only now.
+  run_until(schedule_.now() + pause_max);
+  await_convergence();
+  if (!converged()) return history_.violated("CONV", disagreement());
+  constexpr int words = 3;
+  for (int word = 0; word < words; ++word) {
+    for (std::size_t i = 0; i < nodes_.size(); ++i)
+      nodes_[i]->say(std::to_string(i) + "-" + std::to_string(word));
+  }
+  run_until(schedule_.now() + 2s);
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    std::vector<std::string> heard = nodes_[i]->heard();
+    std::vector<std::string> expected;
+    for (std::size_t from = 0; from < nodes_.size(); ++from) {
+      for (int word = 0; word < words && from != i; ++word)
+        expected.push_back(std::to_string(from) + "-" + std::to_string(word));
+    }
+    // Each speaker's words keep their order; speakers may alternate.
+    std::ranges::stable_sort(heard, {}, [](const std::string& said) { return said.front(); });
+    if (heard == expected) continue;
+    history_.violated("SAID", "node " + std::to_string(i) + " heard " +
+                                  std::to_string(heard.size()) + " words, or not these");
+  }
+}
+
+void Simulation::await_convergence() {
+  const Time end = schedule_.now() + convergence_bound;
+  while (!history_.violation() && !converged() && schedule_.now() < end)
+    run_until(schedule_.now() + 500ms);
 }
 
 bool Simulation::run_until(Time end) {
@@ -178,8 +214,9 @@ void Simulation::schedule_faults() {
   if (options_.crash) every(2000, 12000, [this] { crash_someone(); });
   if (options_.leave) every(8000, 30000, [this] { leave_someone(); });
   if (options_.pause) {
-    every(3000, 12000,
-          [this] { nodes_[random_.below(nodes_.size())]->pause(random_.between(500, 12000)); });
+    every(3000, 12000, [this] {
+      nodes_[random_.below(nodes_.size())]->pause(random_.between(500, pause_max.count()));
+    });
   }
 }
 

@@ -36,6 +36,8 @@ class Simulation {
   void leave_someone();
   void restart_later(std::size_t node);
   void heal();
+  void await_convergence();
+  void check_said();
   bool run_until(Time end);
   bool converged();
   std::string disagreement();
