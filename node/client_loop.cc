@@ -15,6 +15,10 @@ namespace {
 // Refused clients get an answer in their dialect, as long as there are not too many of them.
 constexpr std::size_t refused_clients_max = 64;
 constexpr Duration sweep_interval{250};
+// What clients said and peers are not told yet: while the disk stands still, more is dropped.
+constexpr std::size_t said_bytes_max = std::size_t{64} << 20;
+// Ids of sessions are unique in the node: every loop has its own remainder.
+constexpr SessionId session_id_step = event_loops_max;
 
 }  // namespace
 
@@ -56,6 +60,17 @@ void ClientLoop::serve(CoreLink core, const NodeReport::Node& node, HttpRules ru
                                     turn_clock_, figures_, shared_.options.memory},
                     std::move(waits_for), core_.ask);
   report_.emplace(node, *store_, *catalog_, core_.refresh);
+  listeners_.emplace(shared_.channels, number_,
+                     RedisListeners::Hooks{
+                         .pass_on =
+                             [this](unsigned loop, const auto& said, const auto& deliveries) {
+                               ClientLoop* const other = shared_.loops[loop];
+                               other->post([=] { other->listeners().deliver(*said, deliveries); });
+                             },
+                         .tell_peers =
+                             [this](const Publish& said) {
+                               if (!shared_.view.alone.get()) keep_said(said);
+                             }});
   ProtocolLimits limits;
   limits.value_bytes_max = shared_.options.max_value_bytes;
   server_.emplace(CommandServer{.database = *database_,
@@ -64,6 +79,8 @@ void ClientLoop::serve(CoreLink core, const NodeReport::Node& node, HttpRules ru
                                 .limits = limits,
                                 .output_buffer_max = shared_.options.output_buffer_max,
                                 .backups = shared_.backups,
+                                .cursors = &shared_.cursors,
+                                .listeners = &*listeners_,
                                 .post = [this](auto letter) { post(std::move(letter)); }});
 }
 
@@ -106,6 +123,7 @@ void ClientLoop::end_turn() {
   store_->commit();
   const Position durable = collect();
   figures_.durable_position = durable;
+  tell_peers(durable);
   due_now_.swap(due_);
   for (const SessionId id : due_now_) {
     if (Session* due = session(id)) due->turn_end(durable);
@@ -133,6 +151,24 @@ Position ClientLoop::collect() {
 
 void ClientLoop::bring_news() {
   if (!news_.empty()) core_.bring(std::exchange(news_, {}));
+}
+
+void ClientLoop::keep_said(const Publish& said) {
+  const std::size_t bytes = said.channel.size() + said.payload.size();
+  if (said_bytes_ + bytes > said_bytes_max) {
+    ++figures_.replication_dropped_total;
+    return;
+  }
+  said_bytes_ += bytes;
+  said_.push_back({database_->last_written(), said});
+}
+
+void ClientLoop::tell_peers(Position durable) {
+  for (; !said_.empty() && said_.front().behind <= durable; said_.pop_front()) {
+    Publish& said = said_.front().said;
+    said_bytes_ -= said.channel.size() + said.payload.size();
+    core_.publish(std::move(said));
+  }
 }
 
 void ClientLoop::check_disk() {
@@ -213,7 +249,7 @@ void ClientLoop::welcome(std::unique_ptr<TcpConnection> connection) {
     if (others >= shared_.options.max_clients + refused_clients_max)
       return shared_.placement.left(number_, 1);
   }
-  const SessionId id = ++session_ids_;
+  const SessionId id = ++session_ids_ * session_id_step + number_;
   auto& added = sessions_[id];
   added = std::make_unique<Session>(
       std::move(connection),

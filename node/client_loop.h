@@ -14,6 +14,7 @@
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -34,6 +35,8 @@
 #include "node/node_report.h"
 #include "node/options.h"
 #include "node/placement.h"
+#include "node/redis_cursors.h"
+#include "node/redis_listeners.h"
 #include "node/session.h"
 #include "node/turn_clock.h"
 
@@ -49,6 +52,8 @@ class ClientLoop final : public SessionHost {
     std::atomic<bool> disk_failed{false};
     Backups* backups = nullptr;
     std::vector<ClientLoop*> loops{};  // All, before any of them turns.
+    RedisCursors cursors{};
+    RedisChannels channels{};
   };
   // Where the cluster core is. Called on this loop's thread.
   struct CoreLink {
@@ -57,6 +62,7 @@ class ClientLoop final : public SessionHost {
     // On the others: the same, by letter.
     std::function<void(StoreNews)> bring;
     std::function<void(FanoutRead)> ask;
+    std::function<void(Publish)> publish;
     // A caller is a peer.
     std::function<void(Session::Taken, LinkClass)> peer;
     // Only on the loop that has the core: what is reported about the cluster is of this moment.
@@ -98,12 +104,15 @@ class ClientLoop final : public SessionHost {
   Store& store() { return *store_; }
   StoreDriver& driver() { return *driver_; }
   Database& database() { return *database_; }
+  RedisListeners& listeners() { return *listeners_; }
 
  private:
   // --- The turn.
   void end_turn();
   Position collect();
   void bring_news();
+  void keep_said(const Publish& said);
+  void tell_peers(Position durable);
   void check_disk();
   void check_settled();
   void run_sessions();
@@ -142,6 +151,15 @@ class ClientLoop final : public SessionHost {
   CoreLink core_;
   std::optional<Database> database_;
   std::optional<NodeReport> report_;
+  std::optional<RedisListeners> listeners_;
+  // What clients said on channels, for peers: behind what was written before, so that who hears it
+  // there finds that, too.
+  struct Said {
+    Position behind = 0;
+    Publish said;
+  };
+  std::deque<Said> said_;
+  std::size_t said_bytes_ = 0;
   std::optional<CommandServer> server_;
   HttpRules http_rules_;
   std::unique_ptr<Listener> listener_;

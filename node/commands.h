@@ -13,12 +13,15 @@
 #include "node/backups.h"
 #include "node/database.h"
 #include "node/node_report.h"
+#include "node/redis_cursors.h"
 #include "node/session.h"
 #include "protocol/arguments.h"
 #include "protocol/fast_command.h"
 #include "protocol/reply.h"
 
 namespace dhrt {
+
+class RedisListeners;
 
 // What handlers work with.
 struct CommandServer {
@@ -29,6 +32,8 @@ struct CommandServer {
   std::size_t output_buffer_max = 0;
   std::string scratch{};  // For whoever needs one within a call.
   Backups* backups = nullptr;
+  RedisCursors* cursors = nullptr;
+  RedisListeners* listeners = nullptr;
   std::function<void(std::function<void()>)> post{};  // Runs it on this loop; from any thread.
   FastBatch fast_batch{};  // Of the take() under way; all connections of the loop use the one.
 };

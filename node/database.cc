@@ -71,6 +71,9 @@ void Database::fanout_reply(FanoutReply reply) {
 
 namespace {
 
+// Memory that a change of a large value leaves behind.
+constexpr std::size_t changed_bytes_kept = std::size_t{64} << 10;
+
 Error damaged_value(Bytes collection, Bytes key) {
   const std::string named =
       json::is_utf8(key) ? "key '" + std::string(key) + "'" : "the key base64:" + json::base64(key);
@@ -150,15 +153,17 @@ Position Database::configurations_written() {
 Result<Written> Database::write(Collection& collection, const WriteRequest& request,
                                 WallMilliseconds now) {
   auto written = parts_.writer.write(collection, request, now);
-  if (!written) return written;
-  if (alone()) {
-    publish_later(collection, request, *written);
-    return written;
-  }
-  publish();
-  parts_.driver.wrote(collection, request.key, view_of(request, *written), written->previous,
-                      written->position);
+  if (written) wrote(collection, request, *written);
   return written;
+}
+
+void Database::wrote(const Collection& collection, const WriteRequest& request,
+                     const Written& written) {
+  last_written_ = written.position;
+  if (alone()) return publish_later(collection, request, written);
+  publish();
+  parts_.driver.wrote(collection, request.key, view_of(request, written), written.previous,
+                      written.position);
 }
 
 void Database::publish_later(const Collection& collection, const WriteRequest& request,
@@ -212,6 +217,70 @@ Result<Written> Database::set_at_once(const Place& place, const HashedKey& key, 
                 .deadline = place.ttl_milliseconds == 0 ? 0 : now + place.ttl_milliseconds,
                 .blind = tells == Tells::nothing},
                now);
+}
+
+Result<std::optional<Written>> Database::change(Bytes collection, const HashedKey& key,
+                                                RecordWriter::Decide decide) {
+  if (auto status = member(); !status) return tl::unexpected(status.error());
+  const WallMilliseconds now = parts_.clock.wall();
+  Collection* target = parts_.catalog.find(collection);
+  if (target == nullptr) {
+    Change change;
+    if (!decide(nullptr, change)) return std::optional<Written>();
+    const auto made = parts_.catalog.find_or_create(collection, now);
+    configurations_written();
+    if (!made) return tl::unexpected(made.error());
+    target = *made;
+  }
+  const std::uint64_t ttl = parts_.catalog.config(collection).ttl_milliseconds;
+  WriteRequest request{.key = key.bytes, .hash = key.hash};
+  auto written =
+      parts_.writer.change(*target, key, now, [&](const RecordView* held, Change& change) {
+        if (held == nullptr && ttl != 0) change.deadline = now + ttl;
+        if (!decide(held, change)) return false;
+        // What it borrows from the record that was there is gone when peers are told.
+        changed_value_.assign(change.deletes ? Bytes() : change.value);
+        changed_attributes_.assign(change.deletes ? Bytes() : change.attributes);
+        change.value = request.value = changed_value_;
+        change.attributes = request.attributes = changed_attributes_;
+        request.deletes = change.deletes;
+        return true;
+      });
+  if (written && *written) wrote(*target, request, **written);
+  if (changed_value_.capacity() > changed_bytes_kept) changed_value_ = {};
+  return written;
+}
+
+// As anti-entropy would bring it.
+Status Database::take_in(Bytes collection, Bytes key, const Record& record) {
+  const WallMilliseconds now = parts_.clock.wall();
+  const auto target = parts_.catalog.find_or_create(collection, now);
+  configurations_written();
+  if (!target) return tl::unexpected(target.error());
+  const auto pulled = parts_.writer.pull(**target, {{std::string(key), record}}, now);
+  return pulled ? Status() : tl::unexpected(pulled.error());
+}
+
+Result<bool> Database::read_with(Bytes collection, const HashedKey& key, const Brought* brought,
+                                 FunctionRef<void(const RecordView*)> show) {
+  if (brought == nullptr && read_at_once(place(collection), key, show)) return true;
+  if (auto status = member(); !status) return tl::unexpected(status.error());
+  auto local = held(collection, key.bytes);
+  if (!local) return tl::unexpected(local.error());
+  const bool knows = healthy() && local->record && !local->damaged;
+  if (brought == nullptr && !knows && asks_others(collection)) return false;
+  FanoutReply reply;
+  if (brought != nullptr) reply.record = *brought;
+  const auto newest =
+      found(collection, key.bytes, std::move(*local), brought != nullptr ? &reply : nullptr);
+  if (!newest) return tl::unexpected(newest.error());
+  if (!newest->record) {
+    show(nullptr);
+    return true;
+  }
+  const RecordView view = view_of(*newest->record);
+  show(&view);
+  return true;
 }
 
 Result<Database::Removed> Database::bury(Bytes collection, Bytes key, bool existed,

@@ -88,6 +88,24 @@ class Database {
   // Call at the end of every turn, before the store's commit().
   void publish();
 
+  // --- Reading and writing in one step, and reads of whoever asks the other nodes himself.
+  // As RecordWriter::change(), about what is held here; the change of a key that is not there has
+  // the collection's deadline. A collection that is not there is made if something is written.
+  Result<std::optional<Written>> change(Bytes collection, const HashedKey& key,
+                                        RecordWriter::Decide decide);
+  // Other nodes may hold a newer record of any key: ask() them and take_in() what they have before
+  // a change.
+  bool asks_before_change(Bytes collection) const { return !healthy() && asks_others(collection); }
+  Status take_in(Bytes collection, Bytes key, const Record& record);
+  // Shows what is visible of the newer one of the record held here and `brought`. False: nobody was
+  // asked yet (`brought` is null), and others may hold a newer one; nothing was shown.
+  using Brought = std::optional<Record>;
+  Result<bool> read_with(Bytes collection, const HashedKey& key, const Brought* brought,
+                         FunctionRef<void(const RecordView*)> show);
+  WallMilliseconds wall() const { return parts_.clock.wall(); }
+  // Of the last write that was made here.
+  Position last_written() const { return last_written_; }
+
   // Null if there is no such collection here.
   Collection* find(Bytes collection) { return parts_.catalog.find(collection); }
   Result<Position> flush(Bytes collection);
@@ -119,6 +137,8 @@ class Database {
   Result<Written> write(Collection& collection, const WriteRequest& request, WallMilliseconds now);
   void publish_later(const Collection& collection, const WriteRequest& request,
                      const Written& written);
+  // What peers are to hear of.
+  void wrote(const Collection& collection, const WriteRequest& request, const Written& written);
   Result<Removed> bury(Bytes collection, Bytes key, bool existed, std::uint64_t above_hlc);
   Result<Removed> remove_answered(const std::string& collection, const std::string& key,
                                   const FanoutReply& reply);
@@ -139,6 +159,9 @@ class Database {
     Position position = 0;
   };
   Unpublished unpublished_;
+  Position last_written_ = 0;
+  std::string changed_value_;  // Of the change under way.
+  std::string changed_attributes_;
 };
 
 // "<hlc>-<node>", as replies and ETags show a version.

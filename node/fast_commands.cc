@@ -22,6 +22,25 @@ const Database::Place* FastExecutor::place_of(Bytes collection) {
   return &place_;
 }
 
+ClientProtocol::Took FastExecutor::run(FastBatch& batch, Bytes input,
+                                       FunctionRef<void(Bytes)> take_one) {
+  announce(batch);
+  ClientProtocol::Took took{.requests = 0};
+  bool goes_on = true;
+  while (goes_on && took.requests < batch.size()) {
+    const FastCommand& command = batch[took.requests];
+    if (execute(command)) {
+      goes_on = session_.has_room();
+    } else {
+      take_one(input.substr(took.bytes, command.end - took.bytes));
+      goes_on = session_.takes_more();
+    }
+    took.bytes = command.end;
+    ++took.requests;
+  }
+  return took;
+}
+
 void FastExecutor::announce(FastBatch& batch) {
   for (FastCommand& command : batch) {
     const HashedKey key(command.key);
@@ -61,7 +80,7 @@ bool FastExecutor::get(const FastCommand& command, const Database::Place& place)
                                 [&](const RecordView* record) {
                                   std::string& out = session_.open_reply(0);
                                   if (record == nullptr)
-                                    resp::append_nil(out);
+                                    out += null_;
                                   else
                                     resp::append_bulk(out, record->value);
                                 });

@@ -10,23 +10,27 @@
 #include "node/session.h"
 #include "protocol/fast_command.h"
 #include "protocol/limits.h"
+#include "storage/base/function_ref.h"
 
 namespace dhrt {
 
 class FastExecutor {
  public:
   // All outlive the executor, which lives for one batch.
+  // `null`: the reply to a read of what is not there.
   FastExecutor(Database& database, NodeFigures& figures, const ProtocolLimits& limits,
-               Session& session)
-      : database_(database), figures_(figures), limits_(limits), session_(session) {}
+               Session& session, Bytes null)
+      : database_(database), figures_(figures), limits_(limits), session_(session), null_(null) {}
 
+  // Executes commands at the front of `input` which were recognised there, as many as the session
+  // takes. `take_one` is the general path, for the bytes of one command.
+  ClientProtocol::Took run(FastBatch& batch, Bytes input, FunctionRef<void(Bytes)> take_one);
+
+ private:
   // Before the first of them is executed.
   void announce(FastBatch& batch);
   // False: nothing was done or answered, the general path is to do it.
-  // `command` is of the batch that was announced.
   bool execute(const FastCommand& command);
-
- private:
   // Null if the name is not one of a collection.
   const Database::Place* place_of(Bytes collection);
   void fetch_ahead();
@@ -37,6 +41,7 @@ class FastExecutor {
   NodeFigures& figures_;
   const ProtocolLimits& limits_;
   Session& session_;
+  Bytes null_;
   // The collection of the command before this one: a lookup per run instead of one per command.
   Bytes place_name_;
   Database::Place place_;

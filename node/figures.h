@@ -37,7 +37,7 @@ struct NodeFigures {
   Counter replication_bytes_received;
   Counter replication_bulk_bytes_sent;  // Of those, what catching up took.
   Counter replication_bulk_bytes_received;
-  Counter replication_dropped_total;  // Live writes a peer was too slow for.
+  Counter replication_dropped_total;  // Live writes and the like that a peer was too slow for.
   Counter peer_frames_malformed;
   Counter turns_total;
 };

@@ -86,6 +86,27 @@ Status NodeReport::ready() const {
   return {};
 }
 
+NodeReport::Figures NodeReport::figures() const {
+  const EngineFigures engine = node_.engine.figures();
+  const auto states = members_by_state(*cluster());
+  const auto healthy = states.find("healthy");
+  const Duration up = monotonic_now() - node_.started;
+  return {.address = node_.address,
+          .event_loops = node_.figures.size(),
+          .uptime_seconds = static_cast<std::uint64_t>(up.count() / 1000),
+          .connections = sum(&NodeFigures::connections),
+          .connections_total = sum(&NodeFigures::connections_total),
+          .connections_refused = sum(&NodeFigures::connections_refused),
+          .commands_total = sum(&NodeFigures::commands_total),
+          .errors_total = sum(&NodeFigures::errors_total),
+          .memory_bytes = engine.memory_bytes,
+          .checkpoints = engine.checkpoints,
+          .expired = engine.expired,
+          .evictions = engine.evictions,
+          .healthy = healthy == states.end() ? 0 : healthy->second,
+          .on_disk = !node_.memory};
+}
+
 // --- stats ----------------------------------------------------------------------------------
 
 std::string NodeReport::stats() const {

@@ -92,6 +92,24 @@ class NodeReport {
   Totals totals() const;
   // Collections that have a file, the node's own included.
   std::uint64_t files() const;
+  // Of the whole node, all loops together; INFO shows them.
+  struct Figures {
+    std::string address;
+    std::uint64_t event_loops = 0;
+    std::uint64_t uptime_seconds = 0;
+    std::uint64_t connections = 0;
+    std::uint64_t connections_total = 0;
+    std::uint64_t connections_refused = 0;
+    std::uint64_t commands_total = 0;
+    std::uint64_t errors_total = 0;
+    std::uint64_t memory_bytes = 0;
+    std::uint64_t checkpoints = 0;
+    std::uint64_t expired = 0;
+    std::uint64_t evictions = 0;
+    std::uint64_t healthy = 0;  // Nodes, this one included.
+    bool on_disk = false;
+  };
+  Figures figures() const;
   // Ready: synced and writable. Otherwise the reason.
   Status ready() const;
 

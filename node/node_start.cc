@@ -197,16 +197,17 @@ void Node::make_core() {
   cluster_.emplace(
       events(), *core_, main_loop().driver(), main_loop().figures(),
       ClusterDriver::Options{.handshake_timeout = options_.handshake_timeout},
-      ClusterDriver::Hooks{.fanout_reply = [this](FanoutReply reply) { answer(std::move(reply)); },
-                           .persist =
-                               [this](Persist persist) {
-                                 identity_.belonging = persist.belonging;
-                                 identity_.members = std::move(persist.members);
-                                 identity_.incarnation =
-                                     std::max(identity_.incarnation, core_->self().incarnation);
-                                 identity_changed_ = true;
-                               },
-                           .left = [this] { left(); }});
+      ClusterDriver::Hooks{
+          .fanout_reply = [this](FanoutReply reply) { answer(std::move(reply)); },
+          .published = [this](Publish said) { main_loop().listeners().spread(std::move(said)); },
+          .persist =
+              [this](Persist persist) {
+                identity_.belonging = persist.belonging;
+                identity_.members = std::move(persist.members);
+                identity_.incarnation = std::max(identity_.incarnation, core_->self().incarnation);
+                identity_changed_ = true;
+              },
+          .left = [this] { left(); }});
   update_view();
   refresh_report();
 }
@@ -243,6 +244,7 @@ ClientLoop::CoreLink Node::link_to_core(ClientLoop& loop) {
     return {.collect = [this] { return collect(); },
             .bring = {},
             .ask = [this](FanoutRead read) { ask(0, std::move(read)); },
+            .publish = [this](Publish said) { cluster_->input(LocalPublish{std::move(said)}); },
             .peer =
                 [this](Session::Taken taken, LinkClass link_class) {
                   cluster_->accept(std::move(taken.connection), link_class, taken.rest);
@@ -257,6 +259,11 @@ ClientLoop::CoreLink Node::link_to_core(ClientLoop& loop) {
       .ask =
           [this, number = loop.number()](FanoutRead read) {
             main_loop().post([this, number, read = std::move(read)] { ask(number, read); });
+          },
+      .publish =
+          [this](Publish said) {
+            main_loop().post(
+                [this, said = std::move(said)] { cluster_->input(LocalPublish{said}); });
           },
       .peer = [this](Session::Taken taken,
                      LinkClass link_class) { bring_peer(std::move(taken), link_class); },

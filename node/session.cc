@@ -166,6 +166,16 @@ void Session::finish(ReplyQueue::Slot slot, std::unique_ptr<ReplyStream> stream)
   slot_is_filled(slot);
 }
 
+void Session::push(Bytes bytes) {
+  if (over_ || closing_) return;
+  if (unread() > options_.output_buffer_max) {
+    host_.slow_client(id());
+    return end();
+  }
+  reply(bytes, 0);
+  is_due();
+}
+
 void Session::slot_is_filled(ReplyQueue::Slot slot) {
   if (waits_for_ == slot) {
     waits_for_.reset();
@@ -269,7 +279,8 @@ void Session::check_time(Time now) {
   if (!protocol_ && (begun_ || options_.refused) &&
       now - begun_.value_or(options_.now) > options_.handshake_timeout)
     return end();
-  if (options_.idle_timeout.count() > 0 && silent > options_.idle_timeout && replies_.empty())
+  if (options_.idle_timeout.count() > 0 && silent > options_.idle_timeout && replies_.empty() &&
+      !listens_)
     close_after_replies();
 }
 

@@ -121,6 +121,11 @@ class Session final : private TcpConnection::Handler {
   ReplyQueue::Slot reserve_and_wait();
   void finish(ReplyQueue::Slot slot, std::string bytes, Position position);
   void finish(ReplyQueue::Slot slot, std::unique_ptr<ReplyStream> stream);
+  // Something that the client did not ask for now, behind all replies that are complete. A client
+  // that leaves too much unread is cut off.
+  void push(Bytes bytes);
+  // Who listens is not idle.
+  void set_listening(bool listens) { listens_ = listens; }
 
  private:
   void received(Bytes bytes) override;
@@ -169,6 +174,7 @@ class Session final : private TcpConnection::Handler {
   bool input_ended_ = false;  // The client sends no more.
   bool closing_ = false;
   bool lingering_ = false;
+  bool listens_ = false;
   bool over_ = false;
 };
 

@@ -5,24 +5,22 @@
 #include "node/fast_commands.h"
 #include "protocol/fast_text.h"
 #include "protocol/resp.h"
+#include "protocol/resp_writer.h"
 #include "protocol/text.h"
 
 namespace dhrt {
 
-namespace {
-
-// Redis clients send arrays. Telling them why beats an unknown-command error for "*3".
-constexpr Bytes no_arrays =
-    "-ERR this node does not speak RESP arrays; send native text lines, e.g. `get key` "
-    "(`help` lists the commands)\r\n";
-
-}  // namespace
-
 ClientProtocol::Took TextProtocol::take(Bytes input) {
   if (searched_ == 0) {
+    if (input.front() == '*' || (arrays_ && arrays_->midway())) return arrays().take(input);
     if (const Took took = take_fast(input); took.bytes > 0) return took;
   }
   return {.bytes = take_line(input)};
+}
+
+RedisProtocol& TextProtocol::arrays() {
+  if (!arrays_) arrays_ = std::make_unique<RedisProtocol>(server_, session_);
+  return *arrays_;
 }
 
 ClientProtocol::Took TextProtocol::take_fast(Bytes input) {
@@ -30,31 +28,12 @@ ClientProtocol::Took TextProtocol::take_fast(Bytes input) {
   batch.clear();
   text::recognise(input, server_.limits, batch);
   if (batch.empty()) return {};
-  FastExecutor executor(server_.database, server_.figures, server_.limits, session_);
-  executor.announce(batch);
-  Took took{.requests = 0};
-  bool goes_on = true;
-  while (goes_on && took.requests < batch.size()) {
-    const FastCommand& command = batch[took.requests];
-    if (executor.execute(command)) {
-      goes_on = session_.has_room();
-    } else {
-      take_line(input.substr(took.bytes, command.end - took.bytes));
-      goes_on = session_.takes_more();
-    }
-    took.bytes = command.end;
-    ++took.requests;
-  }
-  return took;
+  FastExecutor executor(server_.database, server_.figures, server_.limits, session_,
+                        resp::null_of(resp::Version::resp2));
+  return executor.run(batch, input, [this](Bytes line) { take_line(line); });
 }
 
 std::size_t TextProtocol::take_line(Bytes input) {
-  if (searched_ == 0 && input.front() == '*') {
-    ++server_.figures.errors_total;
-    session_.reply(no_arrays, 0);
-    session_.close_after_replies();
-    return input.size();
-  }
   auto line = text::parse_line(input, server_.limits, searched_);
   if (!line) return 0;
   searched_ = 0;

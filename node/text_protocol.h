@@ -1,7 +1,11 @@
-// Native text lines on a session.
+// Native text lines on a session, and between them the arrays of Redis clients: a command that
+// begins with '*' is theirs.
 #pragma once
 
+#include <memory>
+
 #include "node/commands.h"
+#include "node/redis_protocol.h"
 #include "node/session.h"
 
 namespace dhrt {
@@ -17,10 +21,12 @@ class TextProtocol final : public ClientProtocol {
  private:
   Took take_fast(Bytes input);
   std::size_t take_line(Bytes input);
+  RedisProtocol& arrays();
 
   CommandServer& server_;
   Session& session_;
-  std::size_t searched_ = 0;  // Of a line that is not complete.
+  std::size_t searched_ = 0;               // Of a line that is not complete.
+  std::unique_ptr<RedisProtocol> arrays_;  // Since the first array.
 };
 
 }  // namespace dhrt

@@ -172,9 +172,9 @@ class TextLines(BadInputTest):
                 self.assertEqual(client.replies.read(len(answer)), answer)
         self.stored[b"slow"] = b"one \x01 two"
 
-    def test_an_array_of_redis_is_answered_in_words(self):
-        answer = self.ask(b"*1\r\n$4\r\nPING\r\n")
-        self.assertTrue(answer.startswith(ERROR), answer)
+    def test_an_array_of_redis_may_stand_between_lines(self):
+        answer = self.ask(b"ping\n*1\r\n$4\r\nPING\r\nping\n")
+        self.assertEqual(answer, b"+PONG\r\n" * 3)
 
 
 class EveryByte(BadInputTest):

@@ -73,6 +73,13 @@ class Speaker {
   Random random_;
 };
 
+std::string array_of(const std::vector<std::string>& words) {
+  std::string out = "*" + std::to_string(words.size()) + "\r\n";
+  for (const std::string& word : words)
+    out += "$" + std::to_string(word.size()) + "\r\n" + word + "\r\n";
+  return out;
+}
+
 }  // namespace
 
 TEST_CASE("fast commands: a pipeline is answered as its commands one by one would be") {
@@ -101,6 +108,47 @@ TEST_CASE("fast commands: a pipeline is answered as its commands one by one woul
     const std::string expected = second.receive_all();
     CHECK(expected.ends_with("+OK\r\n"));
     CHECK(first.receive_all() == expected);
+  }
+}
+
+TEST_CASE("fast commands: arrays in runs are answered as arrays one by one") {
+  const TemporaryDirectory directory;
+  const auto options = [&](const char* name) {
+    return with_value_limit(node_options(directory.path() + "/" + name, {"--memory"}), 1024);
+  };
+  const RunningNode together(options("together"));
+  const RunningNode single(options("single"));
+  REQUIRE(together.error() == "");
+  REQUIRE(single.error() == "");
+  Random random(1);
+  const std::vector<std::vector<std::string>> others{
+      {"PING"},    {"DEL", "k1"}, {"SELECT", "1"}, {"SELECT", "c"},       {"SELECT", "0"},
+      {"FLUSHDB"}, {"GET"},       {"get", ""},     {"APPEND", "k2", "x"}, {"SET", "k1", "v", "NX"}};
+  for (int round = 0; round < 10; ++round) {
+    std::vector<std::string> commands;
+    for (int i = 0; i < 200; ++i) {
+      const std::string key = "k" + std::to_string(random.below(9));
+      const std::string value(random.chance(0.02) ? 1025 : random.below(40), 'v');
+      if (random.chance(0.1))
+        commands.push_back(array_of(others[random.below(others.size())]));
+      else if (random.chance(0.5))
+        commands.push_back(array_of({"GET", key}));
+      else
+        commands.push_back(array_of({"SET", key, value}));
+    }
+    TestClient first(together.port());
+    TestClient second(single.port());
+    std::string all, expected;
+    for (const std::string& command : commands) {
+      all += command;
+      second.send(command);
+      expected += second.reply();
+    }
+    first.send(all);
+    std::string seen;
+    for (std::size_t i = 0; i < commands.size(); ++i)
+      seen += first.reply();
+    CHECK(seen == expected);
   }
 }
 

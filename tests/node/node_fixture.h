@@ -207,6 +207,12 @@ class TestClient {
     receive(2);
     return body;
   }
+  // The bytes of one RESP reply that is no array.
+  std::string reply() {
+    const std::string head = receive_until("\r\n");
+    if (head.empty() || head.front() != '$' || head == "$-1\r\n") return head;
+    return head + receive(std::strtoull(head.c_str() + 1, nullptr, 10) + 2);
+  }
   // Sends an HTTP request and gives status and body.
   std::string http(const std::string& method, const std::string& target,
                    const std::string& headers = "", const std::string& body = "") {

@@ -17,7 +17,10 @@ NODE_TEST_CASE("hardship: every dialect may arrive one byte at a time") {
            Case{"text", "\r\nset a b\nget a\n", "+OK\r\n$1\r\nb\r\n"},
            Case{"HTTP", "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
                 "HTTP/1.1 200 OK\r\n"},
-           Case{"arrays", "*1\r\n$4\r\nPING\r\n", "-ERR this node does not speak RESP arrays"},
+           Case{"arrays", "*1\r\n$4\r\nPING\r\n*2\r\n$4\r\nECHO\r\n$1\r\nx\r\n",
+                "+PONG\r\n$1\r\nx\r\n"},
+           Case{"lines and arrays", "ping\r\n*1\r\n$4\r\nPING\r\nping a\n*1\r\n$4\r\nPING\r\n",
+                "+PONG\r\n+PONG\r\n$1\r\na\r\n+PONG\r\n"},
            Case{"TLS", std::string("\x16\x03\x01\x00\x05hello", 10), "\x15\x03\x03"},
        }) {
     CAPTURE(c.why);
