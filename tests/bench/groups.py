@@ -19,6 +19,7 @@ Group = collections.namedtuple("Group", "title command servers targets pipelines
 
 AT_ONE = {1: 0.85}  # The kernel has most of the CPU there: as good as throughput.
 FLOOR = {1: 1.15, 64: 2.0}
+RESP = "dhrt --memory, RESP"  # The same bytes as Redis is sent.
 
 
 class Makers:
@@ -62,9 +63,12 @@ def memory_groups(make):
     limits = {1: 1.1, 16: 2.5, 64: 4}
     for command in ("set", "get"):
         yield Group(f"{command.upper()}, in memory", command,
-                    [make.memory(), make.redis(), make.memcached(), make.floor(command)],
+                    [make.memory(), make.redis(), make.memory(RESP, dialect="resp"),
+                     make.memcached(), make.floor(command)],
                     [faster("dhrt --memory", "redis", limits, AT_ONE),
-                     cheaper("dhrt --memory", "floor", FLOOR)])
+                     cheaper("dhrt --memory", "floor", FLOOR),
+                     cheaper(RESP, "dhrt --memory", {1: 1.05, 16: 1.1, 64: 1.1}),
+                     cheaper(RESP, "redis", {1: 0.85, 16: 0.7, 64: 0.6})])
 
 
 def hot_groups(make):

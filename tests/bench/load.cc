@@ -39,7 +39,7 @@ constexpr const char* usage =
     "  --duration TIME    end after this long: 500ms, 10s, 2m\n"
     "  --rate N           open loop: so many requests a second whatever the server does, and\n"
     "                     latency counted from the moment when each should have been sent\n"
-    "  --dialect NAME     text (default: dhrt, and Redis's inline commands), resp (Redis),\n"
+    "  --dialect NAME     text (default: dhrt, and Redis's inline commands), resp (dhrt, Redis),\n"
     "                     memcached, http (dhrt)\n"
     "  --command NAME     set (default), get, or mixed: each half of the requests\n"
     "  --order NAME       of the keys: random (default) or sequential, from 0 up\n"
