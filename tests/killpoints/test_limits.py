@@ -273,8 +273,10 @@ class ManyCollections(LimitTest):
 
 
 class Scans(LimitTest):
-    # Files of the log that are small beside what may be in it.
+    # Files of the log that are small beside what may be in it, and writes that are slowed down
+    # rather than let it grow beyond two checkpoints.
     flags = ("--checkpoint-bytes", f"{CHECKPOINT_BYTES // MIB}mb",
+             "--unflushed-max", f"{2 * CHECKPOINT_BYTES // MIB}mb",
              "--log-segment-bytes", "64mb" if LONG else "8mb",
              *(("--cpu-num", "2") if loops_max() > 1 else ()))
 
