@@ -153,7 +153,7 @@ class TextLines(BadInputTest):
         value = bytes(range(33, 127)) * (VALUE_BYTES_MAX // 94 + 1)
         value = value[:VALUE_BYTES_MAX].replace(b'"', b"_").replace(b"\\", b"_")
         self.victim.call("set", "witness", b"large", value)
-        wait_until(lambda: self.other.call("get", "witness", b"large") == value, 60,
+        wait_until(lambda: self.other.call("get", "witness", b"large") == value, 20,
                    "16 MiB on the other node")
         self.victim.call("del", "witness", b"large")
 
