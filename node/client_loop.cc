@@ -4,6 +4,7 @@
 
 #include "node/log.h"
 #include "node/machine.h"
+#include "node/redis_protocol.h"
 #include "node/socket_handover.h"
 #include "node/text_protocol.h"
 #include "storage/base/system_clock.h"
@@ -84,20 +85,25 @@ void ClientLoop::serve(CoreLink core, const NodeReport::Node& node, HttpRules ru
                                 .post = [this](auto letter) { post(std::move(letter)); }});
 }
 
-Status ClientLoop::listen(const Address& address) {
-  auto opened =
-      Listener::open(events_, address, [this](auto client) { accept(std::move(client)); });
+Listener::Accept ClientLoop::accept_for(Service service) {
+  return [this, service](auto client) { accept(std::move(client), service); };
+}
+
+Status ClientLoop::listen(const Endpoint& endpoint) {
+  auto opened = Listener::open(events_, endpoint, accept_for(endpoint.service));
   if (!opened) return tl::unexpected(opened.error());
-  listener_ = std::move(*opened);
+  doors_.push_back(std::move(*opened));
   return {};
 }
 
 Status ClientLoop::listen_beside(ClientLoop& first) {
-  if (auto status = first.listener_->share(); !status) return status;
-  auto opened = Listener::open_beside(*first.listener_, events_,
-                                      [this](auto client) { accept(std::move(client)); });
-  if (!opened) return tl::unexpected(opened.error());
-  listener_ = std::move(*opened);
+  for (const auto& shared : first.doors_) {
+    if (shared->bound().is_unix()) continue;
+    if (auto status = shared->share(); !status) return status;
+    auto opened = Listener::open_beside(*shared, events_, accept_for(shared->bound().service));
+    if (!opened) return tl::unexpected(opened.error());
+    doors_.push_back(std::move(*opened));
+  }
   return {};
 }
 
@@ -205,7 +211,7 @@ void ClientLoop::sweep() {
 
 // --- Clients --------------------------------------------------------------------------------
 
-std::optional<Error> ClientLoop::refusal(const TcpConnection& connection,
+std::optional<Error> ClientLoop::refusal(const StreamConnection& connection,
                                          std::size_t others) const {
   if (!shared_.options.allow_public && !connection.remote_is_private())
     return Error{ErrorCode::unavailable,
@@ -217,30 +223,30 @@ std::optional<Error> ClientLoop::refusal(const TcpConnection& connection,
   return std::nullopt;
 }
 
-void ClientLoop::accept(std::unique_ptr<TcpConnection> connection) {
+void ClientLoop::accept(std::unique_ptr<StreamConnection> connection, Service service) {
   if (leaving_) return;
   const unsigned chosen = shared_.placement.place(number_);
-  if (chosen == number_) return welcome(std::move(connection));
+  if (chosen == number_) return welcome(std::move(connection), service);
   auto socket = take_socket(*connection);
   if (!socket) {
     shared_.placement.stays(number_, chosen);
-    return welcome(std::move(connection));
+    return welcome(std::move(connection), service);
   }
   // A letter can be copied, a descriptor cannot.
   const auto carried = std::make_shared<FileDescriptor>(std::move(*socket));
   ClientLoop* const loop = shared_.loops[chosen];
-  loop->post([loop, carried] { loop->take_over(std::move(*carried)); });
+  loop->post([loop, carried, service] { loop->take_over(std::move(*carried), service); });
 }
 
-void ClientLoop::take_over(FileDescriptor socket) {
+void ClientLoop::take_over(FileDescriptor socket, Service service) {
   auto connection = adopt_socket(events_, std::move(socket));
-  if (connection && !leaving_) return welcome(std::move(*connection));
+  if (connection && !leaving_) return welcome(std::move(*connection), service);
   shared_.placement.left(number_, 1);
   if (!connection) log_warning(connection.error().message);
 }
 
 // It is counted already.
-void ClientLoop::welcome(std::unique_ptr<TcpConnection> connection) {
+void ClientLoop::welcome(std::unique_ptr<StreamConnection> connection, Service service) {
   ++figures_.connections_total;
   const std::size_t others = shared_.placement.clients() - 1;
   auto refused = refusal(*connection, others);
@@ -254,6 +260,7 @@ void ClientLoop::welcome(std::unique_ptr<TcpConnection> connection) {
   added = std::make_unique<Session>(
       std::move(connection),
       Session::Options{.id = id,
+                       .service = service,
                        .output_buffer_max = server_->output_buffer_max,
                        .handshake_timeout = shared_.options.handshake_timeout,
                        .idle_timeout = shared_.options.timeout,
@@ -284,6 +291,10 @@ void ClientLoop::drop_ended() {
 void ClientLoop::is_peer(Session& session, LinkClass link_class) {
   Session::Taken taken = session.give_up_connection();
   session_ended(session.id());
+  if (taken.connection->kind() != StreamConnection::Kind::tcp) {
+    log_warning("a peer at a unix socket was refused; nodes reach each other by TCP");
+    return;
+  }
   if (!shared_.options.allow_public && !taken.connection->remote_is_private()) {
     log_warning("a peer from a public address was refused; --allow-public lets it in",
                 {{"peer", taken.connection->remote_host()}});
@@ -320,6 +331,21 @@ std::unique_ptr<ClientProtocol> ClientLoop::make_protocol(Dialect dialect, Sessi
       break;
   }
   return std::make_unique<TextProtocol>(*server_, session);
+}
+
+std::unique_ptr<ClientProtocol> ClientLoop::make_protocol_of(Service service, Session& session) {
+  switch (service) {
+    case Service::http:
+      return std::make_unique<HttpProtocol>(*server_, http_rules_, session, false);
+    case Service::resp:
+      return std::make_unique<RespProtocol>(*server_, session);
+    case Service::dhrt:
+    case Service::hati:
+    case Service::rpc:
+    case Service::hermod:
+      break;
+  }
+  return nullptr;
 }
 
 // --- The end --------------------------------------------------------------------------------

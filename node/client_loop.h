@@ -76,7 +76,8 @@ class ClientLoop final : public SessionHost {
   // `first`: the loop whose catalog is loaded; null: this is it.
   Status open(Store& store, const Origin& origin, const ClientLoop* first);
   void serve(CoreLink core, const NodeReport::Node& node, HttpRules rules, std::string waits_for);
-  Status listen(const Address& address);
+  Status listen(const Endpoint& endpoint);
+  // On everything that `first` listens on; a unix socket is left to it.
   Status listen_beside(ClientLoop& first);
   void start_thread();
   // What its thread does; for the loop that has the caller's.
@@ -99,7 +100,9 @@ class ClientLoop final : public SessionHost {
 
   // --- For the node.
   EventLoop& events() { return events_; }
-  const Address& bound() const { return listener_->bound(); }
+  // What it listens on, as it was told to.
+  const Endpoint& bound(std::size_t listener) const { return doors_[listener]->bound(); }
+  std::size_t bound_count() const { return doors_.size(); }
   HybridClock& hybrid_clock() { return hybrid_clock_; }
   Store& store() { return *store_; }
   StoreDriver& driver() { return *driver_; }
@@ -119,10 +122,11 @@ class ClientLoop final : public SessionHost {
   void sweep();
 
   // --- Clients.
-  void accept(std::unique_ptr<TcpConnection> connection);
-  void take_over(FileDescriptor socket);
-  void welcome(std::unique_ptr<TcpConnection> connection);
-  std::optional<Error> refusal(const TcpConnection& connection, std::size_t others) const;
+  Listener::Accept accept_for(Service service);
+  void accept(std::unique_ptr<StreamConnection> connection, Service service);
+  void take_over(FileDescriptor socket, Service service);
+  void welcome(std::unique_ptr<StreamConnection> connection, Service service);
+  std::optional<Error> refusal(const StreamConnection& connection, std::size_t others) const;
   void drop_ended();
   TurnClock& clock() override { return turn_clock_; }
   Session* session(SessionId id) override;
@@ -132,6 +136,7 @@ class ClientLoop final : public SessionHost {
   void is_peer(Session& session, LinkClass link_class) override;
   void slow_client(SessionId id) override;
   std::unique_ptr<ClientProtocol> make_protocol(Dialect dialect, Session& session) override;
+  std::unique_ptr<ClientProtocol> make_protocol_of(Service service, Session& session) override;
 
   const unsigned number_;
   Shared& shared_;
@@ -162,7 +167,7 @@ class ClientLoop final : public SessionHost {
   std::size_t said_bytes_ = 0;
   std::optional<CommandServer> server_;
   HttpRules http_rules_;
-  std::unique_ptr<Listener> listener_;
+  std::vector<std::unique_ptr<Listener>> doors_;
 
   SessionId session_ids_ = 0;
   std::unordered_map<SessionId, std::unique_ptr<Session>> sessions_;

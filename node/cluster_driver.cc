@@ -142,14 +142,15 @@ void ClusterDriver::dial(const Connect& connect) {
     return;
   }
   const std::uint64_t number = ++numbers_;
-  dials_[number] = {
-      connect, std::make_unique<Dial>(
-                   loop_, *address, [this, number](Result<std::unique_ptr<TcpConnection>> result) {
-                     dialled(number, std::move(result));
-                   })};
+  dials_[number] = {connect, std::make_unique<Dial>(
+                                 loop_, *address,
+                                 [this, number](Result<std::unique_ptr<StreamConnection>> result) {
+                                   dialled(number, std::move(result));
+                                 })};
 }
 
-void ClusterDriver::dialled(std::uint64_t number, Result<std::unique_ptr<TcpConnection>> result) {
+void ClusterDriver::dialled(std::uint64_t number,
+                            Result<std::unique_ptr<StreamConnection>> result) {
   const auto found = dials_.find(number);
   const Dialling dialling = std::move(found->second);  // The dial ends with this function.
   dials_.erase(found);
@@ -160,12 +161,12 @@ void ClusterDriver::dialled(std::uint64_t number, Result<std::unique_ptr<TcpConn
     input(ConnectFailed{connect.address, connect.link_class, result.error().message});
 }
 
-void ClusterDriver::accept(std::unique_ptr<TcpConnection> connection, LinkClass link_class,
+void ClusterDriver::accept(std::unique_ptr<StreamConnection> connection, LinkClass link_class,
                            Bytes rest) {
   add_link(std::move(connection), link_class, {}, rest);
 }
 
-void ClusterDriver::add_link(std::unique_ptr<TcpConnection> connection, LinkClass link_class,
+void ClusterDriver::add_link(std::unique_ptr<StreamConnection> connection, LinkClass link_class,
                              const std::string& dialled_address, Bytes rest) {
   const ConnectionId id = ++numbers_;
   const bool dialled = !dialled_address.empty();

@@ -47,7 +47,7 @@ class ClusterDriver final : public PeerLink::Owner {
   // After Store::commit(): tells the core what became durable; the result is up to where.
   Position collect();
   // A caller turned out to be a peer; `rest` came behind its preface.
-  void accept(std::unique_ptr<TcpConnection> connection, LinkClass link_class, Bytes rest);
+  void accept(std::unique_ptr<StreamConnection> connection, LinkClass link_class, Bytes rest);
 
   const Core& core() const { return core_; }
   // Bytes that wait to be sent on links, those being closed included.
@@ -67,8 +67,8 @@ class ClusterDriver final : public PeerLink::Owner {
   void perform(Action& action);
   void send(const Send& send);
   void dial(const Connect& connect);
-  void dialled(std::uint64_t number, Result<std::unique_ptr<TcpConnection>> result);
-  void add_link(std::unique_ptr<TcpConnection> connection, LinkClass link_class,
+  void dialled(std::uint64_t number, Result<std::unique_ptr<StreamConnection>> result);
+  void add_link(std::unique_ptr<StreamConnection> connection, LinkClass link_class,
                 const std::string& dialled_address, Bytes rest);
   void close(ConnectionId connection);
   void drop_finished();

@@ -62,7 +62,7 @@ void Dial::try_next() {
   attempt_.reset();
   if (next_ == candidates_.size()) return finish(fail(ErrorCode::unavailable, reason_));
   const sockaddr_storage& candidate = candidates_[next_++];
-  attempt_ = std::make_unique<TcpConnection>(loop_);
+  attempt_ = std::make_unique<StreamConnection>(loop_);
   timer_.once(connect_timeout);
   struct Connect {
     uv_connect_t request{};
@@ -72,7 +72,7 @@ void Dial::try_next() {
   connect->owner = this;
   connect->request.data = connect.get();
   const int status = uv_tcp_connect(
-      &connect->request, attempt_->raw(), reinterpret_cast<const sockaddr*>(&candidate),
+      &connect->request, attempt_->tcp(), reinterpret_cast<const sockaddr*>(&candidate),
       [](uv_connect_t* request, int result) {
         const std::unique_ptr<Connect> owned(static_cast<Connect*>(request->data));
         // A dropped attempt is closed and has no data: then the owner may be gone, too.
@@ -91,7 +91,7 @@ void Dial::connected(int status) {
   try_next();
 }
 
-void Dial::finish(Result<std::unique_ptr<TcpConnection>> result) {
+void Dial::finish(Result<std::unique_ptr<StreamConnection>> result) {
   timer_.cancel();
   const Done done = std::move(done_);
   done(std::move(result));

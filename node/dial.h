@@ -10,13 +10,13 @@
 #include <vector>
 
 #include "node/address.h"
-#include "node/tcp_connection.h"
+#include "node/stream_connection.h"
 
 namespace dhrt {
 
 class Dial {
  public:
-  using Done = std::function<void(Result<std::unique_ptr<TcpConnection>>)>;
+  using Done = std::function<void(Result<std::unique_ptr<StreamConnection>>)>;
   Dial(EventLoop& loop, Address address, Done done);
   Dial(const Dial&) = delete;
   Dial& operator=(const Dial&) = delete;
@@ -29,7 +29,7 @@ class Dial {
   void looked_up(int status, const addrinfo* found);
   void try_next();
   void connected(int status);
-  void finish(Result<std::unique_ptr<TcpConnection>> result);
+  void finish(Result<std::unique_ptr<StreamConnection>> result);
 
   EventLoop& loop_;
   Address address_;
@@ -39,7 +39,7 @@ class Dial {
   std::size_t next_ = 0;
   std::string reason_;
   Timer timer_;
-  std::unique_ptr<TcpConnection> attempt_;
+  std::unique_ptr<StreamConnection> attempt_;
 };
 
 }  // namespace dhrt

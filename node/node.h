@@ -48,7 +48,10 @@ class Node {
   // Leaves the cluster and ends run(); a second call hastens.
   void leave();
 
-  const Address& bound() const { return loops_.front()->bound(); }
+  // The node's own address, for clients and peers.
+  const Address& bound() const { return main_loop().bound(0).address; }
+  // All that it listens on, that one first.
+  std::vector<Endpoint> endpoints() const;
   // Any thread.
   const NodeFigures& figures(unsigned loop) const { return loops_[loop]->figures(); }
   unsigned loop_count() const { return static_cast<unsigned>(loops_.size()); }

@@ -161,12 +161,21 @@ void Node::start_clocks() {
 }
 
 Status Node::open_listeners() {
-  if (auto status = main_loop().listen(options_.bind); !status) return status;
+  for (const Endpoint& endpoint : endpoints_of(options_)) {
+    if (auto status = main_loop().listen(endpoint); !status) return status;
+  }
   for (const auto& loop : loops_) {
     if (loop.get() == &main_loop()) continue;
     if (auto status = loop->listen_beside(main_loop()); !status) return status;
   }
   return {};
+}
+
+std::vector<Endpoint> Node::endpoints() const {
+  std::vector<Endpoint> all;
+  for (std::size_t i = 0; i < main_loop().bound_count(); ++i)
+    all.push_back(main_loop().bound(i));
+  return all;
 }
 
 void Node::make_core() {
@@ -292,6 +301,10 @@ void Node::show_banner() const {
   const Address here{is_wildcard(bound().host) ? "127.0.0.1" : bound().host, bound().port};
   std::string text = "dhrt " DHRT_VERSION "\n";
   text += "  listening on   " + to_text(bound()) + "   (text, HTTP, peers)\n";
+  const std::vector<Endpoint> all = endpoints();
+  for (std::size_t i = 1; i < all.size(); ++i)
+    text += "  also on        " + to_text(all[i]) + "   (" +
+            std::string(info_of(all[i].service).speaks) + ")\n";
   text += "  data           " +
           (options_.memory ? "in memory only, gone when the node stops" : options_.data_dir) + "\n";
   text += "  event loops    " + std::to_string(loop_count()) + "\n";

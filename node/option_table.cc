@@ -24,6 +24,11 @@ constexpr std::array<std::string_view, 5> level_words{"trace", "debug", "info", 
 constexpr std::array<std::string_view, 3> durability_words{"sync", "interval", "none"};
 constexpr std::array<std::string_view, 3> eviction_words{"none", "lru", "s3fifo"};
 
+constexpr std::array<std::string_view, 4> terminator_words{"none", "4", "17", "23"};
+
+void choose_terminator(O& options, std::size_t word) {
+  options.hermod_terminator = static_cast<HermodTerminator>(word);
+}
 void choose_level(O& options, std::size_t word) {
   options.log_level = static_cast<LogThreshold>(word);
 }
@@ -49,6 +54,41 @@ constexpr std::array table{
     OptionInfo{"allow-public", "", "false", "true",
                "Serve addresses outside private networks although nobody has to show a token.",
                "Address", SwitchOption{&O::allow_public}},
+
+    OptionInfo{"listen", "DIALECT://HOST:PORT", "", "resp+unix:///run/dhrt.sock",
+               "Listen there, too: dhrt, hati, rpc, hermod, resp, http; repeat for more.",
+               "Listeners", ListenOption{}},
+    OptionInfo{"tcp", "", "false", "true", "Serve Hati's text protocol.", "Listeners",
+               SwitchOption{&O::tcp}},
+    OptionInfo{"tcp-host", "HOST", "", "127.0.0.1", "On this address; default: that of --bind.",
+               "Listeners", HostOption{&O::tcp_host}},
+    OptionInfo{"tcp-port", "PORT", "4242", "4243", "On this port.", "Listeners",
+               PortOption{&O::tcp_port}},
+    OptionInfo{"rpc", "", "false", "true", "Serve Hati's JSON-RPC.", "Listeners",
+               SwitchOption{&O::rpc}},
+    OptionInfo{"rpc-host", "HOST", "", "127.0.0.1", "On this address; default: that of --bind.",
+               "Listeners", HostOption{&O::rpc_host}},
+    OptionInfo{"rpc-port", "PORT", "6767", "6666", "On this port.", "Listeners",
+               PortOption{&O::rpc_port}},
+    OptionInfo{"hermod", "", "false", "true", "Serve Hermod's protocol.", "Listeners",
+               SwitchOption{&O::hermod}},
+    OptionInfo{"hermod-port", "PORT", "2088", "2089", "On this port.", "Listeners",
+               PortOption{&O::hermod_port}},
+    OptionInfo{"hermod-terminator", "BYTE", "none", "23",
+               "End its replies as releases do: with byte 4, 17 or 23; none: as its manual does.",
+               "Listeners", ChoiceOption{terminator_words, choose_terminator}},
+    OptionInfo{"hermod-config", "FILE", "", "/etc/hermod/config.json",
+               "Read its token there; default: config.json beside the program, then here.",
+               "Listeners", TextOption{&O::hermod_config, true}},
+    OptionInfo{"resp", "", "false", "true", "Serve Redis clients on a port of their own.",
+               "Listeners", SwitchOption{&O::resp}},
+    OptionInfo{"resp-port", "PORT", "6379", "6380", "On this port.", "Listeners",
+               PortOption{&O::resp_port}},
+    OptionInfo{"http", "", "false", "true",
+               "Serve HTTP on a port of its own; a variable PORT turns it on, too.", "Listeners",
+               SwitchOption{&O::http}},
+    OptionInfo{"http-port", "PORT", "8080", "8000", "On this port.", "Listeners",
+               PortOption{&O::http_port}, "PORT"},
 
     OptionInfo{"join", "HOST:PORT", "", "10.0.0.7:7453",
                "Join the cluster of this node; repeat for more addresses to try.", "Cluster",
@@ -263,15 +303,41 @@ struct Apply {
     options.advertise = *std::move(address);
     return {};
   }
-  Status operator()(const JoinOption&) const {
-    options.join.clear();
+  // Parses what stands between the commas.
+  template <typename Parse, typename Item>
+  Status list(Parse parse, std::vector<Item>& items) const {
+    items.clear();
     for (std::size_t begin = 0; begin < text.size();) {
       const std::size_t end = std::min(text.find(',', begin), text.size());
-      auto address = parse_remote_address(Bytes(text).substr(begin, end - begin));
-      if (!address) return bad(": " + address.error().message);
-      options.join.push_back(*std::move(address));
+      auto item = parse(Bytes(text).substr(begin, end - begin));
+      if (!item) return bad(": " + item.error().message);
+      items.push_back(*std::move(item));
       begin = end + 1;
     }
+    return {};
+  }
+  Status operator()(const JoinOption&) const { return list(parse_remote_address, options.join); }
+  Status operator()(const ListenOption&) const {
+    if (auto status = list(parse_endpoint, options.listen); !status) return status;
+    for (Endpoint& endpoint : options.listen)
+      endpoint.flag = "--listen";
+    return {};
+  }
+  Status operator()(const PortOption& option) const {
+    const auto port = parse_count(text);
+    if (!port || *port > 65535) return wanted("a port from 0 (any free one) to 65535 is wanted");
+    options.*option.field = *port;
+    return {};
+  }
+  Status operator()(const HostOption& option) const {
+    (options.*option.field).clear();
+    if (text.empty()) return {};
+    // As in an address, where an IPv6 host has brackets; here it needs none.
+    const bool bare = text.find(':') != std::string::npos && !text.starts_with('[');
+    if (text.starts_with('[') && !text.ends_with(']')) return wanted("a host without a port");
+    auto address = parse_address(bare ? "[" + text + "]" : text);
+    if (!address) return bad(": " + address.error().message);
+    options.*option.field = std::move(address->host);
     return {};
   }
 };
@@ -289,6 +355,11 @@ std::string spell(std::string_view name, char dash, bool upper) {
 
 std::span<const OptionInfo> option_table() {
   return table;
+}
+
+bool is_list(const OptionInfo& option) {
+  return std::holds_alternative<JoinOption>(option.kind) ||
+         std::holds_alternative<ListenOption>(option.kind);
 }
 
 bool is_switch(const OptionInfo& option) {

@@ -39,10 +39,18 @@ struct ChoiceOption {
 };
 struct BindOption {};
 struct AdvertiseOption {};
+struct ListenOption {};  // Endpoints with commas between them.
+struct PortOption {
+  std::uint64_t NodeOptions::*field;
+};
+struct HostOption {  // Empty: the host of --bind.
+  std::string NodeOptions::*field;
+};
 struct JoinOption {};  // Addresses with commas between them.
 
 using OptionKind = std::variant<TextOption, SwitchOption, DurationOption, SizeOption, CountOption,
-                                LoopOption, ChoiceOption, BindOption, AdvertiseOption, JoinOption>;
+                                LoopOption, ChoiceOption, BindOption, AdvertiseOption, JoinOption,
+                                ListenOption, PortOption, HostOption>;
 
 struct OptionInfo {
   std::string_view name;  // Of the flag, without dashes in front.
@@ -59,6 +67,8 @@ struct OptionInfo {
 // Groups stand together, in the order of the help.
 std::span<const OptionInfo> option_table();
 
+// May stand more than once; its text is a list with commas.
+bool is_list(const OptionInfo& option);
 // Takes no value behind it: --memory.
 bool is_switch(const OptionInfo& option);
 std::string variable_name(const OptionInfo& option);  // DHRT_READ_TIMEOUT

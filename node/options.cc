@@ -1,5 +1,6 @@
 #include "node/options.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <map>
 
@@ -52,6 +53,12 @@ Status check_values_present(const std::vector<std::string>& arguments) {
   return {};
 }
 
+bool names_list(const std::string& flag) {
+  return std::ranges::any_of(option_table(), [&](const OptionInfo& option) {
+    return option.name == flag && is_list(option);
+  });
+}
+
 Result<Parsed> parse_flags(const std::vector<std::string>& arguments) {
   if (auto status = check_values_present(arguments); !status) return tl::unexpected(status.error());
   Parsed parsed;
@@ -69,8 +76,8 @@ Result<Parsed> parse_flags(const std::vector<std::string>& arguments) {
     const auto result = flags.parse(static_cast<int>(argv.size()), argv.data());
     for (const auto& flag : result.arguments()) {
       auto& text = parsed.texts[flag.key()];
-      // The one option that may stand more than once with sense; of others the last holds.
-      text = flag.key() == "join" && !text.empty() ? text + "," + flag.value() : flag.value();
+      // Lists grow; of other options the last holds.
+      text = names_list(flag.key()) && !text.empty() ? text + "," + flag.value() : flag.value();
     }
     parsed.words = result.unmatched();
   } catch (const cxxopts::exceptions::exception& error) {
@@ -117,6 +124,9 @@ Setting decide(const OptionInfo& option, const Sources& sources, const OptionInp
   if (const auto entry = sources.file.find(name); entry != sources.file.end())
     return {entry->second, {ValueSource::Kind::file, sources.file_path}};
   if (name == "name") return {input.host_name, {}};
+  // Who is told a port by its surroundings is to serve there.
+  if (const auto port = input.environment("PORT"); name == "http" && port && !port->empty())
+    return {"true", {ValueSource::Kind::environment, "PORT"}};
   return {std::string(option.default_text), {}};
 }
 

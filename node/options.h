@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "node/address.h"
+#include "node/endpoint.h"
 #include "storage/base/result.h"
 #include "storage/base/time.h"
 #include "storage/engine.h"
@@ -38,11 +38,31 @@ struct Setting {
 // Which log lines are shown (the lines themselves have a LogLevel, cluster/actions.h).
 enum class LogThreshold { trace, debug, info, warning, error };
 
+// How the reply of a Hermod server ends, which depends on its release.
+enum class HermodTerminator { none, byte_4, byte_17, byte_23 };
+
 struct NodeOptions {
   Address bind;
   std::optional<Address> advertise;  // Absent: the bound address, or the one that reaches a peer.
   std::string name;
   bool allow_public = false;
+
+  std::vector<Endpoint> listen;  // Beside `bind`; the switches below add to them.
+  bool tcp = false;              // Hati's text protocol, in its own words.
+  std::string tcp_host;          // Here and below, empty: that of `bind`.
+  std::uint64_t tcp_port = 0;
+  bool rpc = false;
+  std::string rpc_host;
+  std::uint64_t rpc_port = 0;
+  bool hermod = false;
+  std::uint64_t hermod_port = 0;
+  HermodTerminator hermod_terminator = HermodTerminator::none;
+  std::string hermod_config;  // Path; empty: config.json, if there is one.
+  bool resp = false;
+  std::uint64_t resp_port = 0;
+  bool http = false;
+  std::uint64_t http_port = 0;
+
   std::vector<Address> join;  // Empty: found a cluster, or go back to the one on disk.
 
   std::string data_dir;
@@ -81,6 +101,9 @@ struct NodeOptions {
 
   std::vector<Setting> settings;  // In the order of option_table().
 };
+
+// Everything that the node listens on, its own address first.
+std::vector<Endpoint> endpoints_of(const NodeOptions& options);
 
 using Environment = std::function<std::optional<std::string>(const std::string& name)>;
 Environment process_environment();

@@ -43,13 +43,17 @@ std::string toml_value(const OptionInfo& option, const std::string& text) {
     const bool read = apply_option(option, text, "", options).has_value();
     return read && options.*kind->field ? "true" : "false";
   }
-  if (std::holds_alternative<JoinOption>(option.kind)) return toml_list(text);
+  if (is_list(option)) return toml_list(text);
   // Numbers without leading zeros, which TOML does not take.
   if (std::holds_alternative<LoopOption>(option.kind) && text != "auto") {
     NodeOptions options;
     if (apply_option(option, text, "", options)) return std::to_string(options.cpu_num);
   }
   if (const auto* kind = std::get_if<CountOption>(&option.kind)) {
+    NodeOptions options;
+    if (apply_option(option, text, "", options)) return std::to_string(options.*kind->field);
+  }
+  if (const auto* kind = std::get_if<PortOption>(&option.kind)) {
     NodeOptions options;
     if (apply_option(option, text, "", options)) return std::to_string(options.*kind->field);
   }

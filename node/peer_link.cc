@@ -6,8 +6,8 @@
 
 namespace dhrt {
 
-PeerLink::PeerLink(std::unique_ptr<TcpConnection> connection, const Options& options, Owner& owner,
-                   NodeFigures& figures)
+PeerLink::PeerLink(std::unique_ptr<StreamConnection> connection, const Options& options,
+                   Owner& owner, NodeFigures& figures)
     : options_(options),
       owner_(owner),
       figures_(figures),

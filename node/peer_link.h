@@ -10,12 +10,12 @@
 
 #include "cluster/actions.h"
 #include "node/figures.h"
-#include "node/tcp_connection.h"
+#include "node/stream_connection.h"
 #include "protocol/peer_frame.h"
 
 namespace dhrt {
 
-class PeerLink final : private TcpConnection::Handler {
+class PeerLink final : private StreamConnection::Handler {
  public:
   class Owner {
    public:
@@ -44,7 +44,7 @@ class PeerLink final : private TcpConnection::Handler {
   static constexpr std::size_t coming_bytes_step = std::size_t{64} << 10;
 
   // `owner` and `figures` outlive the link.
-  PeerLink(std::unique_ptr<TcpConnection> connection, const Options& options, Owner& owner,
+  PeerLink(std::unique_ptr<StreamConnection> connection, const Options& options, Owner& owner,
            NodeFigures& figures);
   // Begins to read; a dialled link sends its preface.
   void start();
@@ -77,7 +77,7 @@ class PeerLink final : private TcpConnection::Handler {
   Options options_;
   Owner& owner_;
   NodeFigures& figures_;
-  std::unique_ptr<TcpConnection> connection_;
+  std::unique_ptr<StreamConnection> connection_;
   FrameReader reader_;
   std::size_t coming_told_bytes_ = 0;  // Of the message that is coming.
   std::uint64_t sequence_ = 0;

@@ -7,7 +7,7 @@ std::int64_t client_number(RedisCall& call) {
 }
 
 std::string client_line(RedisCall& call) {
-  const TcpConnection& connection = call.session().connection();
+  const StreamConnection& connection = call.session().connection();
   const RedisClient& client = call.client();
   return "id=" + std::to_string(call.session().id()) + " addr=" + connection.remote_host() + ":" +
          std::to_string(connection.remote_port()) + " laddr=" + connection.local_host() +

@@ -5,6 +5,7 @@
 #include "node/fast_commands.h"
 #include "node/redis_listeners.h"
 #include "protocol/fast_resp.h"
+#include "protocol/resp.h"
 
 namespace dhrt {
 
@@ -59,6 +60,10 @@ ClientProtocol::Took RedisProtocol::take_one(Bytes input) {
   }
   const std::size_t changed = std::exchange(client_.changed_bytes, 0);
   return {.bytes = read.consumed, .requests = 1 + changed / changed_bytes_per_request};
+}
+
+void RespProtocol::refuse(const Error& why) {
+  resp::append_reply(session_.open_reply(0), to_reply(why));
 }
 
 }  // namespace dhrt

@@ -31,4 +31,19 @@ class RedisProtocol {
   resp::CommandReader reader_;
 };
 
+// A listener for them alone.
+class RespProtocol final : public ClientProtocol {
+ public:
+  // Both outlive the protocol.
+  RespProtocol(CommandServer& server, Session& session)
+      : session_(session), commands_(server, session) {}
+
+  Took take(Bytes input) override { return commands_.take(input); }
+  void refuse(const Error& why) override;
+
+ private:
+  Session& session_;
+  RedisProtocol commands_;
+};
+
 }  // namespace dhrt

@@ -10,7 +10,7 @@ void ReplyTicket::give(std::string bytes, Position position) const {
   if (Session* alive = host->session(session)) alive->finish(slot, std::move(bytes), position);
 }
 
-Session::Session(std::unique_ptr<TcpConnection> connection, Options options, SessionHost& host)
+Session::Session(std::unique_ptr<StreamConnection> connection, Options options, SessionHost& host)
     : options_(std::move(options)),
       host_(host),
       connection_(std::move(connection)),
@@ -70,6 +70,8 @@ void Session::take_requests() {
     progress = more > 0;
     taken += more;
   }
+  if (input_ended_ && !progress && protocol_ && !over_ && !closing_ && !unused_input().empty())
+    protocol_->end_of_input(unused_input());
   running_ = false;
   if (over_) return;
   if (taken >= requests_per_turn_max) is_runnable();
@@ -110,29 +112,34 @@ void Session::is_runnable() {
   if (!std::exchange(runnable_, true)) host_.has_more_to_do(id());
 }
 
-// False: not decided yet, or nothing is to be done any more.
+// False: nothing is to be taken, for now or for ever.
 bool Session::decide() {
+  protocol_ = options_.service == Service::dhrt ? make_protocol()
+              : unused_input().empty()          ? nullptr
+                                                : host_.make_protocol_of(options_.service, *this);
+  if (protocol_ && options_.refused) {
+    protocol_->refuse(*options_.refused);
+    close_after_replies();
+    return false;
+  }
+  return protocol_ != nullptr;
+}
+
+// By the first bytes. Null: not decided yet, or the session has come to its end.
+std::unique_ptr<ClientProtocol> Session::make_protocol() {
   const Sniffed sniffed = sniff(unused_input());
-  if (sniffed.dialect == Dialect::undecided) return false;
+  if (sniffed.dialect == Dialect::undecided) return nullptr;
   used_ += sniffed.skipped;
   if (sniffed.dialect == Dialect::peer_control || sniffed.dialect == Dialect::peer_bulk) {
     used_ += peer_preface_bytes;
     over_ = true;
     host_.is_peer(*this,
                   sniffed.dialect == Dialect::peer_bulk ? LinkClass::bulk : LinkClass::control);
-    return false;
+    return nullptr;
   }
-  protocol_ = host_.make_protocol(sniffed.dialect, *this);
-  if (!protocol_) {
-    close_after_replies();
-    return false;
-  }
-  if (options_.refused) {
-    protocol_->refuse(*options_.refused);
-    close_after_replies();
-    return false;
-  }
-  return true;
+  auto protocol = host_.make_protocol(sniffed.dialect, *this);
+  if (!protocol) close_after_replies();
+  return protocol;
 }
 
 Session::Taken Session::give_up_connection() {

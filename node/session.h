@@ -1,5 +1,5 @@
-// One client connection: finds out the dialect, hands request after request to it, and gives the
-// replies in order.
+// One client connection: finds out the dialect, unless its listener has one, hands request after
+// request to it, and gives the replies in order.
 //
 // Intuition: a session only does as much per turn as keeps the loop fair, and takes no request
 // while its client does not read (back-pressure), while a reply that later requests depend on is
@@ -13,8 +13,9 @@
 #include <string>
 
 #include "cluster/message.h"
+#include "node/endpoint.h"
 #include "node/reply_queue.h"
-#include "node/tcp_connection.h"
+#include "node/stream_connection.h"
 #include "node/turn_clock.h"
 #include "protocol/limits.h"
 #include "protocol/sniff.h"
@@ -38,6 +39,8 @@ class ClientProtocol {
   // Takes a request from the front of `input` and sees to its reply; several, if the session
   // takes_more() after each.
   virtual Took take(Bytes input) = 0;
+  // The client sends no more, and take() wants more than this.
+  virtual void end_of_input(Bytes rest) { static_cast<void>(rest); }
   // Tells the client that it is not served at all. The session closes then.
   virtual void refuse(const Error& why) = 0;
 };
@@ -58,7 +61,10 @@ class SessionHost {
   virtual void session_ended(SessionId id) = 0;                      // Drop it when this turn ends.
   virtual void is_peer(Session& session, LinkClass link_class) = 0;  // Take its connection.
   virtual void slow_client(SessionId id) = 0;                        // It was cut off.
+  // Null: the session was answered already, and closes.
   virtual std::unique_ptr<ClientProtocol> make_protocol(Dialect dialect, Session& session) = 0;
+  // For a listener of one dialect, that is of any service but dhrt.
+  virtual std::unique_ptr<ClientProtocol> make_protocol_of(Service service, Session& session) = 0;
 };
 
 namespace session_limits {
@@ -77,17 +83,18 @@ inline constexpr Duration drain_timeout{30000};
 inline constexpr Duration linger_timeout{1000};
 }  // namespace session_limits
 
-class Session final : private TcpConnection::Handler {
+class Session final : private StreamConnection::Handler {
  public:
   struct Options {
     SessionId id = 0;
+    Service service = Service::dhrt;
     std::size_t output_buffer_max = 0;
     Duration handshake_timeout{};
     Duration idle_timeout{};       // 0: never.
     std::optional<Error> refused;  // The client is told this in its dialect, and nothing else.
     Time now;
   };
-  Session(std::unique_ptr<TcpConnection> connection, Options options, SessionHost& host);
+  Session(std::unique_ptr<StreamConnection> connection, Options options, SessionHost& host);
   void start();
 
   // --- For the node.
@@ -99,7 +106,7 @@ class Session final : private TcpConnection::Handler {
   // Takes no further request; closes when what was asked is answered.
   void close_after_replies();
   struct Taken {
-    std::unique_ptr<TcpConnection> connection;
+    std::unique_ptr<StreamConnection> connection;
     std::string rest;
   };
   Taken give_up_connection();
@@ -107,7 +114,7 @@ class Session final : private TcpConnection::Handler {
   // --- For protocols.
   SessionId id() const { return options_.id; }
   SessionHost& host() { return host_; }
-  const TcpConnection& connection() const { return *connection_; }
+  const StreamConnection& connection() const { return *connection_; }
   void reply(Bytes bytes, Position position) { open_reply(position) += bytes; }
   // Where a complete reply is to be appended, at once.
   std::string& open_reply(Position position) { return replies_.open(position); }
@@ -138,6 +145,7 @@ class Session final : private TcpConnection::Handler {
   // How many requests were taken.
   std::size_t take_some();
   bool decide();
+  std::unique_ptr<ClientProtocol> make_protocol();
   Bytes unused_input() const { return (arrived_.empty() ? Bytes(input_) : arrived_).substr(used_); }
   void keep_unused();
   void is_due();
@@ -153,7 +161,7 @@ class Session final : private TcpConnection::Handler {
 
   Options options_;
   SessionHost& host_;
-  std::unique_ptr<TcpConnection> connection_;
+  std::unique_ptr<StreamConnection> connection_;
   std::unique_ptr<ClientProtocol> protocol_;
   Bytes arrived_;         // Within received(): all there is to take, where it was read.
   std::string input_;     // Otherwise: what is left of earlier bytes.

@@ -7,13 +7,13 @@
 #include <memory>
 
 #include "node/file_descriptor.h"
-#include "node/tcp_connection.h"
+#include "node/stream_connection.h"
 #include "storage/base/result.h"
 
 namespace dhrt {
 
 // `connection` is to be dropped then.
-Result<FileDescriptor> take_socket(TcpConnection& connection);
-Result<std::unique_ptr<TcpConnection>> adopt_socket(EventLoop& loop, FileDescriptor socket);
+Result<FileDescriptor> take_socket(StreamConnection& connection);
+Result<std::unique_ptr<StreamConnection>> adopt_socket(EventLoop& loop, FileDescriptor socket);
 
 }  // namespace dhrt

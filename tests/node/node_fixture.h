@@ -1,6 +1,7 @@
 // Real nodes on threads of this process and clients that talk to them over loopback.
 #pragma once
 
+#include <algorithm>
 #include <arpa/inet.h>
 #include <chrono>
 #include <cstdlib>
@@ -11,6 +12,7 @@
 #include <poll.h>
 #include <string>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <thread>
 #include <unistd.h>
 #include <vector>
@@ -98,6 +100,7 @@ class RunningNode {
       if (!node) return started.set_value(node.error().message);
       node_ = node->get();
       port_ = (*node)->bound().port;
+      endpoints_ = (*node)->endpoints();
       started.set_value("");
       exit_code_ = (*node)->run();
     });
@@ -110,6 +113,14 @@ class RunningNode {
   // Why it could not start; empty if it runs.
   const std::string& error() const { return error_; }
   std::uint16_t port() const { return port_; }
+  // Of the listener for that service.
+  std::uint16_t port(Service service) const {
+    const auto found = std::ranges::find_if(endpoints_, [&](const Endpoint& endpoint) {
+      return endpoint.service == service && !endpoint.is_unix();
+    });
+    REQUIRE(found != endpoints_.end());
+    return found->address.port;
+  }
   std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
   int stop() {
     if (thread_.joinable()) {
@@ -128,6 +139,7 @@ class RunningNode {
   std::thread thread_;
   Node* node_ = nullptr;
   std::uint16_t port_ = 0;
+  std::vector<Endpoint> endpoints_;
   int exit_code_ = -1;
   bool ended_ = false;
   std::string error_;
@@ -145,6 +157,13 @@ class TestClient {
  public:
   static constexpr int patience_milliseconds = 20000 * slowness;
 
+  // At a unix socket.
+  explicit TestClient(const std::string& path) : socket_(::socket(AF_UNIX, SOCK_STREAM, 0)) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+    REQUIRE(::connect(socket_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0);
+  }
   explicit TestClient(std::uint16_t port) : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
     sockaddr_in address{};
     address.sin_family = AF_INET;

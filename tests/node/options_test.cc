@@ -1,5 +1,6 @@
 #include "node/options.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <sstream>
@@ -147,6 +148,41 @@ TEST_CASE("options: addresses to join come as words, flags, variable or file") {
   CHECK(contains(join.error({}), "join needs the address of a node"));
 }
 
+TEST_CASE("options: listeners come from a list and from a switch for each dialect") {
+  const test::TemporaryFolder folder;
+  const std::string file = folder.write("c.toml", "listen = [\"resp://a:1\", \"http://b\"]\n");
+  const auto endpoints = [](const Result<NodeOptions>& options) {
+    REQUIRE_MESSAGE(options, options.error().message);
+    std::string text;
+    for (const Endpoint& endpoint : endpoints_of(*options))
+      text += to_text(endpoint) + "(" + endpoint.flag + ") ";
+    return text;
+  };
+  const std::string own = "dhrt://h:1(--bind) ";
+  const auto given = [&](std::vector<std::string> arguments, const Variables& variables = {}) {
+    arguments.insert(arguments.end(), {"--bind", "h:1"});
+    return endpoints(Reader{variables}.read(arguments));
+  };
+  CHECK(given({}) == own);
+  CHECK(given({"--listen", "resp://a:1", "--listen=hati+unix:///x"}) ==
+        own + "resp://a:1(--listen) hati+unix:///x(--listen) ");
+  CHECK(given({"--config", file}) == own + "resp://a:1(--listen) http://b:8080(--listen) ");
+  CHECK(given({}, {{"DHRT_LISTEN", "rpc://a,rpc://b"}}) ==
+        own + "rpc://a:6767(--listen) rpc://b:6767(--listen) ");
+  CHECK(given({"--tcp", "--rpc", "--hermod", "--resp", "--http"}) ==
+        own +
+            "hati://h:4242(--tcp-port) rpc://h:6767(--rpc-port) hermod://h:2088(--hermod-port) "
+            "resp://h:6379(--resp-port) http://h:8080(--http-port) ");
+  CHECK(given({"--tcp", "--tcp-host", "::1", "--tcp-port", "5", "--rpc", "--rpc-host", "[::2]"}) ==
+        own + "hati://[::1]:5(--tcp-port) rpc://[::2]:6767(--rpc-port) ");
+  // A port alone opens nothing, except where the surroundings of the process give one.
+  CHECK(given({"--tcp-port", "5", "--http-port", "6"}) == own);
+  CHECK(given({}, {{"PORT", "3000"}}) == own + "http://h:3000(--http-port) ");
+  CHECK(given({"--http=false"}, {{"PORT", "3000"}}) == own);
+  CHECK(given({"--http-port", "6"}, {{"PORT", "3000"}}) == own + "http://h:6(--http-port) ");
+  CHECK(given({}, {{"PORT", ""}}) == own);
+}
+
 TEST_CASE("options: a bad value is told with its place and a right one") {
   struct Case {
     std::vector<std::string> arguments;
@@ -157,6 +193,21 @@ TEST_CASE("options: a bad value is told with its place and a right one") {
       {{"--bind", "nowhere:x"}, "--bind: 'nowhere:x'", "e.g. localhost:7453"},
       {{"--advertise", "host:0"}, "--advertise: 'host:0'", "port 0"},
       {{"--join", "a,:3"}, "--join: ':3'", "HOST:PORT"},
+      {{"--listen", "resp://a,redis://b"}, "--listen: 'redis://b'", "hermod, resp or http"},
+      {{"--tcp=2"}, "--tcp is '2'", "true or false"},
+      {{"--tcp-host", "a:1"}, "--tcp-host: '[a:1]'", "IPv6"},
+      {{"--tcp-port", "x"}, "--tcp-port is 'x'", "a port from 0"},
+      {{"--rpc=2"}, "--rpc is '2'", "true or false"},
+      {{"--rpc-host", "[::1]:1"}, "--rpc-host is '[::1]:1'", "without a port"},
+      {{"--rpc-port", "65536"}, "--rpc-port is '65536'", "a port from 0"},
+      {{"--hermod=2"}, "--hermod is '2'", "true or false"},
+      {{"--hermod-port", "-1"}, "--hermod-port is '-1'", "a port from 0"},
+      {{"--hermod-terminator", "5"}, "--hermod-terminator is '5'", "none, 4, 17 or 23 is wanted"},
+      {{"--hermod-config", "a\tb"}, "--hermod-config is 'a\tb'", "control characters"},
+      {{"--resp=2"}, "--resp is '2'", "true or false"},
+      {{"--resp-port", ""}, "--resp-port is ''", "a port from 0"},
+      {{"--http=2"}, "--http is '2'", "true or false"},
+      {{"--http-port", "http"}, "--http-port is 'http'", "a port from 0"},
       {{"--name", ""}, "--name is ''", "empty"},
       {{"--name", "a\nb"}, "--name is", "control characters"},
       {{"--data-dir="}, "--data-dir is ''", "empty"},
@@ -245,6 +296,8 @@ TEST_CASE("options: what --print-config prints is a file that gives the same opt
       {"--cache-evict", "lru", "--memory-limit", "1tb", "--evict", "s3fifo"},
       {"--memory-limit", "none", "--cache-bytes", "auto", "--checkpoint-age", "1m"},
       {"--scrub-rate", "off"},
+      {"--listen", "resp://a:1", "--listen", "hati+unix:///x y", "--tcp", "--tcp-host", "::1"},
+      {"--hermod-terminator", "17", "--hermod", "--hermod-port", "007", "--http-port", "0"},
   };
   for (const auto& line : lines) {
     const auto options = Reader{}.read(line);
@@ -273,6 +326,11 @@ TEST_CASE("options: what --print-config prints is a file that gives the same opt
     CHECK(again->evict == options->evict);
     CHECK(again->scrub_rate == options->scrub_rate);
     CHECK(again->checkpoint_age == options->checkpoint_age);
+    CHECK(again->hermod_terminator == options->hermod_terminator);
+    CHECK(std::ranges::equal(
+        endpoints_of(*again), endpoints_of(*options), {},
+        [](const Endpoint& endpoint) { return to_text(endpoint); },
+        [](const Endpoint& endpoint) { return to_text(endpoint); }));
     CHECK(contains(print_config(*again), "# from file " + file));
   }
 }

@@ -34,7 +34,7 @@ class ScriptedLink final : PeerLink::Owner {
 
   EventLoop loop_;
   NodeFigures figures_;
-  PeerLink link_{std::make_unique<TcpConnection>(loop_), {}, *this, figures_};
+  PeerLink link_{std::make_unique<StreamConnection>(loop_), {}, *this, figures_};
 };
 
 }  // namespace

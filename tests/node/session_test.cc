@@ -35,16 +35,18 @@ class ScriptedStream final : public ReplyStream {
 class Turns final : public SessionHost {
  public:
   explicit Turns(std::unique_ptr<ReplyStream> stream) : stream_(std::move(stream)) {
-    auto listener = Listener::open(loop_, *parse_address("127.0.0.1:0"), [this](auto connection) {
-      session_ = std::make_unique<Session>(
-          std::move(connection),
-          Session::Options{.id = 1, .output_buffer_max = std::size_t{1} << 20, .now = {}}, *this);
-      session_->start();
-    });
+    auto listener =
+        Listener::open(loop_, *parse_endpoint("dhrt://127.0.0.1:0"), [this](auto connection) {
+          session_ = std::make_unique<Session>(
+              std::move(connection),
+              Session::Options{.id = 1, .output_buffer_max = std::size_t{1} << 20, .now = {}},
+              *this);
+          session_->start();
+        });
     REQUIRE(listener.has_value());
     listener_ = std::move(*listener);
   }
-  std::uint16_t port() const { return listener_->bound().port; }
+  std::uint16_t port() const { return listener_->bound().address.port; }
 
   // One turn of the loop as Node makes it.
   void turn(Position durable) {
@@ -92,6 +94,7 @@ class Turns final : public SessionHost {
   std::unique_ptr<ClientProtocol> make_protocol(Dialect, Session& session) override {
     return std::make_unique<Letters>(*this, session);
   }
+  std::unique_ptr<ClientProtocol> make_protocol_of(Service, Session&) override { return nullptr; }
 
   EventLoop loop_;
   TurnClock clock_;

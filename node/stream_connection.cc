@@ -1,4 +1,4 @@
-#include "node/tcp_connection.h"
+#include "node/stream_connection.h"
 
 #include <arpa/inet.h>
 #include <array>
@@ -9,6 +9,8 @@
 namespace dhrt {
 
 namespace {
+
+constexpr const char* unix_host = "unix";
 
 template <typename GetName>
 sockaddr_storage address_by(GetName get_name, const uv_tcp_t* handle) {
@@ -69,38 +71,44 @@ bool is_private_address(const sockaddr_storage& address) {
   return false;
 }
 
-struct TcpConnection::WriteRequest {
+struct StreamConnection::WriteRequest {
   uv_write_t request{};
   std::string bytes;  // Owned until libuv is done with them.
 };
 
-TcpConnection::TcpConnection(EventLoop& loop)
-    : loop_(loop),
-      handle_(
-          make_uv_handle<uv_tcp_t>(this, [&](uv_tcp_t* tcp) { uv_tcp_init(loop.raw(), tcp); })) {}
+StreamConnection::StreamConnection(EventLoop& loop, Kind kind) : loop_(loop) {
+  if (kind == Kind::tcp) {
+    tcp_ = make_uv_handle<uv_tcp_t>(this, [&](uv_tcp_t* tcp) { uv_tcp_init(loop.raw(), tcp); });
+    stream_ = reinterpret_cast<uv_stream_t*>(tcp_.get());
+  } else {
+    pipe_ = make_uv_handle<uv_pipe_t>(this,
+                                      [&](uv_pipe_t* pipe) { uv_pipe_init(loop.raw(), pipe, 0); });
+    stream_ = reinterpret_cast<uv_stream_t*>(pipe_.get());
+  }
+}
 
-void TcpConnection::start_reading() {
+void StreamConnection::start_reading() {
   if (reading_ || failed_) return;
   reading_ = true;
   uv_read_start(
-      stream(),
+      stream_,
       [](uv_handle_t* handle, std::size_t, uv_buf_t* buffer) {
-        auto* self = static_cast<TcpConnection*>(handle->data);
+        auto* self = static_cast<StreamConnection*>(handle->data);
         auto& shared = self->loop_.read_buffer();
         *buffer = uv_buf_init(shared.data(), static_cast<unsigned>(shared.size()));
       },
       [](uv_stream_t* stream, ssize_t count, const uv_buf_t*) {
-        if (auto* self = static_cast<TcpConnection*>(stream->data)) self->read_done(count);
+        if (auto* self = static_cast<StreamConnection*>(stream->data)) self->read_done(count);
       });
 }
 
-void TcpConnection::stop_reading() {
+void StreamConnection::stop_reading() {
   if (!reading_) return;
   reading_ = false;
-  uv_read_stop(stream());
+  uv_read_stop(stream_);
 }
 
-void TcpConnection::read_done(ssize_t count) {
+void StreamConnection::read_done(ssize_t count) {
   if (handler_ == nullptr || count == 0) return;
   if (count > 0) {
     handler_->received(Bytes(loop_.read_buffer().data(), static_cast<std::size_t>(count)));
@@ -112,24 +120,24 @@ void TcpConnection::read_done(ssize_t count) {
   }
 }
 
-void TcpConnection::fail(int status) {
+void StreamConnection::fail(int status) {
   if (failed_) return;
   stop_reading();
   failed_ = true;
   if (handler_ != nullptr) handler_->failed(uv_strerror(status));
 }
 
-std::size_t TcpConnection::send_now(std::string& bytes) {
-  if (unsent() > 0 || uv_is_writable(stream()) == 0) return 0;
+std::size_t StreamConnection::send_now(std::string& bytes) {
+  if (unsent() > 0 || uv_is_writable(stream_) == 0) return 0;
   // What uv_try_write() would do by write(2), which costs a request some percent more.
   uv_os_fd_t socket = -1;
-  if (uv_fileno(reinterpret_cast<const uv_handle_t*>(stream()), &socket) != 0) return 0;
+  if (uv_fileno(reinterpret_cast<const uv_handle_t*>(stream_), &socket) != 0) return 0;
   const ssize_t sent = ::send(socket, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   // Errors come back from uv_write, in a callback and not in the middle of our caller.
   return sent > 0 ? static_cast<std::size_t>(sent) : 0;
 }
 
-void TcpConnection::write(std::string& bytes) {
+void StreamConnection::write(std::string& bytes) {
   if (failed_) bytes.clear();
   if (bytes.empty()) return;
   const std::size_t sent = send_now(bytes);
@@ -140,15 +148,15 @@ void TcpConnection::write(std::string& bytes) {
   uv_buf_t buffer =
       uv_buf_init(write->bytes.data() + sent, static_cast<unsigned>(write->bytes.size() - sent));
   const int status =
-      uv_write(&write->request, stream(), &buffer, 1, [](uv_write_t* request, int result) {
+      uv_write(&write->request, stream_, &buffer, 1, [](uv_write_t* request, int result) {
         const std::unique_ptr<WriteRequest> done(static_cast<WriteRequest*>(request->data));
-        if (auto* self = static_cast<TcpConnection*>(request->handle->data))
+        if (auto* self = static_cast<StreamConnection*>(request->handle->data))
           self->write_done(result);
       });
   if (status == 0) write.release();  // The callback frees it.
 }
 
-void TcpConnection::write_done(int status) {
+void StreamConnection::write_done(int status) {
   if (status == UV_ECANCELED) return;
   if (status < 0)
     fail(status);
@@ -156,34 +164,38 @@ void TcpConnection::write_done(int status) {
     handler_->drained();
 }
 
-void TcpConnection::shutdown() {
+void StreamConnection::shutdown() {
   if (failed_) return;
   auto request = std::make_unique<uv_shutdown_t>();
-  const int status = uv_shutdown(request.get(), stream(), [](uv_shutdown_t* done, int) {
+  const int status = uv_shutdown(request.get(), stream_, [](uv_shutdown_t* done, int) {
     const std::unique_ptr<uv_shutdown_t> owned(done);
   });
   if (status == 0) request.release();
 }
 
-void TcpConnection::keep_alive() {
-  uv_tcp_keepalive(handle_.get(), 1, 60);
-  uv_tcp_nodelay(handle_.get(), 1);
+void StreamConnection::keep_alive() {
+  if (tcp_ == nullptr) return;
+  uv_tcp_keepalive(tcp_.get(), 1, 60);
+  uv_tcp_nodelay(tcp_.get(), 1);
 }
 
-std::string TcpConnection::local_host() const {
-  return to_host_and_port(address_by(uv_tcp_getsockname, handle_.get())).host;
+std::string StreamConnection::local_host() const {
+  if (tcp_ == nullptr) return unix_host;
+  return to_host_and_port(address_by(uv_tcp_getsockname, tcp_.get())).host;
 }
 
-std::string TcpConnection::remote_host() const {
-  return to_host_and_port(address_by(uv_tcp_getpeername, handle_.get())).host;
+std::string StreamConnection::remote_host() const {
+  if (tcp_ == nullptr) return unix_host;
+  return to_host_and_port(address_by(uv_tcp_getpeername, tcp_.get())).host;
 }
 
-std::uint16_t TcpConnection::remote_port() const {
-  return to_host_and_port(address_by(uv_tcp_getpeername, handle_.get())).port;
+std::uint16_t StreamConnection::remote_port() const {
+  if (tcp_ == nullptr) return 0;
+  return to_host_and_port(address_by(uv_tcp_getpeername, tcp_.get())).port;
 }
 
-bool TcpConnection::remote_is_private() const {
-  return is_private_address(address_by(uv_tcp_getpeername, handle_.get()));
+bool StreamConnection::remote_is_private() const {
+  return tcp_ == nullptr || is_private_address(address_by(uv_tcp_getpeername, tcp_.get()));
 }
 
 }  // namespace dhrt

@@ -1,4 +1,5 @@
-// A TCP stream on the loop: bytes in to a handler, bytes out through a queue that is measured.
+// A stream on the loop, of TCP or of a unix socket: bytes in to a handler, bytes out through a
+// queue that is measured.
 //
 // Whoever owns the connection ends it by dropping it; what is unsent is then lost, so look at
 // unsent() first. The handler may drop the connection inside any of its calls.
@@ -15,7 +16,7 @@
 
 namespace dhrt {
 
-class TcpConnection {
+class StreamConnection {
  public:
   class Handler {
    public:
@@ -29,9 +30,13 @@ class TcpConnection {
     virtual void drained() = 0;                          // Some of what was unsent is sent.
   };
 
-  explicit TcpConnection(EventLoop& loop);
+  enum class Kind { tcp, unix_socket };
+  explicit StreamConnection(EventLoop& loop, Kind kind = Kind::tcp);
 
-  uv_tcp_t* raw() { return handle_.get(); }
+  Kind kind() const { return tcp_ != nullptr ? Kind::tcp : Kind::unix_socket; }
+  uv_stream_t* raw() { return stream_; }
+  uv_tcp_t* tcp() { return tcp_.get(); }     // Null if it is none.
+  uv_pipe_t* pipe() { return pipe_.get(); }  // The same.
   // `handler` gets everything from now on; null: nobody does.
   void set_handler(Handler* handler) { handler_ = handler; }
   void start_reading();
@@ -40,21 +45,20 @@ class TcpConnection {
   // its memory if all was taken.
   void write(std::string& bytes);
   void write(std::string&& bytes) { write(bytes); }
-  std::size_t unsent() const { return uv_stream_get_write_queue_size(stream()); }
+  std::size_t unsent() const { return uv_stream_get_write_queue_size(stream_); }
   // No more comes from us; what is queued is sent first.
   void shutdown();
   void keep_alive();
 
-  // Both as "127.0.0.1" and so on; empty if not connected.
+  // Both as "127.0.0.1" and so on; empty if not connected, and "unix" at a unix socket.
   std::string local_host() const;
   std::string remote_host() const;
   std::uint16_t remote_port() const;
-  // Loopback, RFC 1918, RFC 4193 and link-local addresses.
+  // Loopback, RFC 1918, RFC 4193 and link-local addresses, and whoever is at a unix socket.
   bool remote_is_private() const;
 
  private:
   struct WriteRequest;
-  uv_stream_t* stream() const { return reinterpret_cast<uv_stream_t*>(handle_.get()); }
   // How many of the bytes the system took at once.
   std::size_t send_now(std::string& bytes);
   void read_done(ssize_t count);
@@ -65,7 +69,9 @@ class TcpConnection {
   Handler* handler_ = nullptr;
   bool reading_ = false;
   bool failed_ = false;
-  UvHandle<uv_tcp_t> handle_;
+  UvHandle<uv_tcp_t> tcp_;  // One of the two is there.
+  UvHandle<uv_pipe_t> pipe_;
+  uv_stream_t* stream_;  // That one.
 };
 
 struct HostAndPort {
