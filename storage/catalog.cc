@@ -29,6 +29,16 @@ Status check_name(Bytes name) {
                   "a letter or digit");
 }
 
+Status check_mode(Bytes name, bool memory) {
+  if (name == memory_collection && !memory)
+    return fail(ErrorCode::invalid_argument,
+                "the collection 'memory' is kept in memory, as its name says; choose another name");
+  if (name == disk_collection && memory)
+    return fail(ErrorCode::invalid_argument,
+                "the collection 'hdd' is kept on disk, as its name says; choose another name");
+  return {};
+}
+
 }  // namespace
 
 std::string encode_config(const CollectionConfig& config) {
@@ -97,7 +107,7 @@ CollectionConfig Catalog::config(Bytes name) const {
   const auto known = looked_up_.find(name);
   if (known != looked_up_.end()) return known->second;
 
-  CollectionConfig config{.memory = shared_->options.memory};
+  CollectionConfig config = default_config(name);
   {
     const std::shared_lock lock(shared_->mutex);
     const auto found = shared_->configs.find(name);
@@ -107,6 +117,12 @@ CollectionConfig Catalog::config(Bytes name) const {
   // At worst newer than `version`: then the next look finds another version and asks again.
   looked_up_.emplace(name, config);
   return config;
+}
+
+CollectionConfig Catalog::default_config(Bytes name) const {
+  if (name == memory_collection) return {.memory = true};
+  if (name == disk_collection) return {.memory = false};
+  return {.memory = shared_->options.memory};
 }
 
 std::vector<std::string> Catalog::names() const {
@@ -125,7 +141,7 @@ Result<Collection*> Catalog::find_or_create(Bytes name, WallMilliseconds now) {
   const Changing changing(shared_->mutex);
   // Another loop may have made it since.
   if (Collection* collection = store_.find(name)) return collection;
-  return create(name, {.memory = shared_->options.memory}, now, changing);
+  return create(name, default_config(name), now, changing);
 }
 
 Result<Collection*> Catalog::create(Bytes name, CollectionConfig config, WallMilliseconds now) {
@@ -135,6 +151,7 @@ Result<Collection*> Catalog::create(Bytes name, CollectionConfig config, WallMil
 Result<Collection*> Catalog::create(Bytes name, CollectionConfig config, WallMilliseconds now,
                                     const Changing& changing) {
   if (auto status = check_name(name); !status) return tl::unexpected(status.error());
+  if (auto status = check_mode(name, config.memory); !status) return tl::unexpected(status.error());
   if (store_.find(name) != nullptr)
     return fail(ErrorCode::precondition, "collection '" + std::string(name) + "' exists already");
   const std::uint64_t collections_max = shared_->options.collections_max;
@@ -222,7 +239,7 @@ Result<Collection*> Catalog::for_peer(const CollectionRef& ref) {
 CollectionConfig Catalog::config(Bytes name, const Changing& /*changing*/) const {
   const auto found = shared_->configs.find(name);
   if (found != shared_->configs.end()) return found->second;
-  return {.memory = shared_->options.memory};
+  return default_config(name);
 }
 
 Status Catalog::adopt(const std::string& name, const CollectionConfig& config,

@@ -54,6 +54,10 @@ struct CatalogOptions {
   std::uint64_t collections_max = 10000;  // --max-collections; each costs a file and a map.
 };
 
+// Two names say by themselves where their records are kept, whatever the node's default is.
+inline constexpr Bytes memory_collection = "memory";
+inline constexpr Bytes disk_collection = "hdd";
+
 class Catalog {
  public:
   // `store` and `writer` outlive the catalog.
@@ -73,7 +77,7 @@ class Catalog {
   // Makes the collection with the node's defaults if it does not exist. The configuration
   // written then is to be sent to the peers: see take_written().
   Result<Collection*> find_or_create(Bytes name, WallMilliseconds now);
-  // precondition: it exists already.
+  // precondition: it exists already. invalid_argument: its name says otherwise where it is kept.
   Result<Collection*> create(Bytes name, CollectionConfig config, WallMilliseconds now);
   // not_found: there is no such collection. `_sys` and `default` cannot be dropped.
   Status drop(Bytes name, WallMilliseconds now);
@@ -87,6 +91,8 @@ class Catalog {
   Collection& configurations() { return *shared_->configurations; }
   // The configuration in force; the default one if none was written.
   CollectionConfig config(Bytes name) const;
+  // Of a collection that is made without a word about it.
+  CollectionConfig default_config(Bytes name) const;
   // Names that a client may see, in order.
   std::vector<std::string> names() const;
 

@@ -82,6 +82,27 @@ TEST_CASE("catalog: a configuration is kept, and read again at the next start") 
   CHECK(later.config("users") == config);
 }
 
+TEST_CASE("catalog: two names say by themselves where their records are kept") {
+  for (const bool memory_node : {false, true}) {
+    Node node(here, {.memory = memory_node});
+    CHECK(node.catalog.default_config("users").memory == memory_node);
+    must(node.catalog.find_or_create("memory", noon));
+    must(node.catalog.find_or_create("hdd", noon));
+    CHECK(node.catalog.config("memory").memory);
+    CHECK_FALSE(node.catalog.config("hdd").memory);
+    must(node.catalog.drop("memory", noon));
+    must(node.catalog.drop("hdd", noon));
+    for (const auto& [name, memory] : {std::pair("memory", false), std::pair("hdd", true)}) {
+      CAPTURE(name);
+      const auto made = node.catalog.create(name, {.memory = memory}, noon);
+      REQUIRE_FALSE(made);
+      CHECK(made.error().code == ErrorCode::invalid_argument);
+      CHECK(made.error().message.find("as its name says") != std::string::npos);
+      CHECK(node.catalog.create(name, {.memory = !memory}, noon));
+    }
+  }
+}
+
 TEST_CASE("catalog: a dropped collection comes back as another life") {
   Node node(here);
   must(node.catalog.find_or_create("users", noon));
