@@ -1,6 +1,7 @@
 #include "node/cli.h"
 
 #include <array>
+#include <filesystem>
 #include <iostream>
 #include <unistd.h>
 
@@ -26,6 +27,11 @@ std::string host_name() {
   return name.data();
 }
 
+std::string program_folder() {
+  std::error_code error;
+  return std::filesystem::read_symlink("/proc/self/exe", error).parent_path().string();
+}
+
 bool asks_for_help(const std::vector<std::string>& words) {
   for (const auto& word : words) {
     if (word == "--") return false;
@@ -49,7 +55,8 @@ int start_node(const std::vector<std::string>& words, bool joins, Console& conso
   const auto options = read_options({.arguments = {words.begin() + 1, words.end()},
                                      .joins = joins,
                                      .environment = console.environment,
-                                     .host_name = host_name()});
+                                     .host_name = host_name(),
+                                     .program_folder = program_folder()});
   if (!options) {
     complain(console, options.error().message);
     return exit_code::usage;

@@ -2,9 +2,11 @@
 
 #include <utility>
 
+#include "node/hati_protocol.h"
 #include "node/log.h"
 #include "node/machine.h"
 #include "node/redis_protocol.h"
+#include "node/rpc_protocol.h"
 #include "node/socket_handover.h"
 #include "node/text_protocol.h"
 #include "storage/base/system_clock.h"
@@ -28,6 +30,7 @@ ClientLoop::ClientLoop(unsigned number, Shared& shared)
       shared_(shared),
       store_wakeup_(events_, [] {}),  // The turn that it brings collects.
       mailbox_(events_),
+      hermod_rules_{shared.options.hermod_terminator, shared.options.hermod_token},
       sweep_(events_, [this] { sweep(); }),
       turn_end_(events_, [this] { end_turn(); }),
       busy_(events_, [this] { run_sessions(); }) {}
@@ -57,9 +60,9 @@ void ClientLoop::serve(CoreLink core, const NodeReport::Node& node, HttpRules ru
                        std::string waits_for) {
   core_ = std::move(core);
   http_rules_ = std::move(rules);
-  database_.emplace(Database::Parts{*store_, *catalog_, *writer_, *driver_, shared_.view,
-                                    turn_clock_, figures_, shared_.options.memory},
-                    std::move(waits_for), core_.ask);
+  database_.emplace(
+      Database::Parts{*store_, *catalog_, *writer_, *driver_, shared_.view, turn_clock_, figures_},
+      std::move(waits_for), core_.ask);
   report_.emplace(node, *store_, *catalog_, core_.refresh);
   listeners_.emplace(shared_.channels, number_,
                      RedisListeners::Hooks{
@@ -339,10 +342,13 @@ std::unique_ptr<ClientProtocol> ClientLoop::make_protocol_of(Service service, Se
       return std::make_unique<HttpProtocol>(*server_, http_rules_, session, false);
     case Service::resp:
       return std::make_unique<RespProtocol>(*server_, session);
-    case Service::dhrt:
     case Service::hati:
+      return std::make_unique<HatiProtocol>(*server_, session);
     case Service::rpc:
+      return std::make_unique<RpcProtocol>(*server_, session);
     case Service::hermod:
+      return std::make_unique<HermodProtocol>(*server_, hermod_rules_, session);
+    case Service::dhrt:
       break;
   }
   return nullptr;

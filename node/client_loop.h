@@ -30,6 +30,7 @@
 #include "node/event_loop.h"
 #include "node/figures.h"
 #include "node/file_descriptor.h"
+#include "node/hermod_protocol.h"
 #include "node/http_protocol.h"
 #include "node/listener.h"
 #include "node/node_report.h"
@@ -167,6 +168,7 @@ class ClientLoop final : public SessionHost {
   std::size_t said_bytes_ = 0;
   std::optional<CommandServer> server_;
   HttpRules http_rules_;
+  const HermodRules hermod_rules_;
   std::vector<std::unique_ptr<Listener>> doors_;
 
   SessionId session_ids_ = 0;

@@ -77,7 +77,7 @@ void create(CommandCall& call) {
   const std::string& name = call.words()[1];
   if (auto status = check_collection(name); !status) return call.fail(status.error());
   // The node's defaults; a name that was dropped before starts from them again.
-  const auto config = config_of(call.arguments(), {.memory = call.database().makes_in_memory()});
+  const auto config = config_of(call.arguments(), call.database().default_config(name));
   if (!config) return call.fail(config.error());
   acknowledge(call, call.database().create(name, *config));
 }

@@ -33,14 +33,15 @@ class Database {
     const ClusterView& view;
     TurnClock& clock;
     NodeFigures& figures;
-    bool memory = false;
   };
   // `ask` hands a read to the core; fanout_reply() brings its answer, at once or later.
   Database(const Parts& parts, std::string waits_for, std::function<void(FanoutRead)> ask)
       : parts_(parts), waits_for_(std::move(waits_for)), ask_(std::move(ask)) {}
 
-  // Collections that are made without saying how are kept in memory.
-  bool makes_in_memory() const { return parts_.memory; }
+  // Of a collection that is made without saying how.
+  CollectionConfig default_config(Bytes collection) const {
+    return parts_.catalog.default_config(collection);
+  }
   // Unavailable until the node belongs to a cluster.
   Status member() const;
 

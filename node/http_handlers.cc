@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "node/command_input.h"
+#include "node/rpc_body.h"
 #include "protocol/json.h"
 
 namespace dhrt {
@@ -116,8 +117,17 @@ void serve_root(const Exchange& exchange) {
   const std::string& method = exchange->request().method;
   if (method == "GET" || method == "HEAD")
     exchange->respond({.body = exchange->server().report.overview()});
+  else if (method == "POST")
+    run_rpc_body(exchange);
   else
-    refuse_method(exchange, "GET, HEAD, OPTIONS");
+    refuse_method(exchange, "GET, HEAD, POST, OPTIONS");
+}
+
+void serve_rpc(const Exchange& exchange) {
+  if (exchange->request().method == "POST")
+    run_rpc_body(exchange);
+  else
+    refuse_method(exchange, "POST, OPTIONS");
 }
 
 // Whoever sets a condition counts on it: doing the rest of the request would overwrite what the
@@ -147,6 +157,7 @@ void route(const Exchange& exchange) {
   if (segments.size() == 1 && segments[0].empty()) return serve_root(exchange);
   if (segments.size() == 3 && segments[0] == "_" && segments[1] == "health")
     return serve_health(exchange, segments[2]);
+  if (segments.size() == 1 && segments[0] == "rpc") return serve_rpc(exchange);
   if (is_reserved_word(segments[0]))
     return exchange->respond(
         error_response(404, "'" + segments[0] +
@@ -192,6 +203,12 @@ HttpExchange::HttpExchange(CommandServer& server, Session& session, http::Reques
       ticket_{&session.host(), session.id()} {}
 
 void HttpExchange::respond(const http::Response& response, Position position) {
+  if (any_origin_) {
+    any_origin_ = false;
+    http::Response open = response;
+    open.headers.emplace_back("Access-Control-Allow-Origin", "*");
+    return respond(open, position);
+  }
   if (response.status >= 400) ++server_.figures.errors_total;
   if (!reserved_) return http::append_response(session_->open_reply(position), response, request_);
   std::string bytes;

@@ -3,6 +3,7 @@
 //   GET /                              the node                GET /_/health/live, .../ready
 //   POST /:key/:value                  POST /:collection/:key/:value
 //   GET, PUT, DELETE /:key             GET, PUT, DELETE /:collection/:key
+//   POST / and POST /rpc               JSON-RPC (rpc_body.h)
 //   GET, DELETE /:collection (also with a trailing slash, which means nothing but the collection)
 //
 // Requests of a connection are done one after the other. Errors: {"error": …} with the status.
@@ -37,6 +38,8 @@ class HttpExchange {
   void respond(const http::Response& response, Position position = 0);
   // The answer may come after the request was routed: call before that.
   void wait();
+  // Pages of any origin may read the answer.
+  void allow_any_origin() { any_origin_ = true; }
   // Instead of respond().
   void stream(std::unique_ptr<ReplyStream> stream);
 
@@ -46,6 +49,7 @@ class HttpExchange {
   http::Request request_;
   ReplyTicket ticket_;
   bool reserved_ = false;
+  bool any_origin_ = false;
 };
 using Exchange = std::shared_ptr<HttpExchange>;
 

@@ -4,6 +4,7 @@
 
 #include "node/command_input.h"
 #include "node/commands.h"
+#include "node/count_keys.h"
 #include "protocol/duration.h"
 #include "protocol/resp.h"
 #include "storage/record_codec.h"
@@ -11,9 +12,6 @@
 namespace dhrt::commands {
 
 namespace {
-
-// One piece of work of the loop; about a millisecond.
-constexpr std::size_t counted_at_once = 1024;
 
 // The words "[collection] key ..." of a command whose short form has `short_count` words.
 struct Named {
@@ -54,27 +52,6 @@ Result<Database::SetOptions> set_options(const Arguments& arguments) {
   }
   return options;
 }
-
-// How many keys there are; nothing of it comes out before the end.
-class CountStream final : public ReplyStream {
- public:
-  CountStream(CommandServer& server, std::string collection)
-      : server_(server), collection_(std::move(collection)) {}
-
-  Next produce(std::string& out, Position&) override {
-    Collection* collection = server_.database.find(collection_);
-    if (collection != nullptr && collection->settle_counts(at_, counted_at_once))
-      return Next::piece;
-    const std::uint64_t live = collection == nullptr ? 0 : collection->counts().live;
-    resp::append_reply(out, Reply::integer(static_cast<std::int64_t>(live)));
-    return Next::end;
-  }
-
- private:
-  CommandServer& server_;
-  std::string collection_;
-  CountCursor at_;
-};
 
 void read(CommandCall& call, Reply (*to_answer)(Result<Database::Found>)) {
   const auto named = named_key(call, 2);
@@ -134,13 +111,10 @@ void count(CommandCall& call) {
   const Bytes name = call.words().size() > 1 ? Bytes(call.words()[1]) : default_collection;
   if (auto status = check_collection(name); !status) return call.fail(status.error());
   if (auto status = call.database().member(); !status) return call.fail(status.error());
-  // At once, unless many records were written blindly: then they are looked at first.
-  auto counting = std::make_unique<CountStream>(call.server(), std::string(name));
-  std::string reply;
-  Position promises = 0;
-  if (counting->produce(reply, promises) == ReplyStream::Next::piece)
-    return call.session().stream(std::move(counting));
-  call.session().open_reply(0) += reply;
+  const auto later = call.later_in_order();
+  count_keys(call.server(), std::string(name), [later](std::uint64_t live) {
+    later.reply(Reply::integer(static_cast<std::int64_t>(live)));
+  });
 }
 
 }  // namespace dhrt::commands

@@ -318,6 +318,12 @@ void Node::show_banner() const {
   text += "  WARNING        no token is configured: whoever reaches this port " + std::string(who) +
           " can read and write everything\n";
   std::fputs(text.c_str(), stderr);
+  // What waits for a Hermod server to start looks for this line.
+  for (const Endpoint& endpoint : all) {
+    if (endpoint.service == Service::hermod && !endpoint.is_unix())
+      std::printf("Waiting on port %u...\n", static_cast<unsigned>(endpoint.address.port));
+  }
+  std::fflush(stdout);
   if (!was_member_) log_info("waiting for " + waits_for());
 }
 

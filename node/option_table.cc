@@ -27,7 +27,7 @@ constexpr std::array<std::string_view, 3> eviction_words{"none", "lru", "s3fifo"
 constexpr std::array<std::string_view, 4> terminator_words{"none", "4", "17", "23"};
 
 void choose_terminator(O& options, std::size_t word) {
-  options.hermod_terminator = static_cast<HermodTerminator>(word);
+  options.hermod_terminator = static_cast<hermod::Terminator>(word);
 }
 void choose_level(O& options, std::size_t word) {
   options.log_level = static_cast<LogThreshold>(word);

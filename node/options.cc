@@ -11,6 +11,7 @@
 #include "node/nearest.h"
 #include "node/option_table.h"
 #include "node/options_file.h"
+#include "node/options_hermod.h"
 
 namespace dhrt {
 
@@ -167,6 +168,11 @@ Status check_together(const NodeOptions& options) {
   return {};
 }
 
+bool serves(const NodeOptions& options, Service service) {
+  const auto endpoints = endpoints_of(options);
+  return std::ranges::find(endpoints, service, &Endpoint::service) != endpoints.end();
+}
+
 }  // namespace
 
 Environment process_environment() {
@@ -200,6 +206,11 @@ Result<NodeOptions> read_options(const OptionInput& input) {
   if (input.joins && options.join.empty())
     return refuse("join needs the address of a node, e.g. dhrt join 10.0.0.7:7453");
   if (auto status = check_together(options); !status) return tl::unexpected(status.error());
+  if (serves(options, Service::hermod)) {
+    auto token = read_hermod_token(options.hermod_config, input);
+    if (!token) return tl::unexpected(token.error());
+    options.hermod_token = *std::move(token);
+  }
   return options;
 }
 

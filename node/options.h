@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "node/endpoint.h"
+#include "protocol/hermod.h"
 #include "storage/base/result.h"
 #include "storage/base/time.h"
 #include "storage/engine.h"
@@ -38,9 +39,6 @@ struct Setting {
 // Which log lines are shown (the lines themselves have a LogLevel, cluster/actions.h).
 enum class LogThreshold { trace, debug, info, warning, error };
 
-// How the reply of a Hermod server ends, which depends on its release.
-enum class HermodTerminator { none, byte_4, byte_17, byte_23 };
-
 struct NodeOptions {
   Address bind;
   std::optional<Address> advertise;  // Absent: the bound address, or the one that reaches a peer.
@@ -56,8 +54,9 @@ struct NodeOptions {
   std::uint64_t rpc_port = 0;
   bool hermod = false;
   std::uint64_t hermod_port = 0;
-  HermodTerminator hermod_terminator = HermodTerminator::none;
+  hermod::Terminator hermod_terminator = hermod::Terminator::manual;
   std::string hermod_config;  // Path; empty: config.json, if there is one.
+  std::string hermod_token;   // From there, or from DEL_TOKEN; empty: none. Never shown.
   bool resp = false;
   std::uint64_t resp_port = 0;
   bool http = false;
@@ -112,7 +111,8 @@ struct OptionInput {
   std::vector<std::string> arguments;  // Behind the word `start` or `join`.
   bool joins = false;                  // Bare words are addresses, and at least one is needed.
   Environment environment;
-  std::string host_name;  // What the machine calls itself: the default of --name.
+  std::string host_name;       // What the machine calls itself: the default of --name.
+  std::string program_folder;  // Where the program is; empty: unknown.
 };
 Result<NodeOptions> read_options(const OptionInput& input);
 

@@ -2,7 +2,9 @@
 # /usr/share/bash-completion/completions/ under the name dhrt.
 
 _dhrt_flags_of() {
-  local node="--bind --advertise --name --allow-public --join --join-timeout --leave-timeout
+  local node="--bind --advertise --name --allow-public --listen --tcp --tcp-host --tcp-port --rpc
+    --rpc-host --rpc-port --hermod --hermod-port --hermod-terminator --hermod-config --resp
+    --resp-port --http --http-port --join --join-timeout --leave-timeout
     --probe-interval --suspicion-multiplier --data-dir --memory --backup-dir --durability --sync-interval
     --log-segment-bytes --checkpoint-bytes --checkpoint-age --unflushed-max --cache-bytes
     --cache-evict --memory-limit --evict --scrub-rate --read-timeout
@@ -49,8 +51,9 @@ _dhrt() {
   else
     case "$previous" in
       --format) candidates="ndjson words" ;;
+      --hermod-terminator) candidates="none 4 17 23" ;;
       --log-level) candidates="trace debug info warning error" ;;
-      --config | export | import) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+      --config | --hermod-config | export | import) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
       --data-dir | --backup-dir | verify) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
       --collection) candidates="$(_dhrt_collections)" ;;
       help) candidates="$commands" ;;

@@ -155,6 +155,14 @@ class Dhrt(Server):
             self.address = ("127.0.0.1", int(found.group(1)))
         return bool(found)
 
+    def listener(self, service):
+        """The address of the listener for a dialect of its own."""
+        found = re.search(rf"also on\s+{service}(\+unix)?://(\S+)", self.log.read_text())
+        if found.group(1):
+            return found.group(2)
+        host, _, port = found.group(2).rpartition(":")
+        return (host, int(port))
+
     @property
     def port(self):
         return self.address[1]

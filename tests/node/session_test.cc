@@ -34,13 +34,17 @@ class ScriptedStream final : public ReplyStream {
 // The node of one session: "s" is answered by the stream, anything else by itself.
 class Turns final : public SessionHost {
  public:
-  explicit Turns(std::unique_ptr<ReplyStream> stream) : stream_(std::move(stream)) {
+  explicit Turns(std::unique_ptr<ReplyStream> stream, Service service = Service::dhrt)
+      : stream_(std::move(stream)), service_(service) {
     auto listener =
         Listener::open(loop_, *parse_endpoint("dhrt://127.0.0.1:0"), [this](auto connection) {
-          session_ = std::make_unique<Session>(
-              std::move(connection),
-              Session::Options{.id = 1, .output_buffer_max = std::size_t{1} << 20, .now = {}},
-              *this);
+          session_ =
+              std::make_unique<Session>(std::move(connection),
+                                        Session::Options{.id = 1,
+                                                         .service = service_,
+                                                         .output_buffer_max = std::size_t{1} << 20,
+                                                         .now = {}},
+                                        *this);
           session_->start();
         });
     REQUIRE(listener.has_value());
@@ -73,12 +77,14 @@ class Turns final : public SessionHost {
    public:
     Letters(Turns& turns, Session& session) : turns_(turns), session_(session) {}
     Took take(Bytes input) override {
+      if (input.front() == 'w') return {};  // Wants more, and never has enough.
       if (input.front() == 's')
         session_.stream(std::move(turns_.stream_));
       else if (input.front() != '\n')
         session_.reply(input.substr(0, 1), 0);
       return {1, 1};
     }
+    void end_of_input(Bytes rest) override { session_.reply("(" + std::string(rest) + ")", 0); }
     void refuse(const Error&) override {}
 
    private:
@@ -94,11 +100,14 @@ class Turns final : public SessionHost {
   std::unique_ptr<ClientProtocol> make_protocol(Dialect, Session& session) override {
     return std::make_unique<Letters>(*this, session);
   }
-  std::unique_ptr<ClientProtocol> make_protocol_of(Service, Session&) override { return nullptr; }
+  std::unique_ptr<ClientProtocol> make_protocol_of(Service, Session& session) override {
+    return std::make_unique<Letters>(*this, session);
+  }
 
   EventLoop loop_;
   TurnClock clock_;
   std::unique_ptr<ReplyStream> stream_;
+  Service service_;
   std::unique_ptr<Listener> listener_;
   std::unique_ptr<Session> session_;
   bool due_ = false;
@@ -121,6 +130,35 @@ TEST_CASE("session: a stream comes piece by piece, between the replies around it
   while (received.size() < 5 && turns.answers(client, 0))
     received += client.receive(1);
   CHECK(received == "a123b");
+}
+
+TEST_CASE("session: what a client leaves unfinished at its end is shown to its protocol") {
+  struct Case {
+    const char* sent;
+    const char* received;
+  };
+  for (const Case& c : {Case{"ab\n", "ab"}, Case{"aw\nb", "a(w\nb)"}, Case{"", ""}}) {
+    CAPTURE(c.sent);
+    Turns turns(nullptr);
+    TestClient client(turns.port());
+    client.send(c.sent);
+    client.end_sending();
+    for (int i = 0; i < 1000 && !turns.ended(); ++i)
+      turns.turn(0);
+    REQUIRE(turns.ended());
+    turns.turn(0);
+    CHECK(client.receive_all() == c.received);
+  }
+}
+
+TEST_CASE("session: where the listener has a dialect, the first bytes do not choose one") {
+  Turns turns(nullptr, Service::http);
+  TestClient client(turns.port());
+  client.send(std::string("\0dhrt\1\0\n", 8));
+  std::string received;
+  while (received.size() < 7 && turns.answers(client, 0))
+    received += client.receive(1);
+  CHECK(received == std::string("\0dhrt\1\0", 7));
 }
 
 TEST_CASE("session: a stream that breaks ends the connection, so that its list is not complete") {

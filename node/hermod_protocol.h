@@ -1,0 +1,62 @@
+// Hermod's protocol on a session of its own listener. Tables are collections; `_basedb`, which is
+// always there, is the collection `basedb`.
+//
+// Where a token is configured, a client that did not give it may read and add, but neither change
+// nor delete, nor see or make tables. Without one everybody may do everything.
+#pragma once
+
+#include <string>
+
+#include "node/commands.h"
+#include "node/session.h"
+#include "protocol/hermod.h"
+
+namespace dhrt {
+
+struct HermodRules {
+  hermod::Terminator terminator = hermod::Terminator::manual;
+  std::string token;  // Empty: none.
+};
+
+class HermodProtocol final : public ClientProtocol {
+ public:
+  // All outlive the protocol.
+  HermodProtocol(CommandServer& server, const HermodRules& rules, Session& session)
+      : server_(server), rules_(rules), session_(session) {}
+
+  Took take(Bytes input) override;
+  void refuse(const Error& why) override;
+
+ private:
+  struct Later;
+  void greet(const hermod::Reader::Read& read);
+  void run(const hermod::Request& request);
+  void get(const hermod::Request& request);
+  void set(const hermod::Request& request);
+  void add(const hermod::Request& request, const std::string& collection);
+  void overwrite(const hermod::Request& request, const std::string& collection);
+  void remove(const hermod::Request& request);
+  void run_super(const hermod::Request& request);
+  void list_tables();
+  void table_length(const hermod::Request& request);
+  void create_table(const hermod::Request& request);
+  void delete_table(const hermod::Request& request);
+  void leave();
+  // Absent: answered already, there is no such table.
+  std::optional<std::string> table_of(const hermod::Request& request);
+  bool check_key_of(const hermod::Request& request);
+  void reply(unsigned code, Bytes data = {}, Position position = 0);
+  void fail(const Error& error);
+  // A reply that comes later, before any other request of the connection is taken.
+  Later later();
+
+  CommandServer& server_;
+  const HermodRules& rules_;
+  Session& session_;
+  hermod::Reader reader_;
+  hermod::Api api_ = hermod::Api::v0_3;
+  bool is_super_ = false;
+  std::uint64_t begun_ = 0;  // When the request under way did, in nanoseconds.
+};
+
+}  // namespace dhrt

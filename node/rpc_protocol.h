@@ -1,0 +1,27 @@
+// A listener for JSON-RPC alone: HTTP with any method and path, also from pages of any origin.
+#pragma once
+
+#include "node/commands.h"
+#include "node/session.h"
+#include "protocol/http.h"
+
+namespace dhrt {
+
+class RpcProtocol final : public ClientProtocol {
+ public:
+  // Both outlive the protocol.
+  RpcProtocol(CommandServer& server, Session& session);
+
+  Took take(Bytes input) override;
+  void refuse(const Error& why) override;
+
+ private:
+  void serve(http::Request request);
+  void answer_and_close(int status, const std::string& message);
+
+  CommandServer& server_;
+  Session& session_;
+  http::Parser parser_;
+};
+
+}  // namespace dhrt
