@@ -30,7 +30,8 @@ std::string read_all(Bytes input, std::size_t split) {
     if (read.complete) {
       const hati::Request& request = read.request;
       check(request.key.empty() || rest.find(request.key) != Bytes::npos, "a key that was sent");
-      check(request.value.size() <= limits.value_bytes_max, "within the limit");
+      const bool is_set = request.verb == hati::Verb::set;
+      check(!is_set || request.value.size() <= limits.value_bytes_max, "within the limit");
       told_all += told(request);
     } else if (come == input.size()) {
       return told_all;
