@@ -306,6 +306,8 @@ void Core::on(const StoreChanged& changed, const Step& step) {
 
 void Core::on(const MessageComing& coming, const Step& step) {
   synchronizer_.message_coming(coming.connection, step.now);
+  if (const auto peer = links_.peer_of(coming.connection))
+    detector_.message_coming(*peer, step.now);
 }
 
 void Core::on(const CollectionGone& gone, const Step&) {

@@ -161,4 +161,10 @@ void FailureDetector::ack(ConnectionId from, const Ack& ack, const Step& step) {
   relays_.erase(relay);
 }
 
+void FailureDetector::message_coming(NodeId peer, Time now) {
+  if (probe_ && probe_->target == peer) probe_->answered = true;
+  if (const auto suspect = suspects_.find(peer); suspect != suspects_.end())
+    suspect->second.since = now;
+}
+
 }  // namespace dhrt

@@ -38,6 +38,9 @@ class FailureDetector {
   void ping_request(ConnectionId from, const PingRequest& request, std::uint64_t root,
                     const Step& step);
   void ack(ConnectionId from, const Ack& ack, const Step& step);
+  // Part of a message came from it. What it answers us stands behind that message, so the part
+  // counts as the answer, and as defence of a suspect.
+  void message_coming(NodeId peer, Time now);
   // The link to a member broke: it is the next to be asked.
   void link_lost(NodeId peer);
   // Members whose death we declared ourselves; an accuser may also acquit.

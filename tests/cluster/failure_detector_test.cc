@@ -285,3 +285,38 @@ TEST_CASE("failure detector: what we did not hear while we were stopped is nobod
     CHECK(node.state_of(2) == MemberState::unhealthy);
   }
 }
+
+TEST_CASE("failure detector: who sends a large message is alive, though its answers stand behind") {
+  Probing node(2);
+  node.silence(2);
+  SUBCASE("while parts of it come") {
+    for (int i = 0; i < 30; ++i) {
+      node.run_for(300ms);
+      node.input(MessageComing{node.to(2)});
+      CHECK(node.state_of(2) == MemberState::healthy);
+    }
+    // Then it is silent.
+    node.run_for(1100ms);
+    CHECK(node.state_of(2) == MemberState::unhealthy);
+  }
+  SUBCASE("also if others suspect it already") {
+    Member accused = healthy(member(2));
+    accused.liveness = Liveness::suspect;
+    node.receive(node.to(3), Members{false, {accused}});
+    REQUIRE(node.state_of(2) == MemberState::unhealthy);
+    for (int i = 0; i < 5; ++i) {
+      node.run_for(1500ms);
+      node.input(MessageComing{node.to(2)});
+    }
+    CHECK(node.state_of(2) == MemberState::unhealthy);
+    node.run_for(2100ms);
+    CHECK(node.state_of(2) == MemberState::dead);
+  }
+  SUBCASE("not because another one sends") {
+    for (int i = 0; i < 10; ++i) {
+      node.run_for(300ms);
+      node.input(MessageComing{node.to(3)});
+    }
+    CHECK(node.state_of(2) == MemberState::dead);
+  }
+}

@@ -77,7 +77,7 @@ constexpr std::array faults{
     Fault{"pauses", &Totals::pauses},          Fault{"skewed clocks", &Totals::skewed},
     Fault{"slow syncs", &Totals::slow_syncs},  Fault{"leaves", &Totals::leaves},
     Fault{"late joins", &Totals::late_joins},  Fault{"flushes", &Totals::flushes},
-    Fault{"collection drops", &Totals::drops},
+    Fault{"collection drops", &Totals::drops}, Fault{"parts of messages", &Totals::parts},
 };
 
 void print_failure(const Arguments& arguments, std::uint64_t seed, const Outcome& outcome) {

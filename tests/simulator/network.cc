@@ -99,8 +99,27 @@ void Network::deliver_later(std::uint64_t wire, int to_end, const std::string& b
     else
       when = end.last_delivery;
   }
+  if (when > end.last_delivery) announce_parts(wire, to_end, when);
   end.last_delivery = std::max(end.last_delivery, when);
   schedule_.at(when, [this, wire, to_end, bytes, type] { deliver_now(wire, to_end, bytes, type); });
+}
+
+// Every other message that is under way for long is a large one, whose parts come all the time.
+void Network::announce_parts(std::uint64_t wire, int to_end, Time whole) {
+  constexpr Duration between_parts{200};
+  const Duration under_way = whole - schedule_.now();
+  if (under_way <= between_parts || under_way.count() % 2 != 0) return;
+  for (Time part = schedule_.now() + between_parts; part < whole; part = part + between_parts) {
+    ++totals_.parts;
+    schedule_.at(part, [this, wire, to_end] {
+      const auto found = wires_.find(wire);
+      if (found == wires_.end()) return;
+      const End& to = found->second.ends[to_end];
+      const End& from = found->second.ends[1 - to_end];
+      const bool open = by_id_.contains({to.node, to.id}) && up_(to.node) && up_(from.node);
+      if (open && !blocked_.contains({from.node, to.node})) deliver_(to.node, MessageComing{to.id});
+    });
+  }
 }
 
 void Network::deliver_now(std::uint64_t wire, int to_end, const std::string& bytes,

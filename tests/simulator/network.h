@@ -88,6 +88,7 @@ class Network {
   }
   void deliver_later(std::uint64_t wire, int to_end, const std::string& bytes, MessageType type);
   void deliver_now(std::uint64_t wire, int to_end, const std::string& bytes, MessageType type);
+  void announce_parts(std::uint64_t wire, int to_end, Time whole);
   void close_wire(std::uint64_t wire, int by_end, std::uint64_t delay);
   std::uint64_t latency();
 

@@ -60,6 +60,7 @@ struct Totals {
   std::uint64_t duplicated = 0;
   std::uint64_t reordered = 0;
   std::uint64_t delayed = 0;
+  std::uint64_t parts = 0;  // Of large messages under way.
   std::uint64_t partitions = 0;
   std::uint64_t crashes = 0;
   std::uint64_t batches_lost = 0;  // Unsynced batches that a crash took.

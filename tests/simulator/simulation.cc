@@ -69,6 +69,7 @@ void Totals::add(const Totals& other) {
   duplicated += other.duplicated;
   reordered += other.reordered;
   delayed += other.delayed;
+  parts += other.parts;
   partitions += other.partitions;
   crashes += other.crashes;
   batches_lost += other.batches_lost;
