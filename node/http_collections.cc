@@ -1,7 +1,9 @@
 #include <utility>
 
 #include "node/command_input.h"
-#include "node/http_handlers.h"
+#include "node/http_conditions.h"
+#include "node/http_list.h"
+#include "node/http_record.h"
 #include "protocol/json.h"
 #include "storage/base/system_clock.h"
 
@@ -9,66 +11,16 @@ namespace dhrt {
 
 namespace {
 
-constexpr std::size_t records_per_piece = 1024;
-constexpr std::size_t bytes_per_piece = std::size_t{256} << 10;
+constexpr std::size_t keys_per_piece = 1024;
 // A deleted collection is answered with its keys, which are held until all are known.
 constexpr std::size_t deleted_keys_max = 1048576;
 
-// [record,record,…] in chunks, read slice by slice as the client takes them.
-class RecordsStream final : public ReplyStream {
- public:
-  RecordsStream(Exchange exchange, std::string collection)
-      : exchange_(std::move(exchange)), collection_(std::move(collection)) {
-    request_.limits = {.records_max = records_per_piece, .bytes_max = bytes_per_piece};
-  }
-
-  Next produce(std::string& out, Position&) override {
-    const http::Request& request = exchange_->request();
-    std::string piece;
-    const bool begins = !begun_;
-    if (begins) piece += '[';
-    const Next next = exchange_->is_head() ? Next::end : append_slice(piece);
-    if (next == Next::broken && begins) {
-      http::append_response(out, error_response(500, "the collection cannot be read"), request);
-      return Next::end;
-    }
-    if (next == Next::broken) return next;
-    if (begins) http::append_chunked_head(out, {}, request);
-    begun_ = true;
-    if (exchange_->is_head()) return next;
-    if (next == Next::end) piece += ']';
-    if (!piece.empty()) http::append_chunk(out, piece, request);
-    if (next == Next::end) http::append_last_chunk(out, request);
-    return next;
-  }
-
- private:
-  // A collection that was dropped meanwhile has no more records.
-  Next append_slice(std::string& piece) {
-    Collection* collection = exchange_->database().find(collection_);
-    if (collection == nullptr) return Next::end;
-    request_.now = wall_now();
-    auto slice = collection->scan(request_);
-    if (!slice) return Next::broken;
-    for (const KeyedRecord& entry : slice->records) {
-      if (!first_) piece += ',';
-      first_ = false;
-      if (entry.record.damaged)
-        append_damaged_json(piece, entry.key);
-      else
-        append_record_json(piece, entry.key, view_of(entry.record), ValueShown::yes);
-    }
-    if (!slice->next) return Next::end;
-    request_.from = std::move(*slice->next);
-    return Next::piece;
-  }
-
-  Exchange exchange_;
-  std::string collection_;
-  ScanRequest request_;
-  bool begun_ = false;
-  bool first_ = true;
-};
+void append_record(std::string& out, const KeyedRecord& entry) {
+  if (entry.record.damaged)
+    append_damaged_json(out, entry.key);
+  else
+    append_record_json(out, entry.key, view_of(entry.record), ValueShown::yes);
+}
 
 // ["key",…] of a collection that is then deleted; answered when that is durable.
 class DeleteStream final : public ReplyStream {
@@ -76,7 +28,7 @@ class DeleteStream final : public ReplyStream {
   DeleteStream(Exchange exchange, std::string collection)
       : exchange_(std::move(exchange)), collection_(std::move(collection)), keys_("[") {
     request_.with_values = false;
-    request_.limits.records_max = records_per_piece;
+    request_.limits.records_max = keys_per_piece;
   }
 
   Next produce(std::string& out, Position& promises) override {
@@ -110,7 +62,7 @@ class DeleteStream final : public ReplyStream {
     return give(out, {.status = 202, .body = keys_ + "]"});
   }
   Next give(std::string& out, const http::Response& response) {
-    http::append_response(out, response, exchange_->request());
+    exchange_->append(out, response);
     return Next::end;
   }
 
@@ -139,10 +91,18 @@ bool is_here(const Exchange& exchange, const std::string& name) {
 namespace routes {
 
 void get_collection(const Exchange& exchange, const std::string& name) {
-  if (is_here(exchange, name)) exchange->stream(std::make_unique<RecordsStream>(exchange, name));
+  if (!is_here(exchange, name)) return;
+  const HttpList::Format format{.content_type = std::string(json_type), .append = append_record};
+  exchange->stream(std::make_unique<HttpList>(exchange, name, format));
 }
 
 void delete_collection(const Exchange& exchange, const std::string& name) {
+  const auto conditions = HttpConditions::of(exchange->request());
+  if (!conditions || !conditions->none())
+    return exchange->respond(error_response(
+        400,
+        "a collection has no version: If-Match and If-None-Match are for keys; nothing was "
+        "deleted"));
   if (is_here(exchange, name)) exchange->stream(std::make_unique<DeleteStream>(exchange, name));
 }
 

@@ -3,6 +3,8 @@
 #include "node/command_input.h"
 #include "node/http_handlers.h"
 #include "node/http_protocol.h"
+#include "node/http_record.h"
+#include "node/http_routes.h"
 #include "storage/record_codec.h"
 
 namespace dhrt {

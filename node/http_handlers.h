@@ -1,10 +1,4 @@
-// The HTTP routes of dhrt: keys, collections, health.
-//
-//   GET /                              the node                GET /_/health/live, .../ready
-//   POST /:key/:value                  POST /:collection/:key/:value
-//   GET, PUT, DELETE /:key             GET, PUT, DELETE /:collection/:key
-//   POST / and POST /rpc               JSON-RPC (rpc_body.h)
-//   GET, DELETE /:collection (also with a trailing slash, which means nothing but the collection)
+// Serving requests of HTTP clients; http_routes.h has the table of them.
 //
 // Requests of a connection are done one after the other. Errors: {"error": …} with the status.
 #pragma once
@@ -26,7 +20,9 @@ http::Response error_response(const Error& error);
 // One request and its answer. Shared, because an answer that comes later keeps it.
 class HttpExchange {
  public:
-  HttpExchange(CommandServer& server, Session& session, http::Request request);
+  // `extra` goes into the head of every answer.
+  HttpExchange(CommandServer& server, Session& session, http::Request request,
+               std::vector<http::Header> extra = {});
 
   CommandServer& server() { return server_; }
   Database& database() { return server_.database; }
@@ -38,18 +34,19 @@ class HttpExchange {
   void respond(const http::Response& response, Position position = 0);
   // The answer may come after the request was routed: call before that.
   void wait();
-  // Pages of any origin may read the answer.
-  void allow_any_origin() { any_origin_ = true; }
   // Instead of respond().
   void stream(std::unique_ptr<ReplyStream> stream);
+  // For streams.
+  void append(std::string& out, http::Response response) const;
+  void append_chunked_head(std::string& out, http::Response response) const;
 
  private:
   CommandServer& server_;
   Session* session_;  // Valid while the request is being routed.
   http::Request request_;
+  std::vector<http::Header> extra_;
   ReplyTicket ticket_;
   bool reserved_ = false;
-  bool any_origin_ = false;
 };
 using Exchange = std::shared_ptr<HttpExchange>;
 
@@ -71,30 +68,26 @@ void delete_word(const Exchange& exchange, const std::string& word);
 void get_collection(const Exchange& exchange, const std::string& name);  // http_collections.cc
 void delete_collection(const Exchange& exchange, const std::string& name);
 void not_found(const Exchange& exchange);
+
+void overview(const Exchange& exchange);  // http_operations.cc
+void live(const Exchange& exchange);
+void ready(const Exchange& exchange);
+void cluster(const Exchange& exchange);
+void collections(const Exchange& exchange);
+void stats(const Exchange& exchange);
+void metrics(const Exchange& exchange);
+void openapi(const Exchange& exchange);
+
+void nkvd_set(const Exchange& exchange);  // http_nkvd.cc
+void nkvd_get(const Exchange& exchange);
+void nkvd_is(const Exchange& exchange);
+void nkvd_rm(const Exchange& exchange);
+void nkvd_clear(const Exchange& exchange);
+enum class NkvdList { keys, values, pairs };
+void nkvd_list(const Exchange& exchange, NkvdList what);
+void nkvd_health(const Exchange& exchange);
+void nkvd_status(const Exchange& exchange);
+void nkvd_ping(const Exchange& exchange);
 }  // namespace routes
-
-// What both the routes and the short way to them (http_fast.h) need.
-
-// Names that are kept for the node itself.
-bool is_reserved_word(Bytes word);
-// The attributes of a value that was put with a type; none if it is not worth keeping.
-std::string content_type_attribute(Bytes content_type);
-// The value itself is asked for, not JSON about it.
-bool wants_raw(Bytes accept);
-
-inline constexpr Bytes json_type = "application/json";
-// As http::append_response() does for a client of HTTP/1.1 that stays, with the version as ETag.
-void append_record_response(std::string& out, int status, Bytes content_type, Bytes version,
-                            Bytes body);
-
-// A client that just sent a value as a body (PUT) is not sent it back.
-enum class ValueShown { yes, no };
-// "Key":…,"Value":… and what belongs to it, as an object.
-void append_record_json(std::string& out, Bytes key, const RecordView& record, ValueShown value);
-// In a list, what stands for a record whose value is damaged.
-void append_damaged_json(std::string& out, Bytes key);
-// With the version as text, from who needs it for more than this.
-void append_record_json(std::string& out, Bytes key, const RecordView& record, Bytes version,
-                        ValueShown value);
 
 }  // namespace dhrt

@@ -5,7 +5,9 @@
 #include <utility>
 
 #include "node/command_input.h"
+#include "node/http_conditions.h"
 #include "node/http_handlers.h"
+#include "node/http_record.h"
 #include "protocol/json.h"
 #include "storage/base/random.h"
 #include "storage/record_codec.h"
@@ -13,28 +15,6 @@
 namespace dhrt {
 
 namespace {
-
-constexpr std::size_t content_type_bytes_max = 255;
-
-void append_number(std::string& out, std::uint64_t number) {
-  std::array<char, 20> digits;
-  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
-  out.append(digits.data(), static_cast<std::size_t>(end - digits.data()));
-}
-
-// A wall-clock time, as nanoseconds.
-void append_time(std::string& out, WallMilliseconds time) {
-  append_number(out, time);
-  if (time != 0) out += "000000";
-}
-
-// "Name":"text", and what says how it is encoded if it is not text.
-void append_bytes(std::string& out, Bytes name, Bytes encoding_name, Bytes bytes) {
-  out.append("\"").append(name).append("\":");
-  if (json::is_utf8(bytes)) return json::append_quoted(out, bytes);
-  out.append("\"").append(json::base64(bytes)).append("\",\"");
-  out.append(encoding_name).append("\":\"base64\"");
-}
 
 // Version 4 of RFC 9562: 122 random bits.
 std::string random_uuid() {
@@ -68,13 +48,23 @@ Result<std::optional<std::uint64_t>> ttl_of(const http::Request& request) {
   return std::optional<std::uint64_t>();
 }
 
-http::Header etag_of(const Version& version) {
-  return {"ETag", "\"" + to_text(version) + "\""};
+// 412; `held` is the version that is there.
+void respond_unmet(const Exchange& exchange, const std::optional<Version>& held) {
+  http::Response response = error_response(
+      412, held ? "the version is " + to_text(*held) : std::string("there is no such key"));
+  if (held) response.headers.push_back(etag_of(*held));
+  exchange->respond(response);
 }
 
 void respond_record(const Exchange& exchange, Bytes key, const Record& record) {
-  http::Response response{.headers = {etag_of(record.version)}};
-  if (wants_raw(exchange->request().header("accept"))) {
+  const auto conditions = HttpConditions::of(exchange->request());
+  if (!conditions) return exchange->respond(error_response(conditions.error()));
+  const int status = conditions->read_status(record.version);
+  if (status == 412) return respond_unmet(exchange, record.version);
+  http::Response response{.status = status, .headers = {etag_of(record.version)}};
+  if (status == 304) {
+    response.content_type.clear();
+  } else if (wants_raw(exchange->request().header("accept"))) {
     response.content_type = find_attribute(record.attributes, attribute_content_type)
                                 .value_or("application/octet-stream");
     response.body = record.value;
@@ -84,21 +74,102 @@ void respond_record(const Exchange& exchange, Bytes key, const Record& record) {
   exchange->respond(response);
 }
 
-void store(const Exchange& exchange, const HttpTarget& target, Bytes value, std::string attributes,
-           ValueShown shown) {
+struct Storing {
+  HttpTarget target;
+  std::string value;
+  Database::SetOptions options;
+  ValueShown shown = ValueShown::no;
+};
+
+void respond_stored(const Exchange& exchange, const Storing& storing,
+                    const Result<Written>& written) {
+  if (!written) return exchange->respond(error_response(written.error()));
+  const RecordView stored{
+      .version = written->version, .created = written->created, .value = storing.value};
+  http::Response response{.status = 201, .headers = {etag_of(written->version)}};
+  append_record_json(response.body, storing.target.key, stored, storing.shown);
+  exchange->respond(response, written->position);
+}
+
+// Runs `decided` when what is held here is good enough to decide on.
+void settle(const Exchange& exchange, const HttpTarget& target, std::function<void()> decided) {
+  Database& database = exchange->database();
+  if (!database.asks_before_change(target.collection)) return decided();
+  exchange->wait();
+  database.ask(target.collection, target.key,
+               [exchange, target, decided = std::move(decided)](const FanoutReply& reply) {
+                 const Status taken = reply.record
+                                          ? exchange->database().take_in(target.collection,
+                                                                         target.key, *reply.record)
+                                          : Status();
+                 if (!taken) return exchange->respond(error_response(taken.error()));
+                 decided();
+               });
+}
+
+// Writes if the request's conditions hold of what is there at that moment; answers 412 if not.
+// `make` makes the change. Absent: it was answered.
+std::optional<Written> write_if(const Exchange& exchange, const HttpTarget& target,
+                                FunctionRef<void(Change&)> make) {
+  const auto conditions = HttpConditions::of(exchange->request());
+  bool allowed = false;
+  std::optional<Version> found;
+  const auto written = exchange->database().change(
+      target.collection, HashedKey(target.key), [&](const RecordView* held, Change& change) {
+        found = held != nullptr ? std::optional(held->version) : std::nullopt;
+        allowed = conditions->allow_write(found ? &*found : nullptr);
+        if (allowed) make(change);
+        return allowed && (held != nullptr || !change.deletes);
+      });
+  if (!written) {
+    exchange->respond(error_response(written.error()));
+    return std::nullopt;
+  }
+  if (!allowed) respond_unmet(exchange, found);
+  if (allowed && !*written) routes::not_found(exchange);
+  return *written;
+}
+
+void store_if(const Exchange& exchange, const Storing& storing) {
+  const auto written = write_if(exchange, storing.target, [&](Change& change) {
+    Database& database = exchange->database();
+    const std::uint64_t ttl = storing.options.ttl_milliseconds.value_or(
+        database.config(storing.target.collection).ttl_milliseconds);
+    change = {.value = storing.value,
+              .attributes = storing.options.attributes,
+              .deadline = ttl == 0 ? 0 : database.wall() + ttl};
+  });
+  if (written) respond_stored(exchange, storing, *written);
+}
+
+void store(const Exchange& exchange, Storing storing) {
   const auto ttl = ttl_of(exchange->request());
   if (!ttl) return exchange->respond(error_response(ttl.error()));
+  storing.options.ttl_milliseconds = *ttl;
+  const auto conditions = HttpConditions::of(exchange->request());
+  if (!conditions) return exchange->respond(error_response(conditions.error()));
+  const HttpTarget& target = storing.target;
   if (auto status = check_target(target); !status)
     return exchange->respond(error_response(status.error()));
-  if (auto status = check_value(value, exchange->server().limits); !status)
+  if (auto status = check_value(storing.value, exchange->server().limits); !status)
     return exchange->respond(error_response(413, status.error().message));
-  const Database::SetOptions options{.ttl_milliseconds = *ttl, .attributes = std::move(attributes)};
-  const auto written = exchange->database().set(target.collection, target.key, value, options);
-  if (!written) return exchange->respond(error_response(written.error()));
-  const RecordView stored{.version = written->version, .created = written->created, .value = value};
-  http::Response response{.status = 201, .headers = {etag_of(written->version)}};
-  append_record_json(response.body, target.key, stored, shown);
-  exchange->respond(response, written->position);
+  if (conditions->none())
+    return respond_stored(
+        exchange, storing,
+        exchange->database().set(target.collection, target.key, storing.value, storing.options));
+  settle(exchange, target,
+         [exchange, storing = std::move(storing)] { store_if(exchange, storing); });
+}
+
+void respond_deleted(const Exchange& exchange, Bytes key, Position position) {
+  http::Response response{.status = 202};
+  append_key_json(response.body, key);
+  exchange->respond(response, position);
+}
+
+void delete_if(const Exchange& exchange, const HttpTarget& target) {
+  const auto written = write_if(exchange, target, [](Change& change) { change.deletes = true; });
+  if (written) respond_deleted(exchange, target.key, written->position);
 }
 
 bool names_collection(const Exchange& exchange, const std::string& word) {
@@ -120,51 +191,6 @@ void ask_for_key(const Exchange& exchange, const std::string& word,
 }
 
 }  // namespace
-
-void append_record_json(std::string& out, Bytes key, const RecordView& record, Bytes version,
-                        ValueShown value) {
-  const WallMilliseconds updated = hlc_milliseconds(record.version.hlc);
-  out += '{';
-  append_bytes(out, "Key", "KeyEncoding", key);
-  if (value == ValueShown::yes) {
-    out += ',';
-    append_bytes(out, "Value", "Encoding", record.value);
-  }
-  out.append(",\"Version\":\"").append(version).append("\",\"Created\":");
-  append_time(out, record.created != 0 ? record.created : updated);
-  out += ",\"Updated\":";
-  append_time(out, updated);
-  out += '}';
-}
-
-void append_record_json(std::string& out, Bytes key, const RecordView& record, ValueShown value) {
-  append_record_json(out, key, record, VersionText(record.version).bytes(), value);
-}
-
-void append_damaged_json(std::string& out, Bytes key) {
-  out += '{';
-  append_bytes(out, "Key", "KeyEncoding", key);
-  out += ",\"error\":\"the value is damaged; GET the key to read what to do\"}";
-}
-
-bool wants_raw(Bytes accept) {
-  return accept.find("application/octet-stream") != Bytes::npos;
-}
-
-std::string content_type_attribute(Bytes content_type) {
-  if (content_type.empty() || content_type.size() > content_type_bytes_max) return {};
-  return with_attribute({}, attribute_content_type, content_type);
-}
-
-void append_record_response(std::string& out, int status, Bytes content_type, Bytes version,
-                            Bytes body) {
-  out += status == 201 ? Bytes("HTTP/1.1 201 Created\r\n") : Bytes("HTTP/1.1 200 OK\r\n");
-  out.append("Content-Type: ").append(content_type).append("\r\nETag: \"");
-  out += version;
-  out += "\"\r\nContent-Length: ";
-  append_number(out, body.size());
-  out.append("\r\n\r\n").append(body);
-}
 
 namespace routes {
 
@@ -206,28 +232,31 @@ void get_word(const Exchange& exchange, const std::string& word) {
 
 void put_key(const Exchange& exchange, HttpTarget target) {
   http::Request& request = exchange->request();
-  store(exchange, target, request.body, content_type_attribute(request.header("content-type")),
-        ValueShown::no);
+  Storing storing{.target = std::move(target), .value = std::move(request.body)};
+  storing.options.attributes = content_type_attribute(request.header("content-type"));
+  store(exchange, std::move(storing));
 }
 
 void post_key(const Exchange& exchange, HttpTarget target, std::string value) {
   if (target.key.empty()) target.key = random_uuid();
-  store(exchange, target, value, {}, ValueShown::yes);
+  store(exchange,
+        {.target = std::move(target), .value = std::move(value), .shown = ValueShown::yes});
 }
 
 void delete_key(const Exchange& exchange, HttpTarget target) {
   if (auto status = check_target(target); !status)
     return exchange->respond(error_response(status.error()));
+  const auto conditions = HttpConditions::of(exchange->request());
+  if (!conditions) return exchange->respond(error_response(conditions.error()));
+  if (!conditions->none())
+    return settle(exchange, target, [exchange, target] { delete_if(exchange, target); });
   exchange->wait();
   exchange->database().remove(
       target.collection, target.key,
       [exchange, key = target.key](const Result<Database::Removed>& removed) {
         if (!removed) return exchange->respond(error_response(removed.error()));
         if (!removed->existed) return not_found(exchange);
-        std::string body = "{";
-        append_bytes(body, "Key", "KeyEncoding", key);
-        body += '}';
-        exchange->respond({.status = 202, .body = std::move(body)}, removed->position);
+        respond_deleted(exchange, key, removed->position);
       });
 }
 

@@ -38,7 +38,41 @@ bool origin_is_host(Bytes origin, Bytes host) {
   return false;
 }
 
+bool is_listed(Bytes origin, const HttpRules& rules) {
+  return std::ranges::any_of(
+      rules.origins, [&](const std::string& listed) { return equal_in_any_case(origin, listed); });
+}
+
 }  // namespace
+
+Result<std::string> parse_origin(Bytes text) {
+  for (const Bytes scheme : {"http://", "https://"}) {
+    if (!text.starts_with(scheme)) continue;
+    const Bytes host = text.substr(scheme.size());
+    if (!host.empty() && host.find_first_of("/?#@ *") == Bytes::npos) return std::string(text);
+  }
+  return fail(ErrorCode::invalid_argument,
+              "'" + std::string(text) +
+                  "' is no origin; write scheme, host and, if it is not the usual one, the port: "
+                  "https://app.example.org");
+}
+
+std::vector<http::Header> cross_origin_headers(const http::Request& request,
+                                               const HttpRules& rules) {
+  const Bytes origin = request.header("origin");
+  if (rules.origins.empty()) return {};
+  std::vector<http::Header> headers{{"Vary", "Origin"}};
+  if (origin.empty() || !is_listed(origin, rules)) return headers;
+  headers.emplace_back("Access-Control-Allow-Origin", origin);
+  headers.emplace_back("Access-Control-Expose-Headers", "ETag, Retry-After");
+  if (request.method != "OPTIONS") return headers;
+  headers.emplace_back("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE");
+  headers.emplace_back("Access-Control-Allow-Headers",
+                       "Authorization, Content-Type, If-Match, If-None-Match, X-Dhrt-Ack, "
+                       "X-Dhrt-Read");
+  headers.emplace_back("Access-Control-Max-Age", "600");
+  return headers;
+}
 
 bool host_is_ours(Bytes header, const HttpRules& rules) {
   const std::string host(without_port(header));
@@ -54,8 +88,11 @@ std::optional<http::Response> refuse_browser(const http::Request& request, const
     return error_response(403,
                           "the Host header names another machine; use an IP address, localhost "
                           "or the name given with --advertise");
+  if (!origin.empty() && is_listed(origin, rules)) return std::nullopt;
   if (!origin.empty() && !origin_is_host(origin, host))
-    return error_response(403, "a page of another origin may not use this node");
+    return error_response(403,
+                          "a page of another origin may not use this node; --cors-origin names "
+                          "those that may");
   if (request.header("sec-fetch-site") == "cross-site")
     return error_response(403, "a page of another site may not use this node");
   return std::nullopt;
@@ -66,7 +103,8 @@ ClientProtocol::Took HttpProtocol::take(Bytes input) {
     answer_and_close(414, "the request line is longer than 65536 bytes");
     return {.bytes = input.size()};
   }
-  if (parser_.idle()) {
+  // Its answers say nothing about origins.
+  if (parser_.idle() && rules_.origins.empty()) {
     if (const std::size_t taken = fast_.take(input); taken > 0) return {.bytes = taken};
   }
   http::Fed fed = parser_.feed(input);
@@ -84,7 +122,9 @@ void HttpProtocol::serve(http::Request request) {
   const bool keep_alive = request.keep_alive;
   const bool is_probe = request.path.starts_with("/_/health/");
   auto refused = is_probe ? std::nullopt : refuse_browser(request, rules_);
-  const auto exchange = std::make_shared<HttpExchange>(server_, session_, std::move(request));
+  auto extra = cross_origin_headers(request, rules_);
+  const auto exchange =
+      std::make_shared<HttpExchange>(server_, session_, std::move(request), std::move(extra));
   if (refused)
     exchange->respond(*refused);
   else

@@ -15,7 +15,16 @@ namespace dhrt {
 // other name is ours (DNS rebinding) is refused. Addresses and localhost are always good.
 struct HttpRules {
   std::vector<std::string> names;
+  // Of pages in browsers that may use this node: "https://app.example.org".
+  std::vector<std::string> origins{};
 };
+
+// What --cors-origin takes: scheme, host and perhaps a port, and nothing behind them.
+Result<std::string> parse_origin(Bytes text);
+// What tells a browser that the page which made the request may see the answer; empty if there is
+// nothing to say.
+std::vector<http::Header> cross_origin_headers(const http::Request& request,
+                                               const HttpRules& rules);
 
 // Absent: the request may be served. Otherwise what it is answered.
 std::optional<http::Response> refuse_browser(const http::Request& request, const HttpRules& rules);

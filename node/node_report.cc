@@ -107,6 +107,11 @@ NodeReport::Figures NodeReport::figures() const {
           .on_disk = !node_.memory};
 }
 
+Address NodeReport::own_address() const {
+  auto told = parse_address(cluster()->self.address);
+  return told ? *std::move(told) : parse_address(node_.address).value_or(Address{});
+}
+
 // --- stats ----------------------------------------------------------------------------------
 
 std::string NodeReport::stats() const {
@@ -198,14 +203,12 @@ void NodeReport::write_limits(json::Writer& writer) const {
 
 // --- The others -----------------------------------------------------------------------------
 
-std::string NodeReport::nodes() const {
-  const auto cluster = this->cluster();
-  json::Writer writer;
+void NodeReport::write_nodes(json::Writer& writer, const ClusterPicture& cluster) const {
   writer.begin_array();
-  for (const auto& [id, member] : cluster->members) {
+  for (const auto& [id, member] : cluster.members) {
     const MemberState state = state_of(member);
     if (state == MemberState::left || state == MemberState::evicted) continue;
-    const bool self = id == cluster->self.id;
+    const bool self = id == cluster.self.id;
     const bool unknown = self && member.address.empty();
     writer.begin_object();
     writer.key("name").string(shown(member.name));
@@ -217,6 +220,23 @@ std::string NodeReport::nodes() const {
     writer.end_object();
   }
   writer.end_array();
+}
+
+std::string NodeReport::nodes() const {
+  json::Writer writer;
+  write_nodes(writer, *this->cluster());
+  return writer.take();
+}
+
+std::string NodeReport::cluster_overview() const {
+  const auto cluster = this->cluster();
+  json::Writer writer;
+  writer.begin_object();
+  writer.key("ClusterId").string(hex(cluster->id));
+  writer.key("State").string(to_text(cluster->state));
+  writer.key("Nodes");
+  write_nodes(writer, *cluster);
+  writer.end_object();
   return writer.take();
 }
 

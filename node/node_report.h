@@ -80,6 +80,10 @@ class NodeReport {
   // Members that are part of the cluster; those that left are not shown.
   std::string nodes() const;
   std::string collections() const;
+  // The cluster: {"ClusterId","State","Nodes":[…]}.
+  std::string cluster_overview() const;
+  // Figures in the text format of Prometheus, 0.0.4.
+  std::string metrics() const;
   // `GET /`: the node in the words of HTTP clients.
   std::string overview() const;
 
@@ -110,6 +114,8 @@ class NodeReport {
     bool on_disk = false;
   };
   Figures figures() const;
+  // What peers are told, or where the node listens.
+  Address own_address() const;
   // Ready: synced and writable. Otherwise the reason.
   Status ready() const;
 
@@ -120,6 +126,10 @@ class NodeReport {
   void write_clients(json::Writer& writer) const;
   void write_replication(json::Writer& writer, const ClusterPicture& cluster) const;
   void write_limits(json::Writer& writer) const;
+  void write_nodes(json::Writer& writer, const ClusterPicture& cluster) const;
+  using WriteMetric =
+      std::function<void(std::string_view name, std::string_view help, std::uint64_t value)>;
+  void write_client_metrics(const WriteMetric& write) const;
 
   Node node_;
   Store& store_;

@@ -233,7 +233,7 @@ void Node::serve() {
                         .address = to_text(bound())};
   for (const auto& loop : loops_)
     node.figures.push_back(&loop->figures());
-  HttpRules rules{.names = {options_.name, options_.bind.host}};
+  HttpRules rules{.names = {options_.name, options_.bind.host}, .origins = options_.cors_origins};
   if (options_.advertise) rules.names.push_back(options_.advertise->host);
   for (const auto& loop : loops_)
     loop->serve(link_to_core(*loop), node, rules, waits_for());

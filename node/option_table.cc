@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 
+#include "node/http_protocol.h"
 #include "node/machine.h"
 #include "protocol/duration.h"
 
@@ -89,6 +90,10 @@ constexpr std::array table{
                SwitchOption{&O::http}},
     OptionInfo{"http-port", "PORT", "8080", "8000", "On this port.", "Listeners",
                PortOption{&O::http_port}, "PORT"},
+
+    OptionInfo{"cors-origin", "ORIGIN", "", "https://app.example.org",
+               "Serve pages of this origin in browsers; repeat for more. Others are refused.",
+               "Listeners", OriginOption{}},
 
     OptionInfo{"join", "HOST:PORT", "", "10.0.0.7:7453",
                "Join the cluster of this node; repeat for more addresses to try.", "Cluster",
@@ -323,6 +328,7 @@ struct Apply {
       endpoint.flag = "--listen";
     return {};
   }
+  Status operator()(const OriginOption&) const { return list(parse_origin, options.cors_origins); }
   Status operator()(const PortOption& option) const {
     const auto port = parse_count(text);
     if (!port || *port > 65535) return wanted("a port from 0 (any free one) to 65535 is wanted");
@@ -359,7 +365,8 @@ std::span<const OptionInfo> option_table() {
 
 bool is_list(const OptionInfo& option) {
   return std::holds_alternative<JoinOption>(option.kind) ||
-         std::holds_alternative<ListenOption>(option.kind);
+         std::holds_alternative<ListenOption>(option.kind) ||
+         std::holds_alternative<OriginOption>(option.kind);
 }
 
 bool is_switch(const OptionInfo& option) {

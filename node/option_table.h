@@ -40,6 +40,7 @@ struct ChoiceOption {
 struct BindOption {};
 struct AdvertiseOption {};
 struct ListenOption {};  // Endpoints with commas between them.
+struct OriginOption {};  // Of web pages, with commas between them.
 struct PortOption {
   std::uint64_t NodeOptions::*field;
 };
@@ -50,7 +51,7 @@ struct JoinOption {};  // Addresses with commas between them.
 
 using OptionKind = std::variant<TextOption, SwitchOption, DurationOption, SizeOption, CountOption,
                                 LoopOption, ChoiceOption, BindOption, AdvertiseOption, JoinOption,
-                                ListenOption, PortOption, HostOption>;
+                                ListenOption, OriginOption, PortOption, HostOption>;
 
 struct OptionInfo {
   std::string_view name;  // Of the flag, without dashes in front.

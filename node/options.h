@@ -62,6 +62,8 @@ struct NodeOptions {
   bool http = false;
   std::uint64_t http_port = 0;
 
+  std::vector<std::string> cors_origins;  // "https://app.example.org"
+
   std::vector<Address> join;  // Empty: found a cluster, or go back to the one on disk.
 
   std::string data_dir;

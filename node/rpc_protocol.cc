@@ -10,6 +10,9 @@ namespace dhrt {
 
 namespace {
 
+// Pages of any origin may read what this listener answers.
+const http::Header any_origin{"Access-Control-Allow-Origin", "*"};
+
 // A value in base64, or with an escape here and there, and what stands around it.
 ProtocolLimits limits_of_body(ProtocolLimits limits) {
   limits.value_bytes_max = 2 * limits.value_bytes_max + (std::size_t{64} << 10);
@@ -50,8 +53,8 @@ void RpcProtocol::serve(http::Request request) {
   const bool keep_alive = request.keep_alive;
   const bool asks_first =
       request.method == "OPTIONS" && !request.header("access-control-request-method").empty();
-  const auto exchange = std::make_shared<HttpExchange>(server_, session_, std::move(request));
-  exchange->allow_any_origin();
+  const auto exchange = std::make_shared<HttpExchange>(server_, session_, std::move(request),
+                                                       std::vector{any_origin});
   if (asks_first)
     exchange->respond(preflight(exchange->request()));
   else
@@ -72,8 +75,7 @@ void RpcProtocol::answer_and_close(int status, const std::string& message) {
                 .fault = rpc::Fault{rpc::code::bad_request,
                                     json::is_utf8(message) ? message : "the request is no HTTP"}});
   body.end();
-  const http::Response response{
-      .status = status, .headers = {{"Access-Control-Allow-Origin", "*"}}, .body = body.take()};
+  const http::Response response{.status = status, .headers = {any_origin}, .body = body.take()};
   http::append_response(session_.open_reply(0), response, unknown);
   session_.close_after_replies();
 }

@@ -1,0 +1,190 @@
+#include "node/http_routes.h"
+
+#include <algorithm>
+#include <array>
+
+#include "node/http_handlers.h"
+#include "node/rpc_body.h"
+
+namespace dhrt {
+
+namespace {
+
+using Words = PathWords;
+const std::string main_collection(default_collection);
+
+constexpr std::string_view any_bytes = "application/octet-stream";
+constexpr std::string_view about_key = "200 400 404";
+
+constexpr std::array table{
+    HttpRoute{"/", "GET", "", "200", "The node, its cluster and how much they hold.",
+              [](const Exchange& e, Words&) { routes::overview(e); }},
+    HttpRoute{"/", "POST", "", "200 204", "JSON-RPC 1.0 and 2.0, by the body.",
+              [](const Exchange& e, Words&) { run_rpc_body(e); }, "application/json"},
+    HttpRoute{"/rpc", "POST", "", "200 204", "JSON-RPC 1.0 and 2.0, by the body.",
+              [](const Exchange& e, Words&) { run_rpc_body(e); }, "application/json"},
+
+    HttpRoute{"/_/health/live", "GET", "", "200", "The process answers.",
+              [](const Exchange& e, Words&) { routes::live(e); }},
+    HttpRoute{"/_/health/ready", "GET", "", "200 503",
+              "The node is synced and takes writes; until then the reason.",
+              [](const Exchange& e, Words&) { routes::ready(e); }},
+    HttpRoute{"/_/cluster", "GET", "", "200", "The nodes of the cluster and their state.",
+              [](const Exchange& e, Words&) { routes::cluster(e); }},
+    HttpRoute{"/_/collections", "GET", "", "200", "The collections, their size and settings.",
+              [](const Exchange& e, Words&) { routes::collections(e); }},
+    HttpRoute{"/_/stats", "GET", "", "200", "Every figure of the node.",
+              [](const Exchange& e, Words&) { routes::stats(e); }},
+    HttpRoute{"/_/openapi.json", "GET", "", "200", "This document.",
+              [](const Exchange& e, Words&) { routes::openapi(e); }},
+    HttpRoute{"/metrics", "GET", "", "200", "Figures for Prometheus, as text.",
+              [](const Exchange& e, Words&) { routes::metrics(e); }},
+
+    HttpRoute{"/set", "GET POST", "k v noReplicate?", "200 400", "Stores a value (nkvd).",
+              [](const Exchange& e, Words&) { routes::nkvd_set(e); }},
+    HttpRoute{"/get", "GET POST", "k", about_key, "The value of a key, as a JSON string (nkvd).",
+              [](const Exchange& e, Words&) { routes::nkvd_get(e); }},
+    HttpRoute{"/is", "GET POST", "k", about_key, "Tells whether a key is there (nkvd).",
+              [](const Exchange& e, Words&) { routes::nkvd_is(e); }},
+    HttpRoute{"/rm", "GET POST", "k noReplicate?", about_key, "Deletes a key (nkvd).",
+              [](const Exchange& e, Words&) { routes::nkvd_rm(e); }},
+    HttpRoute{"/clear", "GET POST", "noReplicate?", "200", "Deletes every key (nkvd).",
+              [](const Exchange& e, Words&) { routes::nkvd_clear(e); }},
+    HttpRoute{"/getKeys", "GET POST", "", "200", "All keys (nkvd).",
+              [](const Exchange& e, Words&) { routes::nkvd_list(e, routes::NkvdList::keys); }},
+    HttpRoute{"/getValues", "GET POST", "", "200", "All values (nkvd).",
+              [](const Exchange& e, Words&) { routes::nkvd_list(e, routes::NkvdList::values); }},
+    HttpRoute{"/getAll", "GET POST", "", "200", "All keys with their values (nkvd).",
+              [](const Exchange& e, Words&) { routes::nkvd_list(e, routes::NkvdList::pairs); }},
+    HttpRoute{"/healthcheck", "GET POST", "", "200", "The process answers (nkvd).",
+              [](const Exchange& e, Words&) { routes::nkvd_health(e); }},
+    HttpRoute{"/status", "GET POST", "", "200", "What nkvd tells of itself.",
+              [](const Exchange& e, Words&) { routes::nkvd_status(e); }},
+    HttpRoute{"/ping", "GET POST", "nodes?", "200", "The nodes that nkvd sees here.",
+              [](const Exchange& e, Words&) { routes::nkvd_ping(e); }},
+
+    HttpRoute{"/{name}", "GET", "", "200 304 400 404 412",
+              "The key of the default collection, or else all of the collection of that name.",
+              [](const Exchange& e, Words& w) { routes::get_word(e, w[0]); }},
+    HttpRoute{"/{name}", "PUT", "ttl?", "201 400 412 413",
+              "Stores the body, any bytes, as the value of this key of the default collection.",
+              [](const Exchange& e, Words& w) {
+                routes::put_key(e, {main_collection, w[0]});
+              },
+              any_bytes},
+    HttpRoute{"/{name}", "DELETE", "", "202 400 404 409 412",
+              "Deletes the key or the collection of that name; if there are both, nothing.",
+              [](const Exchange& e, Words& w) { routes::delete_word(e, w[0]); }},
+    HttpRoute{"/{collection}/", "GET", "", "200 404", "All of a collection.",
+              [](const Exchange& e, Words& w) { routes::get_collection(e, w[0]); }},
+    HttpRoute{"/{collection}/", "DELETE", "", "202 404", "Deletes a collection everywhere.",
+              [](const Exchange& e, Words& w) { routes::delete_collection(e, w[0]); }},
+    HttpRoute{"/{key}/", "POST", "ttl?", "201 400 412",
+              "Stores an empty value under this key of the default collection.",
+              [](const Exchange& e, Words& w) {
+                routes::post_key(e, {main_collection, w[0]}, "");
+              }},
+    HttpRoute{"/{collection}/{key}", "GET", "", "200 304 400 404 412", "A key of a collection.",
+              [](const Exchange& e, Words& w) {
+                routes::get_key(e, {w[0], w[1]});
+              }},
+    HttpRoute{"/{collection}/{key}", "PUT", "ttl?", "201 400 412 413",
+              "Stores the body, any bytes, as the value of the key.",
+              [](const Exchange& e, Words& w) {
+                routes::put_key(e, {w[0], w[1]});
+              },
+              any_bytes},
+    HttpRoute{"/{collection}/{key}", "DELETE", "", "202 400 404 412", "Deletes a key.",
+              [](const Exchange& e, Words& w) {
+                routes::delete_key(e, {w[0], w[1]});
+              }},
+    HttpRoute{"/{key?}/{value}", "POST", "ttl?", "201 400 412",
+              "Stores the second word under the first, in the default collection; without a first "
+              "one a key is made.",
+              [](const Exchange& e, Words& w) {
+                routes::post_key(e, {main_collection, w[0]}, w[1]);
+              }},
+    HttpRoute{"/{collection}/{key?}/{value?}", "POST", "ttl?", "201 400 412",
+              "Stores the third word under the second; without a second one a key is made.",
+              [](const Exchange& e, Words& w) {
+                routes::post_key(e, {w[0], w[1]}, w[2]);
+              }},
+};
+
+constexpr std::string_view first_word(std::string_view path) {
+  return path.substr(1, path.find('/', 1) - 1);
+}
+
+// First words of paths that stand for themselves.
+constexpr auto reserved_words = [] {
+  std::array<std::string_view, table.size()> words{};
+  std::size_t count = 0;
+  for (const HttpRoute& route : table) {
+    if (!first_word(route.path).starts_with('{')) words[count++] = first_word(route.path);
+  }
+  std::ranges::sort(words);  // Empty ones stand first.
+  return words;
+}();
+
+std::string_view take_word(std::string_view& path) {
+  const std::size_t end = std::min(path.find('/', 1), path.size());
+  const std::string_view word = path.substr(1, end - 1);
+  path.remove_prefix(end);
+  return word;
+}
+
+bool matches(std::string_view path, const PathWords& words, bool reserved) {
+  std::size_t at = 0;
+  while (!path.empty()) {
+    const std::string_view wanted = take_word(path);
+    if (at == words.size()) return false;
+    const std::string& word = words[at];
+    if (!wanted.starts_with('{') && word != wanted) return false;
+    if (wanted.starts_with('{') && word.empty() && !wanted.ends_with("?}")) return false;
+    if (at++ == 0 && reserved && word != wanted) return false;
+  }
+  return at == words.size();
+}
+
+bool takes(const HttpRoute& route, std::string_view method) {
+  for (const std::string_view taken : words_of(route.methods)) {
+    if (taken == method) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::span<const HttpRoute> http_routes() {
+  return table;
+}
+
+std::vector<std::string_view> words_of(std::string_view text) {
+  std::vector<std::string_view> words;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find(' '), text.size());
+    words.push_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return words;
+}
+
+bool is_reserved_word(std::string_view word) {
+  return !word.empty() && std::ranges::binary_search(reserved_words, word);
+}
+
+RouteFound find_route(std::string_view method, const PathWords& words) {
+  RouteFound found;
+  const bool reserved = is_reserved_word(words[0]);
+  const std::string_view wanted = method == "HEAD" ? "GET" : method;
+  for (const HttpRoute& route : table) {
+    if (!matches(route.path, words, reserved)) continue;
+    if (takes(route, wanted) && found.route == nullptr) found.route = &route;
+    for (const std::string_view taken : words_of(route.methods))
+      found.allowed.append(taken).append(taken == "GET" ? ", HEAD, " : ", ");
+  }
+  if (!found.allowed.empty()) found.allowed += "OPTIONS";
+  return found;
+}
+
+}  // namespace dhrt

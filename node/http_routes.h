@@ -1,0 +1,49 @@
+// The routes of HTTP clients, as data: which requests there are, and who serves them. The OpenAPI
+// document and the Allow header are made of it.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace dhrt {
+
+class HttpExchange;
+using Exchange = std::shared_ptr<HttpExchange>;
+
+// Words of a path, decoded: "/users/17" gives {"users", "17"}.
+using PathWords = std::vector<std::string>;
+
+struct HttpRoute {
+  // "/_/health/live", "/{collection}/{key}": words in braces stand for any but an empty one, with
+  // a question mark for an empty one, too.
+  std::string_view path;
+  std::string_view methods;   // With blanks between. GET serves HEAD as well.
+  std::string_view query;     // Fields with blanks between; a question mark: may be left out.
+  std::string_view statuses;  // What it answers: "200 404".
+  std::string_view summary;   // One sentence for a person.
+  void (*serve)(const Exchange& exchange, PathWords& words);
+  std::string_view body_type = {};  // Of the request's body, if it has one.
+};
+
+// Whoever comes first serves.
+std::span<const HttpRoute> http_routes();
+
+// Split at blanks.
+std::vector<std::string_view> words_of(std::string_view text);
+
+struct RouteFound {
+  const HttpRoute* route = nullptr;  // Null: nobody takes this method there.
+  std::string allowed;               // "GET, HEAD, OPTIONS"; empty: there is no such path.
+};
+RouteFound find_route(std::string_view method, const PathWords& words);
+
+// Names that are kept for the node itself; no key or collection is called so in a path.
+bool is_reserved_word(std::string_view word);
+
+// The description of all routes, as an OpenAPI 3.0 document.
+std::string openapi_document();
+
+}  // namespace dhrt

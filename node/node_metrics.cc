@@ -1,0 +1,139 @@
+// The figures of a node in the text format of Prometheus (exposition format 0.0.4).
+#include <map>
+
+#include "node/node_report.h"
+#include "storage/base/system_clock.h"
+
+namespace dhrt {
+
+namespace {
+
+class MetricsText {
+ public:
+  void gauge(std::string_view name, std::string_view help, double value) {
+    begin(name, "gauge", help);
+    sample(name, "", value);
+  }
+  void counter(std::string_view name, std::string_view help, std::uint64_t value) {
+    begin(name, "counter", help);
+    sample(name, "", static_cast<double>(value));
+  }
+  void begin(std::string_view name, std::string_view type, std::string_view help) {
+    text_.append("# HELP dhrt_").append(name).append(" ").append(help).append("\n");
+    text_.append("# TYPE dhrt_").append(name).append(" ").append(type).append("\n");
+  }
+  // `labels`: state="healthy"
+  void sample(std::string_view name, std::string_view labels, double value) {
+    text_.append("dhrt_").append(name);
+    if (!labels.empty()) text_.append("{").append(labels).append("}");
+    text_ += ' ';
+    // Counters stay exact, and without a decimal point, up to 2^53.
+    const auto whole = static_cast<std::uint64_t>(value);
+    text_ += static_cast<double>(whole) == value ? std::to_string(whole) : std::to_string(value);
+    text_ += '\n';
+  }
+  std::string take() { return std::move(text_); }
+
+ private:
+  std::string text_;
+};
+
+std::string quoted_label(std::string_view name, std::string_view value) {
+  std::string label(name);
+  label += "=\"";
+  for (const char byte : value) {
+    if (byte == '\\' || byte == '"') label += '\\';
+    label += byte == '\n' ? ' ' : byte;
+  }
+  return label + '"';
+}
+
+void write_engine(MetricsText& text, const EngineFigures& engine) {
+  std::uint64_t log_bytes = 0;
+  std::uint64_t syncs = 0;
+  std::uint64_t sync_microseconds = 0;
+  for (const EngineFigures::OfLog& one : engine.logs) {
+    log_bytes += one.log.bytes;
+    syncs += one.log.syncs;
+    sync_microseconds += one.log.sync_microseconds;
+  }
+  text.counter("log_bytes_total", "Bytes written to the logs.", log_bytes);
+  text.counter("log_syncs_total", "Syncs of the logs.", syncs);
+  text.begin("log_sync_seconds_total", "counter", "Time that syncs of the logs took.");
+  text.sample("log_sync_seconds_total", "", static_cast<double>(sync_microseconds) / 1e6);
+  text.gauge("memory_records", "Records held in memory.",
+             static_cast<double>(engine.records_in_memory));
+  text.gauge("memory_bytes", "Bytes of memory that records take.",
+             static_cast<double>(engine.memory_bytes));
+  text.gauge("unflushed_bytes", "Bytes of records that are in the log only.",
+             static_cast<double>(engine.unflushed_bytes));
+  text.gauge("file_bytes", "Bytes of the files of the collections.",
+             static_cast<double>(engine.file_bytes));
+  text.counter("checkpoints_total", "Checkpoints that were finished.", engine.checkpoints);
+  text.counter("cache_hits_total", "Reads that memory answered.", engine.cache_hits);
+  text.counter("cache_misses_total", "Reads that needed a file.", engine.cache_misses);
+  text.counter("evictions_total", "Records forgotten to stay within a limit.", engine.evictions);
+  text.counter("records_expired_total", "Records whose deadline passed.", engine.expired);
+  text.counter("writes_refused_total", "Writes refused for want of disk or memory.",
+               engine.writes_refused);
+  text.gauge("records_damaged", "Records that the disk damaged and nobody replaced yet.",
+             static_cast<double>(engine.damaged));
+  text.gauge("files_damaged", "Files set aside because their pages are damaged.",
+             static_cast<double>(engine.damaged_files.size()));
+}
+
+}  // namespace
+
+void NodeReport::write_client_metrics(const WriteMetric& write) const {
+  const auto counter = [&](std::string_view name, std::string_view help,
+                           Counter NodeFigures::*field) { write(name, help, sum(field)); };
+  counter("connections_total", "Clients that connected.", &NodeFigures::connections_total);
+  counter("connections_refused_total", "Clients that were refused.",
+          &NodeFigures::connections_refused);
+  counter("commands_total", "Commands and requests of clients.", &NodeFigures::commands_total);
+  counter("errors_total", "Of those, answered with an error.", &NodeFigures::errors_total);
+  counter("slow_clients_disconnected_total", "Clients cut off because they did not read.",
+          &NodeFigures::slow_clients_disconnected);
+  counter("fanout_reads_total", "Reads that asked other nodes.", &NodeFigures::fanout_reads_total);
+  counter("replication_sent_bytes_total", "Bytes sent to other nodes.",
+          &NodeFigures::replication_bytes_sent);
+  counter("replication_received_bytes_total", "Bytes that came from other nodes.",
+          &NodeFigures::replication_bytes_received);
+  counter("replication_dropped_total", "Live writes that a slow node was not sent.",
+          &NodeFigures::replication_dropped_total);
+  counter("peer_frames_malformed_total", "What came on peer links and was no message.",
+          &NodeFigures::peer_frames_malformed);
+}
+
+std::string NodeReport::metrics() const {
+  const auto cluster = this->cluster();
+  MetricsText text;
+  text.begin("info", "gauge", "The node: its version and name.");
+  text.sample(
+      "info",
+      quoted_label("version", DHRT_VERSION) + "," + quoted_label("name", cluster->self.name), 1);
+  const Duration up = monotonic_now() - node_.started;
+  text.gauge("uptime_seconds", "Since the start.", static_cast<double>(up.count()) / 1000);
+  text.gauge("ready", "1 when the node is synced and takes writes.", ready() ? 1 : 0);
+  text.begin("nodes", "gauge", "Nodes of the cluster by state, this one included.");
+  std::map<std::string_view, std::uint64_t> states{{"healthy", 0}, {"unhealthy", 0}, {"dead", 0}};
+  for (const auto& [id, member] : cluster->members)
+    ++states[to_text(state_of(member))];
+  for (const auto& [state, count] : states)
+    text.sample("nodes", quoted_label("state", state), static_cast<double>(count));
+  const Totals sums = totals();
+  text.gauge("keys", "Keys that are there.", static_cast<double>(sums.keys));
+  text.gauge("tombstones", "Deletes that are remembered.", static_cast<double>(sums.tombstones));
+  text.gauge("collections", "Collections.", static_cast<double>(sums.collections));
+  text.gauge("connections", "Clients that are connected.",
+             static_cast<double>(sum(&NodeFigures::connections)));
+  write_client_metrics([&](std::string_view name, std::string_view help, std::uint64_t value) {
+    text.counter(name, help, value);
+  });
+  text.counter("records_pulled_total", "Records that came by catching up.",
+               cluster->records_pulled);
+  write_engine(text, node_.engine.figures());
+  return text.take();
+}
+
+}  // namespace dhrt
