@@ -251,6 +251,12 @@ Result<std::optional<Written>> Database::change(Bytes collection, const HashedKe
   return written;
 }
 
+bool Database::asks_before_condition(Bytes collection, Bytes key) {
+  if (!asks_others(collection)) return false;
+  const auto local = held(collection, key);
+  return !healthy() || !local || !local->record;
+}
+
 // As anti-entropy would bring it.
 Status Database::take_in(Bytes collection, Bytes key, const Record& record) {
   const WallMilliseconds now = parts_.clock.wall();

@@ -97,6 +97,8 @@ class Database {
   // Other nodes may hold a newer record of any key: ask() them and take_in() what they have before
   // a change.
   bool asks_before_change(Bytes collection) const { return !healthy() && asks_others(collection); }
+  // The same for a condition on one key: also if nothing is known of it here.
+  bool asks_before_condition(Bytes collection, Bytes key);
   Status take_in(Bytes collection, Bytes key, const Record& record);
   // Shows what is visible of the newer one of the record held here and `brought`. False: nobody was
   // asked yet (`brought` is null), and others may hold a newer one; nothing was shown.

@@ -6,10 +6,18 @@ namespace dhrt {
 
 namespace {
 
+// An empty field, or one of two, is no wish to do without a condition.
 Status read_field(const http::Request& request, Bytes name, std::optional<http::Etags>& etags) {
-  const Bytes field = request.header(name);
-  if (field.empty()) return {};
-  etags = http::parse_etags(field);
+  std::optional<Bytes> field;
+  for (const http::Header& header : request.headers) {
+    if (header.first != name) continue;
+    if (field)
+      return fail(ErrorCode::invalid_argument,
+                  std::string(name) + " stands there twice; send one list");
+    field = header.second;
+  }
+  if (!field) return {};
+  etags = http::parse_etags(*field);
   if (etags) return {};
   return fail(
       ErrorCode::invalid_argument,

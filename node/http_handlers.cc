@@ -37,8 +37,9 @@ int status_of(ErrorCode code) {
 // A level that is not given must not be taken for one that is.
 std::optional<std::string> unkept_wish(const http::Request& request) {
   const auto level = [&](Bytes name, std::initializer_list<Bytes> given) {
-    const Bytes wanted = request.header(name);
-    return wanted.empty() || std::ranges::find(given, wanted) != given.end();
+    return std::ranges::all_of(request.headers, [&](const http::Header& header) {
+      return header.first != name || std::ranges::find(given, Bytes(header.second)) != given.end();
+    });
   };
   if (!level("x-dhrt-ack", {"one"})) return "X-Dhrt-Ack other than one";
   if (!level("x-dhrt-read", {"one", "fanout"})) return "X-Dhrt-Read other than one and fanout";
@@ -109,6 +110,11 @@ void HttpExchange::append_chunked_head(std::string& out, http::Response response
 }
 
 void HttpExchange::stream(std::unique_ptr<ReplyStream> stream) {
+  // Without chunks only the end of the connection ends a list.
+  if (request_.version_minor == 0) {
+    request_.keep_alive = false;
+    if (Session* alive = ticket_.host->session(ticket_.session)) alive->close_after_replies();
+  }
   if (reserved_)
     ticket_.give(std::move(stream));
   else

@@ -94,7 +94,7 @@ void respond_stored(const Exchange& exchange, const Storing& storing,
 // Runs `decided` when what is held here is good enough to decide on.
 void settle(const Exchange& exchange, const HttpTarget& target, std::function<void()> decided) {
   Database& database = exchange->database();
-  if (!database.asks_before_change(target.collection)) return decided();
+  if (!database.asks_before_condition(target.collection, target.key)) return decided();
   exchange->wait();
   database.ask(target.collection, target.key,
                [exchange, target, decided = std::move(decided)](const FanoutReply& reply) {
@@ -131,13 +131,14 @@ std::optional<Written> write_if(const Exchange& exchange, const HttpTarget& targ
 }
 
 void store_if(const Exchange& exchange, const Storing& storing) {
+  // Before the key is locked: who is asked for the configuration locks as well.
+  Database& database = exchange->database();
+  const std::uint64_t ttl = storing.options.ttl_milliseconds.value_or(
+      database.config(storing.target.collection).ttl_milliseconds);
+  const WallMilliseconds deadline = ttl == 0 ? 0 : database.wall() + ttl;
   const auto written = write_if(exchange, storing.target, [&](Change& change) {
-    Database& database = exchange->database();
-    const std::uint64_t ttl = storing.options.ttl_milliseconds.value_or(
-        database.config(storing.target.collection).ttl_milliseconds);
-    change = {.value = storing.value,
-              .attributes = storing.options.attributes,
-              .deadline = ttl == 0 ? 0 : database.wall() + ttl};
+    change = {
+        .value = storing.value, .attributes = storing.options.attributes, .deadline = deadline};
   });
   if (written) respond_stored(exchange, storing, *written);
 }
@@ -148,7 +149,7 @@ void store(const Exchange& exchange, Storing storing) {
   storing.options.ttl_milliseconds = *ttl;
   const auto conditions = HttpConditions::of(exchange->request());
   if (!conditions) return exchange->respond(error_response(conditions.error()));
-  const HttpTarget& target = storing.target;
+  const HttpTarget target = storing.target;  // A copy: it is moved below.
   if (auto status = check_target(target); !status)
     return exchange->respond(error_response(status.error()));
   if (auto status = check_value(storing.value, exchange->server().limits); !status)

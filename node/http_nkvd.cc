@@ -92,6 +92,19 @@ void find(const Exchange& exchange, void (*found)(const Exchange&, const Record&
                             });
 }
 
+// These change data by GET, which an image of any page may ask for. Browsers tell where a request
+// comes from, but not to addresses without TLS; such requests have to be POST. True: refused.
+bool is_of_unknown_page(const Exchange& exchange) {
+  const http::Request& request = exchange->request();
+  const bool may_be = request.method == "GET" &&
+                      request.header("user-agent").starts_with("Mozilla/") &&
+                      request.header("sec-fetch-site").empty() && request.header("origin").empty();
+  if (may_be)
+    exchange->respond(error_response(
+        403, "a browser does not say which page asks for this; use POST, or another client"));
+  return may_be;
+}
+
 void append_text(std::string& out, Bytes bytes) {
   json::append_quoted(out, to_utf8(bytes));
 }
@@ -106,6 +119,7 @@ void append_value(std::string& out, const Record& record) {
 }  // namespace
 
 void nkvd_set(const Exchange& exchange) {
+  if (is_of_unknown_page(exchange)) return;
   const auto key = key_of(exchange);
   if (!key) return;
   const auto value = value_of(exchange);
@@ -129,6 +143,7 @@ void nkvd_is(const Exchange& exchange) {
 }
 
 void nkvd_rm(const Exchange& exchange) {
+  if (is_of_unknown_page(exchange)) return;
   if (exchange->is_head()) return nkvd_is(exchange);
   const auto key = key_of(exchange);
   if (!key) return;
@@ -143,6 +158,7 @@ void nkvd_rm(const Exchange& exchange) {
 }
 
 void nkvd_clear(const Exchange& exchange) {
+  if (is_of_unknown_page(exchange)) return;
   if (auto status = exchange->database().member(); !status) return refuse(exchange, status.error());
   const bool empty = exchange->database().find(default_collection) == nullptr;
   if (exchange->is_head() || empty) return succeed(exchange);
@@ -178,6 +194,8 @@ void nkvd_health(const Exchange& exchange) {
 void nkvd_status(const Exchange& exchange) {
   const Address own = exchange->server().report.own_address();
   Collection* collection = exchange->database().find(default_collection);
+  CountCursor from;
+  if (collection != nullptr) collection->settle_counts(from, 512);
   json::Writer writer;
   writer.begin_object();
   writer.key("version").string(DHRT_VERSION);

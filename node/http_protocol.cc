@@ -93,8 +93,12 @@ std::optional<http::Response> refuse_browser(const http::Request& request, const
     return error_response(403,
                           "a page of another origin may not use this node; --cors-origin names "
                           "those that may");
-  if (request.header("sec-fetch-site") == "cross-site")
-    return error_response(403, "a page of another site may not use this node");
+  // Pages of other ports of this host are "same-site".
+  const Bytes site = request.header("sec-fetch-site");
+  if (!site.empty() && site != "same-origin" && site != "none")
+    return error_response(403,
+                          "a page of another site may not use this node; --cors-origin names "
+                          "those that may");
   return std::nullopt;
 }
 

@@ -56,12 +56,13 @@ void bit_operation(RedisCall& call) {
     if (!known) return;
   }
   if (*operation == Operation::negation) negate(result);
+  const Change fresh = call.fresh(result);
   const bool done = call.change(call.word(2), [&](const RecordView* held, Change& change) {
     if (result.empty()) {
       change.deletes = true;
       return held != nullptr;
     }
-    change = call.fresh(result);
+    change = fresh;
     return true;
   });
   if (done) call.reply().integer(static_cast<std::int64_t>(result.size()));

@@ -86,7 +86,8 @@ class RedisCall {
   bool change(Bytes collection, Bytes key, RecordWriter::Decide decide);
   // False: other nodes are to be asked first; then return, the command is run again.
   bool settled();
-  // A key that is written anew: no attributes, the deadline of the collection.
+  // A key that is written anew: no attributes, the deadline of the collection. Not for within
+  // change(): it asks for the configuration, whose lock is taken by those who then lock keys.
   Change fresh(Bytes value) const;
   // The same for commands that are kept: whether the others must be asked for any of their keys.
   bool settled_for(const std::vector<RedisKept>& commands);

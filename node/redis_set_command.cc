@@ -69,13 +69,14 @@ struct Stored {
 
 // False: the call has failed.
 bool store(RedisCall& call, Bytes key, Bytes value, const SetOptions& options, Stored& stored) {
+  const Change fresh = call.fresh(value);
   return call.change(key, [&](const RecordView* held, Change& change) {
     stored.old.reset();
     if (options.gives_old && held != nullptr) stored.old.emplace(held->value);
     stored.written = held != nullptr ? !options.if_absent : !options.if_present;
     if (!stored.written) return false;
     const WallMilliseconds kept = change.deadline;
-    change = call.fresh(value);
+    change = fresh;
     if (options.deadline) change.deadline = *options.deadline;
     if (options.keeps_deadline) change.deadline = kept;
     return true;

@@ -113,8 +113,9 @@ bool are_pairs(RedisCall& call) {
 
 bool store_pairs(RedisCall& call) {
   for (std::size_t at = 1; at < call.count(); at += 2) {
+    const Change fresh = call.fresh(call.word(at + 1));
     const bool done = call.change(call.word(at), [&](const RecordView*, Change& change) {
-      change = call.fresh(call.word(at + 1));
+      change = fresh;
       return true;
     });
     if (!done) return false;

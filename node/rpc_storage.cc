@@ -1,4 +1,6 @@
 // Hati's storage as methods of JSON-RPC.
+#include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include "node/command_input.h"
@@ -15,8 +17,9 @@ namespace {
 // An argument that is a string; empty if it was not given.
 Result<Bytes> text_of(const RpcCall& call, Bytes name) {
   const rpc::Argument* argument = call.call.find(name);
-  if (argument == nullptr || argument->value == "null") return Bytes();
+  if (argument == nullptr) return Bytes();
   if (argument->is_text) return Bytes(argument->value);
+  if (argument->value == "null") return Bytes();
   return fail(ErrorCode::invalid_argument, std::string(name) + " is a string");
 }
 
@@ -62,6 +65,16 @@ Result<std::string> value_of(const RpcCall& call) {
   return *std::move(value);
 }
 
+// A number may be written with a fraction or an exponent; a text is read as Hati read it.
+std::uint64_t ttl_of(const rpc::Argument& argument) {
+  if (argument.is_text) return hati::ttl_of(argument.value);
+  double number = 0;
+  const char* const end = argument.value.data() + argument.value.size();
+  const auto read = std::from_chars(argument.value.data(), end, number);
+  if (read.ec != std::errc() || read.ptr != end || number < 1) return 0;
+  return hati::ttl_of(std::to_string(static_cast<std::uint64_t>(std::min(number, 1e18))));
+}
+
 void give_value(const RpcCall& call, const Result<Database::Found>& found, bool base64) {
   if (!found) return call.fail(found.error());
   const bool is_one = call.call.version == rpc::Version::one;
@@ -84,7 +97,7 @@ void set(const RpcCall& call) {
   const rpc::Argument* ttl = call.call.find("ttl");
   const auto written = call.server.database.set(
       target->type, target->key, *value,
-      {.ttl_milliseconds = ttl == nullptr ? 0 : hati::ttl_of(ttl->value), .blind = true});
+      {.ttl_milliseconds = ttl == nullptr ? 0 : ttl_of(*ttl), .blind = true});
   if (!written) return call.fail(written.error());
   call.done({.result = "true"}, written->position);
 }

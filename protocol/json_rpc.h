@@ -75,7 +75,7 @@ struct Part {
 // As many as replies may wait on a connection.
 inline constexpr std::size_t body_calls_max = 16384;
 // Names and arguments of any method fit many times over.
-inline constexpr std::size_t call_values_max = 1024;
+inline constexpr std::size_t call_values_max = 32;
 
 std::vector<Part> parse_body(Bytes body);
 

@@ -2,7 +2,7 @@
 # /usr/share/bash-completion/completions/ under the name dhrt.
 
 _dhrt_flags_of() {
-  local node="--bind --advertise --name --allow-public --listen --tcp --tcp-host --tcp-port --rpc
+  local node="--bind --advertise --name --allow-public --listen --cors-origin --tcp --tcp-host --tcp-port --rpc
     --rpc-host --rpc-port --hermod --hermod-port --hermod-terminator --hermod-config --resp
     --resp-port --http --http-port --join --join-timeout --leave-timeout
     --probe-interval --suspicion-multiplier --data-dir --memory --backup-dir --durability --sync-interval

@@ -8,6 +8,7 @@ import http.client
 import json
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ import unittest
 
 sys.dont_write_bytecode = True
 
+from exchanges import Client  # noqa: E402
 from wire import SECONDS, Dhrt  # noqa: E402
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH")
@@ -154,11 +156,16 @@ class Conditions(unittest.TestCase):
 
     def test_what_is_no_condition_is_refused_before_anything_is_done(self):
         self.ask("PUT", "/c/kept", "1")
-        for field in ("1-1", '"1-1', "*, *", "W/*"):
+        for field in ("", "1-1", '"1-1', "*, *", "W/*"):
             self.check(self.ask("PUT", "/c/kept", "2", If_Match=field), 400)
             self.check(self.ask("DELETE", "/c/kept", If_Match=field), 400)
             self.check(self.ask("DELETE", "/c/", If_None_Match=field), 400)
         self.check(self.ask("DELETE", "/c/", If_Match="*"), 400)
+        with Client(self.dhrt.address) as client:
+            client.send(b'PUT /c/kept HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n'
+                        b'If-None-Match: "1-1"\r\nIf-None-Match: *\r\n\r\n2')
+            client.end_sending()
+            self.assertTrue(client.rest().startswith(b"HTTP/1.1 400 "))
         self.assertEqual(self.ask("GET", "/c/kept").json()["Value"], "1")
 
     def test_a_deadline_is_that_of_the_new_value(self):
@@ -184,6 +191,25 @@ class Conditions(unittest.TestCase):
         for connection in connections:
             connection.close()
         self.assertEqual(sorted(statuses), [201] + [412] * (count - 1))
+
+
+class ConditionsElsewhere(unittest.TestCase):
+    """What another node has answered counts, although it may not be here yet."""
+
+    def test_a_key_that_is_on_its_way_is_there(self):
+        with Dhrt("--memory") as first, Dhrt("--memory", joins=first) as second:
+            wait_until_ready(second)
+            for number in range(40):
+                key = f"/c/{number}"
+                # Both the write and the request wait for the second node when it goes on.
+                second.process.send_signal(signal.SIGSTOP)
+                self.assertEqual(ask(first, "PUT", key, "first").status, 201)
+                waiting = http.client.HTTPConnection(*second.address, timeout=SECONDS)
+                waiting.request("PUT", key, body="second", headers={"If-None-Match": "*"})
+                second.process.send_signal(signal.SIGCONT)
+                self.assertEqual(waiting.getresponse().status, 412, key)
+                waiting.close()
+                self.assertEqual(ask(second, "GET", key).json()["Value"], "first")
 
 
 class Operations(unittest.TestCase):
@@ -230,6 +256,16 @@ class Operations(unittest.TestCase):
                 self.assertEqual(ask(dhrt, "POST", path + "/1").status, 404, path)
 
 
+class OldClients(unittest.TestCase):
+    def test_a_list_ends_with_the_connection(self):
+        with Dhrt("--memory") as dhrt, Client(dhrt.address) as client:
+            ask(dhrt, "PUT", "/c/k", "v")
+            client.send(b"GET /c HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+            head, _, body = client.rest().partition(b"\r\n\r\n")
+            self.assertIn(b"Connection: close", head)
+            self.assertEqual(json.loads(body)[0]["Key"], "k")
+
+
 class Origins(unittest.TestCase):
     """Pages of other origins, as a browser's fetch asks for them."""
 
@@ -256,7 +292,8 @@ class Origins(unittest.TestCase):
                 self.assertEqual(answer.headers["Access-Control-Allow-Origin"], PAGE, target)
                 self.assertEqual(answer.headers["Vary"], "Origin")
             self.assertEqual(ask(dhrt, "GET", "/c/k", Origin=PAGE + ".evil.org").status, 403)
-            self.assertEqual(ask(dhrt, "GET", "/c/k", Sec_Fetch_Site="cross-site").status, 403)
+            for site in ("cross-site", "same-site"):
+                self.assertEqual(ask(dhrt, "GET", "/c/k", Sec_Fetch_Site=site).status, 403)
             plain = ask(dhrt, "GET", "/c/k")
             self.assertEqual((plain.status, plain.headers["Vary"]), (200, "Origin"))
             self.assertNotIn("Access-Control-Allow-Origin", plain.headers)

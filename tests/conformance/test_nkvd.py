@@ -11,7 +11,7 @@ import urllib.parse
 
 sys.dont_write_bytecode = True
 
-from exchanges import differences_without_sense, read_cases  # noqa: E402
+from exchanges import Client, differences_without_sense, read_cases  # noqa: E402
 from wire import SECONDS, Dhrt  # noqa: E402
 
 ROUTES = ("set", "get", "is", "rm", "clear", "getKeys", "getValues", "getAll", "healthcheck",
@@ -88,9 +88,24 @@ class Keys(unittest.TestCase):
     def test_head_changes_nothing(self):
         self.check("GET", "/set?k=kept&v=1", 200, b'{"success":true}')
         for target in ("/set?k=kept&v=2", "/set?k=made&v=2", "/rm?k=kept", "/clear"):
-            self.check("HEAD", target, 200, b"")
+            with Client(self.dhrt.address) as client:
+                client.send(f"HEAD {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+                client.end_sending()
+                head, _, body = client.rest().partition(b"\r\n\r\n")
+            self.assertTrue(head.startswith(b"HTTP/1.1 200 "), head)
+            self.assertEqual(body, b"")
         self.check("GET", "/get?k=kept", 200, b'"1"')
         self.check("GET", "/is?k=made", 404, b'{"error":"MISSING_RECORD"}')
+
+    def test_an_image_of_some_page_changes_nothing(self):
+        self.check("GET", "/set?k=page&v=1", 200, b'{"success":true}')
+        browser = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64)"}
+        for target in ("/clear", "/rm?k=page", "/set?k=page&v=2"):
+            connection = http.client.HTTPConnection(*self.dhrt.address, timeout=SECONDS)
+            connection.request("GET", target, headers=browser)
+            self.assertEqual(connection.getresponse().status, 403)
+            connection.close()
+        self.check("GET", "/get?k=page", 200, b'"1"')
 
     def test_lengths_are_those_of_javascript(self):
         wide = urllib.parse.quote("\U00024B62")  # One character, two units of UTF-16.

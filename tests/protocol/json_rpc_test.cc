@@ -175,7 +175,7 @@ TEST_CASE("json rpc: limits") {
   std::string values = R"({"method":"m","id":1,"params":[{"a":[1)";
   for (std::size_t i = 0; i < rpc::call_values_max; ++i)
     values += ",1";
-  CHECK(read(values + "]}]}") == "1 null !-32600 a call has more than 1024 values; split it\n");
+  CHECK(read(values + "]}]}") == "1 null !-32600 a call has more than 32 values; split it\n");
   const std::string call = R"({"jsonrpc":"2.0","method":"m"})";
   std::string most;
   for (std::size_t i = 0; i < rpc::body_calls_max; ++i)
