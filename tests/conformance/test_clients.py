@@ -73,7 +73,8 @@ class Benchmark(unittest.TestCase):
                 said = self.benchmark(*flags)
                 self.assertNotRegex(said, r"(?i)\berr|warning")
                 for test in ("PING_INLINE", "PING_MBULK", "SET", "GET", "INCR", "MSET (10 keys)"):
-                    self.assertRegex(said, rf'"{re.escape(test)}","[1-9]')
+                    # What takes less than its clock sees is "inf" to redis-benchmark.
+                    self.assertRegex(said, rf'"{re.escape(test)}","([1-9]|inf")')
 
 
 class PythonLibrary(unittest.TestCase):

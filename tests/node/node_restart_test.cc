@@ -1,6 +1,7 @@
 // A data directory does not care how many event loops wrote it, or how that process ended.
 #include "protocol/json.h"
 #include "tests/node/node_fixture.h"
+#include "tests/storage/copied_files.h"
 
 namespace dhrt {
 
@@ -54,11 +55,6 @@ std::int64_t replayed(const RunningNode& node) {
   return log->member("replayed_records")->integer().value_or(-1);
 }
 
-// What a power cut leaves: the files as they are while the node runs.
-void copy_as_they_are(const std::string& from, const std::string& to) {
-  std::filesystem::copy(from, to, std::filesystem::copy_options::recursive);
-}
-
 std::string count_of(int rounds) {
   return ":" + std::to_string(rounds * keys_of_each * 3 / 4) + "\r\n";
 }
@@ -97,7 +93,7 @@ TEST_CASE("restart: what one loop wrote three loops have, and then two, after cr
     ++rounds;
     CHECK(TestClient(node.port()).line("count") == count_of(rounds));
     const std::string next = directory.path() + "/crashed-" + std::to_string(rounds);
-    copy_as_they_are(path, next);
+    test::copy_as_they_are(path, next);
     path = next;
   }
 }

@@ -10,6 +10,7 @@
 #include "storage/base/random.h"
 #include "storage/collection_file.h"
 #include "storage/log_file.h"
+#include "tests/storage/copied_files.h"
 #include "tests/storage/engine_life.h"
 
 namespace dhrt::test {
@@ -122,8 +123,7 @@ TEST_CASE("engine recovery: a power cut leaves what was synced") {
     set_own(life.store(), life.users(), "k" + std::to_string(i), "synced", own);
   life.settle();
   const std::string saved = life.directory.file("log.saved");
-  std::filesystem::copy(life.directory.file("log"), saved,
-                        std::filesystem::copy_options::recursive);
+  copy_as_they_are(life.directory.file("log"), saved);
 
   for (int i = 0; i < 30; ++i)
     set_own(life.store(), life.users(), "k" + std::to_string(i), "lost", own);
@@ -219,8 +219,7 @@ TEST_CASE("engine recovery: until an erasure is durable, what it erases is") {
   CHECK_MESSAGE(checkpoint.wait_for(std::chrono::milliseconds(100)) == std::future_status::timeout,
                 "it waits for the end of the turn that erased");
   const TemporaryDirectory died;
-  std::filesystem::copy(life.directory.path(), died.path(),
-                        std::filesystem::copy_options::recursive);
+  copy_as_they_are(life.directory.path(), died.path());
   life.store().commit();
   CHECK(checkpoint.get().has_value());
   life.crash();
@@ -433,7 +432,7 @@ TEST_CASE("engine recovery: a first segment that is missing was released, or is 
   SUBCASE("an old log whose removal was interrupted") {
     life.crash();
     const std::string old = life.directory.file("old");
-    std::filesystem::copy(life.directory.file("log"), old);
+    copy_as_they_are(life.directory.file("log"), old);
     must(life.engine->checkpoint());
     life.engine.reset();
     int copied = 0;

@@ -3,6 +3,7 @@
 
 #include "storage/base/hash.h"
 #include "storage/log_window.h"
+#include "tests/storage/copied_files.h"
 #include "tests/storage/log_fixture.h"
 
 using namespace dhrt;
@@ -26,6 +27,13 @@ void flip(std::string& bytes, std::size_t at) {
   bytes[at] = static_cast<char>(bytes[at] ^ 0x10);
 }
 
+std::vector<std::string> files_of(const std::string& directory) {
+  std::vector<std::string> paths;
+  for (const auto& entry : std::filesystem::directory_iterator(directory))
+    paths.push_back(entry.path().string());
+  return paths;
+}
+
 // The log of a writer that was killed: its directory as it is on the disk.
 class Crashed {
  public:
@@ -35,13 +43,11 @@ class Crashed {
     options.durability = synced ? Durability::sync : Durability::none;
     LogBench bench(options);
     bench.write_many(frames, value_bytes);
-    for (const auto& entry : std::filesystem::directory_iterator(running_.path())) {
-      const std::string copy = found_.file(entry.path().filename().string());
-      std::filesystem::copy_file(entry.path(), copy);
+    copy_as_they_are(running_.path(), found_.path());
+    for (const std::string& copy : files_of(found_.path()))
       // What is only prepared changes while it is copied, and is not looked at here.
       if (read_all(copy).find_first_not_of('\0', log_header_bytes) == std::string::npos)
         std::filesystem::remove(copy);
-    }
   }
 
   const std::string& path() const { return found_.path(); }
