@@ -6,6 +6,8 @@
 #include <cstring>
 #include <utility>
 
+#include "protocol/resp_writer.h"
+
 namespace dhrt::resp {
 
 namespace {
@@ -26,10 +28,10 @@ char* write_length(NumberLine& line, char type, std::size_t length) {
   return at;
 }
 
-struct Writer {
+struct ReplyWriter {
   std::string& out;
 
-  void operator()(const Nil&) const { append_nil(out); }
+  void operator()(const Nil&) const { out += null_of(Version::resp2); }
   void operator()(const SimpleString& simple) const { append_text_line(out, '+', simple.text); }
   void operator()(const ReplyError& error) const { append_text_line(out, '-', error.message); }
   void operator()(std::int64_t number) const { append_number_line(out, ':', number); }
@@ -174,7 +176,7 @@ void append_bulk(std::string& out, Bytes bytes) {
 }
 
 void append_reply(std::string& out, const Reply& reply) {
-  std::visit(Writer{out}, reply.value);
+  std::visit(ReplyWriter{out}, reply.value);
 }
 
 Result<std::optional<ParsedReply>> parse_reply(Bytes input) {

@@ -23,9 +23,6 @@ void append_bulk(std::string& out, Bytes bytes);
 void append_number_line(std::string& out, char type, std::int64_t number);
 // `type`, text, a line end: a simple string or an error.
 void append_text_line(std::string& out, char type, Bytes text);
-inline void append_nil(std::string& out) {
-  out += Bytes("$-1\r\n");
-}
 inline void append_ok(std::string& out) {
   out += Bytes("+OK\r\n");
 }
