@@ -89,11 +89,22 @@ struct FanoutRead {
 struct LocalPublish {
   Publish said;
 };
+// A client waits until so many peers have durably what an event loop of this node has written so
+// far, as told by LocalWrites. Answered once by Waited, when it is so or when WaitEnds comes.
+struct WaitForPeers {
+  std::uint64_t request = 0;  // Not in use.
+  std::uint16_t loop = 0;
+  std::uint64_t peers = 0;
+};
+struct WaitEnds {
+  std::uint64_t request = 0;
+};
 struct LeaveRequested {};
 
-using Input = std::variant<Tick, ConnectionUp, ConnectionDown, ConnectFailed, MessageIn,
-                           MessageComing, LocalWrites, StoreChanged, CollectionGone, Applied,
-                           LocalRead, Walked, FanoutRead, LocalPublish, LeaveRequested>;
+using Input =
+    std::variant<Tick, ConnectionUp, ConnectionDown, ConnectFailed, MessageIn, MessageComing,
+                 LocalWrites, StoreChanged, CollectionGone, Applied, LocalRead, Walked, FanoutRead,
+                 LocalPublish, WaitForPeers, WaitEnds, LeaveRequested>;
 
 // --- Actions ------------------------------------------------------------------------------
 
@@ -144,6 +155,10 @@ struct FanoutReply {
   std::optional<Record> record;
   bool partial = false;  // Some node that may hold the key did not answer.
 };
+struct Waited {
+  std::uint64_t request = 0;
+  std::uint64_t peers = 0;  // That are linked, and have it.
+};
 // A client of a peer said this; for those who listen here.
 struct Published {
   Publish said;
@@ -162,7 +177,7 @@ struct Log {
 struct Left {};
 
 using Action = std::variant<Connect, Close, Send, ApplyWrite, ApplyRecords, MergeContext, ReadLocal,
-                            WalkLocal, FanoutReply, Published, Persist, Log, Left>;
+                            WalkLocal, FanoutReply, Waited, Published, Persist, Log, Left>;
 using Actions = std::vector<Action>;
 
 // What every part of the core works with during one step.

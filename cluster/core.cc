@@ -144,6 +144,7 @@ void Core::link_event(const LinkEvent& event, const Step& step) {
   if (event.link_class != LinkClass::control) return;
   told_.erase(event.peer);
   heard_.erase(event.peer);
+  waits_.look(links_.linked(), heard_, step);  // Who wrote nothing waits for links.
   const ConnectionId connection = *links_.link(event.peer, LinkClass::control);
   if (event.joined) step.send(connection, Join{membership_.self()});
   send_table(connection, false, step);
@@ -199,7 +200,7 @@ struct Core::FromPeer {
   void operator()(const Write& write) const {
     step.actions.emplace_back(ApplyWrite{write.collection, write.records, write.flushed});
   }
-  void operator()(const WriteAck& ack) const { core.note_tips(peer, ack); }
+  void operator()(const WriteAck& ack) const { core.note_tips(peer, ack, step); }
   void operator()(const Read& read) const { core.read_for_peer(connection, read, step); }
   void operator()(const ReadReply& reply) const { core.fanout_.reply(peer, reply, step); }
   void operator()(const Pull& pull) const { core.synchronizer_.pull(connection, pull, step); }
@@ -310,8 +311,10 @@ void Core::on(const MessageComing& coming, const Step& step) {
     detector_.message_coming(*peer, step.now);
 }
 
-void Core::on(const CollectionGone& gone, const Step&) {
+void Core::on(const CollectionGone& gone, const Step& step) {
   synchronizer_.collection_gone(gone.collection);
+  waits_.collection_gone(gone.collection);
+  waits_.look(links_.linked(), heard_, step);
   own_tips_.erase(gone.collection);
   const auto is_gone = [&](const auto& tip) { return tip.first.first == gone.collection; };
   for (auto& [peer, tips] : told_)
@@ -338,7 +341,7 @@ void Core::acknowledge(NodeId peer, const CollectionRef& collection, const Conte
   if (!ack.tips.empty()) step.send(*links_.link(peer, LinkClass::control), std::move(ack));
 }
 
-void Core::note_tips(NodeId peer, const WriteAck& ack) {
+void Core::note_tips(NodeId peer, const WriteAck& ack, const Step& step) {
   for (const WriteAck::Tip& tip : ack.tips) {
     // Only what we wrote in this start is of interest, which bounds the table.
     const auto own = own_tips_.find(tip.collection);
@@ -346,6 +349,22 @@ void Core::note_tips(NodeId peer, const WriteAck& ack) {
     auto& heard = heard_[peer][{tip.collection, tip.origin}];
     heard = std::max(heard, tip.sequence);
   }
+  waits_.look(links_.linked(), heard_, step);
+}
+
+void Core::on(const WaitForPeers& wait, const Step& step) {
+  Tips written;
+  const Origin loop{membership_.self_id(), self().epoch, wait.loop};
+  for (const auto& [collection, origins] : own_tips_) {
+    const auto tip = origins.find(loop);
+    if (tip != origins.end()) written[{collection, loop}] = tip->second;
+  }
+  waits_.begin(wait, std::move(written));
+  waits_.look(links_.linked(), heard_, step);
+}
+
+void Core::on(const WaitEnds& ends, const Step& step) {
+  waits_.end(ends.request, links_.linked(), heard_, step);
 }
 
 void Core::on(const Applied& applied, const Step& step) {

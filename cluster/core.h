@@ -19,6 +19,7 @@
 #include "cluster/links.h"
 #include "cluster/membership.h"
 #include "cluster/options.h"
+#include "cluster/peer_waits.h"
 #include "cluster/synchronizer.h"
 #include "storage/base/random.h"
 
@@ -70,6 +71,8 @@ class Core {
   void on(const Walked& walked, const Step& step);
   void on(const FanoutRead& read, const Step& step);
   void on(const LocalPublish& publish, const Step& step);
+  void on(const WaitForPeers& wait, const Step& step);
+  void on(const WaitEnds& ends, const Step& step);
   void on(const LeaveRequested& leave, const Step& step);
 
   struct FromPeer;
@@ -82,7 +85,7 @@ class Core {
   void acknowledge(NodeId peer, const CollectionRef& collection, const Context& durable,
                    const Step& step);
   void note_own_tips(const LocalWrites& writes);
-  void note_tips(NodeId peer, const WriteAck& ack);
+  void note_tips(NodeId peer, const WriteAck& ack, const Step& step);
   void publish_changes(const Step& step);
   void log_state(const Member& member, const Step& step);
   void exchange_tables(const Step& step);
@@ -106,9 +109,9 @@ class Core {
   };
   std::map<Token, PeerRead> reads_;
   Token read_tokens_ = 0;
-  using TipKey = std::pair<CollectionRef, Origin>;
-  std::map<NodeId, std::map<TipKey, std::uint64_t>> told_;   // Tips we acknowledged to a peer.
-  std::map<NodeId, std::map<TipKey, std::uint64_t>> heard_;  // Tips a peer acknowledged to us.
+  std::map<NodeId, Tips> told_;  // Tips we acknowledged to a peer.
+  PeerWaits::Heard heard_;       // Tips a peer acknowledged to us.
+  PeerWaits waits_;
   std::map<CollectionRef, std::map<Origin, std::uint64_t>> own_tips_;  // What we wrote, durable.
   std::map<NodeId, MemberState> logged_states_;                        // Of the others.
   std::optional<Time> leaving_until_;
