@@ -148,6 +148,7 @@ Status Checkpoint::cycle() {
   shared_.reckon_pressure();
   trim_cache();
   shared_.checkpoints.fetch_add(1);
+  shared_.checkpoint_ended.store(wall_now());
   shared_.checkpoint_milliseconds.fetch_add(
       static_cast<std::uint64_t>((monotonic_now() - begin).count()));
   return {};

@@ -141,6 +141,7 @@ EngineFigures WholeEngine::figures() const {
   figures.checkpoints = shared_.checkpoints.load();
   figures.checkpoint_copy_bytes = shared_.checkpoint_copy_bytes.load();
   figures.checkpoint_records = shared_.checkpoint_records.load();
+  figures.checkpoint_ended = shared_.checkpoint_ended.load();
   figures.checkpoint_milliseconds = shared_.checkpoint_milliseconds.load();
   figures.throttled_milliseconds = shared_.throttled_milliseconds.load();
   figures.writes_refused = shared_.writes_refused.load();

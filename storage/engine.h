@@ -46,6 +46,9 @@ struct EngineOptions {
   // and does not refuse the start.
   bool others_have_it = false;
   std::size_t scrub_bytes_per_second = std::size_t{8} << 20;  // 0: no scrub.
+  // Called by maintain() for every record that it takes because its deadline has passed. May not
+  // call the store: a lock is held.
+  std::function<void(const std::string& collection, Bytes key)> expired;
   std::function<void()> before_sync;        // Test only: the delay of a slow disk.
   std::function<void()> before_checkpoint;  // Test only.
 };
@@ -77,6 +80,7 @@ struct EngineFigures {
   std::vector<std::string> damaged_files;
   std::uint64_t checkpoints = 0;
   std::uint64_t checkpoint_records = 0;
+  WallMilliseconds checkpoint_ended = 0;      // The last one; 0: there was none yet.
   std::uint64_t checkpoint_milliseconds = 0;  // Sum.
   std::uint64_t checkpoint_copy_bytes = 0;    // The most that was copied at a time.
   std::uint64_t throttled_milliseconds = 0;   // By which acknowledgements were held back.

@@ -134,6 +134,7 @@ bool EngineCollection::expire_in_memory(WallMilliseconds now, std::size_t& budge
       parts_[stripe]->deadlines.take_due(now, std::min(budget, buried_at_once), due);
       for (Entry* entry : due) {
         const HashedKey key(entry->key());
+        if (shared_.options.expired) shared_.options.expired(ref().name, key.bytes);
         bury(key, *entry, changes);
       }
       budget -= due.size();
@@ -181,6 +182,7 @@ bool EngineCollection::expire_in_file(WallMilliseconds now, std::size_t& budget,
     if (!held || *held == nullptr) continue;
     Entry& entry = **held;
     if (entry.deleted() || entry.deadline() == 0 || entry.deadline() > now) continue;
+    if (shared_.options.expired) shared_.options.expired(ref().name, key.bytes);
     bury(key, entry, changes);
     shared_.expired.fetch_add(1, std::memory_order_relaxed);
   }

@@ -139,6 +139,7 @@ struct EngineShared {
   std::atomic<std::uint64_t> scrub_failures{0};
   std::atomic<std::uint64_t> checkpoints{0};
   std::atomic<std::uint64_t> checkpoint_records{0};
+  std::atomic<WallMilliseconds> checkpoint_ended{0};
   std::atomic<std::size_t> checkpoint_copy_bytes{0};
   std::atomic<std::uint64_t> checkpoint_milliseconds{0};
   std::atomic<std::uint64_t> throttled_milliseconds{0};
