@@ -140,11 +140,15 @@ void StoreDriver::walk(const WalkLocal& action, std::vector<Input>& inputs) {
 
 StoreDriver::Local& StoreDriver::open(const Collection& collection, std::size_t bytes) {
   const auto is_of_it = [&](const Local& local) { return local.collection == collection.ref(); };
-  const auto end = open_.rbegin() + std::min(looked_back_at, std::ssize(open_));
+  const auto looked_at = together_from_
+                             ? std::ssize(open_) - static_cast<std::ptrdiff_t>(*together_from_)
+                             : std::min(looked_back_at, std::ssize(open_));
+  const std::size_t bytes_max = together_from_ ? together_bytes : message_bytes;
+  const auto end = open_.rbegin() + looked_at;
   const auto last = std::find_if(open_.rbegin(), end, is_of_it);
   if (last != end) {
     const std::size_t held = last->records.bytes().size();
-    if (held == 0 || bytes == 0 || held + bytes <= message_bytes) return *last;
+    if (held == 0 || bytes == 0 || held + bytes <= bytes_max) return *last;
   }
   return open_.emplace_back(Local{.collection = collection.ref()});
 }
@@ -160,6 +164,10 @@ void StoreDriver::wrote(const Collection& collection, Bytes key, const RecordVie
   local->last = std::max(local->last, position);
 }
 
+void StoreDriver::begin_together() {
+  together_from_ = open_.size();
+}
+
 void StoreDriver::flushed(const Collection& collection, Context context, Position position) {
   Local& local = open(collection, 0);
   local.flushed.merge(context);
@@ -169,6 +177,7 @@ void StoreDriver::flushed(const Collection& collection, Context context, Positio
 // A batch is told when its last write is durable; with the next turn begins another one, or it
 // would never be.
 void StoreDriver::close_all() {
+  together_from_.reset();
   for (Local& local : open_) {
     if (!local_.empty()) local.last = std::max(local.last, local_.back().last);
     local_.push_back(std::move(local));

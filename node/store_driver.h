@@ -45,6 +45,9 @@ class StoreDriver {
   // Live records go out in messages of about this size, so that pings fit between them.
   static constexpr std::size_t message_bytes = std::size_t{256} << 10;
 
+  // And what belongs together in one of up to this, which is what one value may take.
+  static constexpr std::size_t together_bytes = std::size_t{16} << 20;
+
   // All outlive the driver.
   StoreDriver(Store& store, Catalog& catalog, RecordWriter& writer, StoreDriverOptions options)
       : store_(store), catalog_(catalog), writer_(writer), options_(options) {}
@@ -63,6 +66,11 @@ class StoreDriver {
     wrote(collection, entry.key, view_of(entry.record), entry.record.previous, position);
   }
   void flushed(const Collection& collection, Context context, Position position);
+
+  // Writes between these two, of one turn, go out in one message per collection, so that a peer
+  // applies them in one turn; more than together_bytes of them in several.
+  void begin_together();
+  void end_together() { together_from_.reset(); }
 
   // Every local write is durable and was told.
   bool settled() const { return local_.empty() && open_.empty(); }
@@ -99,6 +107,7 @@ class StoreDriver {
   // The one that so many bytes more of a collection go to; 0: the last one, however full.
   Local& open(const Collection& collection, std::size_t bytes);
   void close_all();
+  std::optional<std::size_t> together_from_;  // Of open_: what was opened since begin_together().
   std::vector<Local> open_;  // Of this turn; what is written goes to the last of its collection.
   std::deque<Local> local_;  // Of earlier ones: not durable yet, hence not told. By position.
   std::vector<KeyedView> pushed_;  // Of the write that is being applied.

@@ -66,6 +66,42 @@ std::vector<std::string> keys_of(const std::vector<LocalWrites>& writes) {
 
 using Keys = std::vector<std::string>;
 
+TEST_CASE("store driver: what belongs together is one message, whatever was written before it") {
+  const std::string large(100 << 10, 'v');
+  for (const bool together : {true, false}) {
+    CAPTURE(together);
+    Driven node;
+    node.set("a", large);
+    node.set("b", large);
+    if (together) node.driver->begin_together();
+    node.set("c", large);
+    node.set("d", large);
+    node.set("e", large);
+    node.driver->end_together();
+    node.set("f", "small");
+    REQUIRE(node.store->drain());
+    const auto told = node.told();
+    CHECK(keys_of(told) == Keys{"a", "b", "c", "d", "e", "f"});
+    const auto is_whole = [](const LocalWrites& local) {
+      const Keys keys = keys_of({local});
+      return std::ranges::count(keys, "c") == 1 && std::ranges::count(keys, "e") == 1;
+    };
+    CHECK(std::ranges::any_of(told, is_whole) == together);
+  }
+}
+
+TEST_CASE("store driver: too much to be one message is several") {
+  Driven node;
+  node.driver->begin_together();
+  for (int i = 0; i < 5; ++i)
+    node.set("k" + std::to_string(i), std::string(StoreDriver::together_bytes / 4, 'v'));
+  node.driver->end_together();
+  REQUIRE(node.store->drain());
+  const auto told = node.told();
+  CHECK(told.size() == 2);
+  CHECK(keys_of(told).size() == 5);
+}
+
 TEST_CASE("store driver: the writes of a turn are told together, when the last one is durable") {
   Driven node;
   node.set("a", "1");
