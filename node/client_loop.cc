@@ -1,5 +1,6 @@
 #include "node/client_loop.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "node/hati_protocol.h"
@@ -31,6 +32,7 @@ ClientLoop::ClientLoop(unsigned number, Shared& shared)
       store_wakeup_(events_, [] {}),  // The turn that it brings collects.
       mailbox_(events_),
       hermod_rules_{shared.options.hermod_terminator, shared.options.hermod_token},
+      delays_(events_),
       sweep_(events_, [this] { sweep(); }),
       turn_end_(events_, [this] { end_turn(); }),
       busy_(events_, [this] { run_sessions(); }) {}
@@ -60,9 +62,17 @@ void ClientLoop::serve(CoreLink core, const NodeReport::Node& node, HttpRules ru
                        std::string waits_for) {
   core_ = std::move(core);
   http_rules_ = std::move(rules);
-  database_.emplace(
-      Database::Parts{*store_, *catalog_, *writer_, *driver_, shared_.view, turn_clock_, figures_},
-      std::move(waits_for), core_.ask);
+  key_events_.emplace(
+      shared_.redis.settings.events,
+      KeyEvents::Hooks{.say = [this](const std::string& channel,
+                                     Bytes payload) { listeners_->publish(channel, payload); },
+                       .say_here =
+                           [this](const std::string& channel, Bytes payload) {
+                             listeners_->spread({channel, std::string(payload)});
+                           }});
+  database_.emplace(Database::Parts{*store_, *catalog_, *writer_, *driver_, shared_.view,
+                                    turn_clock_, figures_, &*key_events_},
+                    std::move(waits_for), core_.ask);
   report_.emplace(node, *store_, *catalog_, core_.refresh);
   listeners_.emplace(shared_.channels, number_,
                      RedisListeners::Hooks{
@@ -75,6 +85,12 @@ void ClientLoop::serve(CoreLink core, const NodeReport::Node& node, HttpRules ru
                              [this](const Publish& said) {
                                if (!shared_.view.alone.get()) keep_said(said);
                              }});
+  waits_.emplace(delays_, RedisWaits::Hooks{.ask =
+                                                [this](WaitForPeers wait) {
+                                                  wait.loop = static_cast<std::uint16_t>(number_);
+                                                  core_.wait(wait);
+                                                },
+                                            .end = core_.wait_ends});
   ProtocolLimits limits;
   limits.value_bytes_max = shared_.options.max_value_bytes;
   server_.emplace(CommandServer{.database = *database_,
@@ -85,6 +101,22 @@ void ClientLoop::serve(CoreLink core, const NodeReport::Node& node, HttpRules ru
                                 .backups = shared_.backups,
                                 .cursors = &shared_.cursors,
                                 .listeners = &*listeners_,
+                                .redis = &shared_.redis,
+                                .delays = &delays_,
+                                .waits = &*waits_,
+                                .saves = shared_.saves,
+                                .settings = &shared_.settings,
+                                .options = &shared_.options,
+                                .shut_down = shared_.shut_down,
+                                .loops = {.own = number_,
+                                          .count = static_cast<unsigned>(shared_.loops.size()),
+                                          .post =
+                                              [this](unsigned loop, auto letter) {
+                                                ClientLoop* const asked = shared_.loops[loop];
+                                                asked->post([asked, letter = std::move(letter)] {
+                                                  letter(*asked);
+                                                });
+                                              }},
                                 .post = [this](auto letter) { post(std::move(letter)); }});
 }
 
@@ -178,6 +210,9 @@ void ClientLoop::tell_peers(Position durable) {
     said_bytes_ -= said.channel.size() + said.payload.size();
     core_.publish(std::move(said));
   }
+  // A node that is alone keeps its news to itself otherwise.
+  if (waits_->any_before(durable) && !core_.collect) bring_news();
+  waits_->durable(durable);
 }
 
 void ClientLoop::check_disk() {
@@ -205,8 +240,11 @@ void ClientLoop::run_sessions() {
 
 void ClientLoop::sweep() {
   const Time now = monotonic_now();
-  for (const auto& [id, client] : sessions_)
+  const Duration idle_timeout(shared_.settings.timeout_milliseconds.load());
+  for (const auto& [id, client] : sessions_) {
+    client->set_idle_timeout(idle_timeout);
     client->check_time(now);
+  }
   bring_news();
   // Without clients, and with nothing to tell, the loop sleeps until somebody comes.
   if (sessions_.empty() && driver_->settled()) sweep_.cancel();
@@ -220,8 +258,9 @@ std::optional<Error> ClientLoop::refusal(const StreamConnection& connection,
     return Error{ErrorCode::unavailable,
                  "this node has no token and serves loopback and private addresses only; "
                  "--allow-public opens it to everybody"};
-  if (others >= shared_.options.max_clients)
-    return Error{ErrorCode::busy, "the limit of " + std::to_string(shared_.options.max_clients) +
+  const std::uint64_t max_clients = shared_.settings.max_clients;
+  if (others >= max_clients)
+    return Error{ErrorCode::busy, "the limit of " + std::to_string(max_clients) +
                                       " connections is reached; --max-clients moves it"};
   return std::nullopt;
 }
@@ -275,6 +314,17 @@ void ClientLoop::welcome(std::unique_ptr<StreamConnection> connection, Service s
   added->start();
 }
 
+void ClientLoop::visit_clients(FunctionRef<void(Session&)> visit) {
+  std::vector<SessionId> ids;
+  for (const auto& [id, session] : sessions_)
+    ids.push_back(id);
+  std::ranges::sort(ids);
+  for (const SessionId id : ids) {
+    Session* const found = session(id);
+    if (found != nullptr && !found->is_over()) visit(*found);
+  }
+}
+
 Session* ClientLoop::session(SessionId id) {
   const auto found = sessions_.find(id);
   return found == sessions_.end() ? nullptr : found->second.get();
@@ -286,8 +336,10 @@ void ClientLoop::has_more_to_do(SessionId id) {
 }
 
 void ClientLoop::drop_ended() {
-  for (const SessionId id : std::exchange(ended_, {}))
+  for (const SessionId id : std::exchange(ended_, {})) {
+    delays_.session_ended(id);
     shared_.placement.left(number_, sessions_.erase(id));
+  }
   figures_.connections = sessions_.size();
 }
 

@@ -24,6 +24,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "node/client_roll.h"
 #include "node/cluster_view.h"
 #include "node/commands.h"
 #include "node/database.h"
@@ -34,25 +35,34 @@
 #include "node/http_protocol.h"
 #include "node/listener.h"
 #include "node/node_report.h"
+#include "node/node_settings.h"
 #include "node/options.h"
 #include "node/placement.h"
 #include "node/redis_cursors.h"
+#include "node/redis_delays.h"
 #include "node/redis_listeners.h"
+#include "node/redis_shared.h"
+#include "node/redis_waits.h"
+#include "node/saves.h"
 #include "node/session.h"
 #include "node/turn_clock.h"
 
 namespace dhrt {
 
-class ClientLoop final : public SessionHost {
+class ClientLoop final : public SessionHost, private ClientRoll {
  public:
   // What the loops of a node have in common; outlives them.
   struct Shared {
     const NodeOptions& options;
     Placement placement;  // Of the clients.
-    ClusterView view{};   // Kept by the loop with the core.
+    NodeSettings settings;
+    RedisShared redis;
+    ClusterView view{};  // Kept by the loop with the core.
     std::atomic<bool> disk_failed{false};
     Backups* backups = nullptr;
-    std::vector<ClientLoop*> loops{};  // All, before any of them turns.
+    Saves* saves = nullptr;
+    std::function<void(bool hastens)> shut_down{};  // Leaves the cluster and ends the process.
+    std::vector<ClientLoop*> loops{};               // All, before any of them turns.
     RedisCursors cursors{};
     RedisChannels channels{};
   };
@@ -64,6 +74,8 @@ class ClientLoop final : public SessionHost {
     std::function<void(StoreNews)> bring;
     std::function<void(FanoutRead)> ask;
     std::function<void(Publish)> publish;
+    std::function<void(WaitForPeers)> wait;  // Answered as `ask` is, by waits().
+    std::function<void(WaitEnds)> wait_ends;
     // A caller is a peer.
     std::function<void(Session::Taken, LinkClass)> peer;
     // Only on the loop that has the core: what is reported about the cluster is of this moment.
@@ -109,6 +121,8 @@ class ClientLoop final : public SessionHost {
   StoreDriver& driver() { return *driver_; }
   Database& database() { return *database_; }
   RedisListeners& listeners() { return *listeners_; }
+  RedisWaits& waits() { return *waits_; }
+  KeyEvents& key_events() { return *key_events_; }
 
  private:
   // --- The turn.
@@ -123,6 +137,9 @@ class ClientLoop final : public SessionHost {
   void sweep();
 
   // --- Clients.
+  void visit_clients(FunctionRef<void(Session&)> visit) override;
+  unsigned loop_number() const override { return number_; }
+  Session* find_client(SessionId id) override { return session(id); }
   Listener::Accept accept_for(Service service);
   void accept(std::unique_ptr<StreamConnection> connection, Service service);
   void take_over(FileDescriptor socket, Service service);
@@ -155,6 +172,7 @@ class ClientLoop final : public SessionHost {
   std::optional<StoreDriver> driver_;
   StoreNews news_;  // Not brought to the core yet.
   CoreLink core_;
+  std::optional<KeyEvents> key_events_;
   std::optional<Database> database_;
   std::optional<NodeReport> report_;
   std::optional<RedisListeners> listeners_;
@@ -181,6 +199,8 @@ class ClientLoop final : public SessionHost {
   bool stopped_ = false;           // The store may be closed; libuv ends the turn that it is in.
   std::function<void()> settled_;  // To be called while leaving.
 
+  RedisDelays delays_;
+  std::optional<RedisWaits> waits_;
   Timer sweep_;
   TurnEnd turn_end_;
   Busy busy_;

@@ -65,6 +65,8 @@ void ClusterDriver::perform(Action& action) {
     close(closing->connection);
   } else if (auto* reply = std::get_if<FanoutReply>(&action)) {
     hooks_.fanout_reply(std::move(*reply));
+  } else if (const auto* waited = std::get_if<Waited>(&action)) {
+    hooks_.waited(*waited);
   } else if (auto* published = std::get_if<Published>(&action)) {
     hooks_.published(std::move(published->said));
   } else if (auto* persist = std::get_if<Persist>(&action)) {

@@ -30,6 +30,7 @@ class ClusterDriver final : public PeerLink::Owner {
   // What concerns others than peers and store.
   struct Hooks {
     std::function<void(FanoutReply)> fanout_reply;
+    std::function<void(Waited)> waited;
     std::function<void(Publish)> published;
     std::function<void(Persist)> persist;
     std::function<void()> left;

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "node/backups.h"
+#include "node/client_roll.h"
 #include "node/database.h"
 #include "node/node_report.h"
 #include "node/redis_cursors.h"
@@ -22,6 +23,11 @@
 namespace dhrt {
 
 class RedisListeners;
+class RedisDelays;
+class RedisWaits;
+class Saves;
+struct NodeSettings;
+struct RedisShared;
 
 // What handlers work with.
 struct CommandServer {
@@ -34,6 +40,14 @@ struct CommandServer {
   Backups* backups = nullptr;
   RedisCursors* cursors = nullptr;
   RedisListeners* listeners = nullptr;
+  RedisShared* redis = nullptr;
+  RedisDelays* delays = nullptr;
+  RedisWaits* waits = nullptr;
+  Saves* saves = nullptr;
+  NodeSettings* settings = nullptr;
+  const NodeOptions* options = nullptr;
+  std::function<void(bool hastens)> shut_down{};  // From any thread.
+  EveryLoop loops{};
   std::function<void(std::function<void()>)> post{};  // Runs it on this loop; from any thread.
   FastBatch fast_batch{};  // Of the take() under way; all connections of the loop use the one.
 };

@@ -160,10 +160,15 @@ Result<Written> Database::write(Collection& collection, const WriteRequest& requ
 void Database::wrote(const Collection& collection, const WriteRequest& request,
                      const Written& written) {
   last_written_ = written.position;
-  if (alone()) return publish_later(collection, request, written);
-  publish();
-  parts_.driver.wrote(collection, request.key, view_of(request, written), written.previous,
-                      written.position);
+  if (alone()) {
+    publish_later(collection, request, written);
+  } else {
+    publish();
+    parts_.driver.wrote(collection, request.key, view_of(request, written), written.previous,
+                        written.position);
+  }
+  if (parts_.events != nullptr && parts_.events->any())
+    parts_.events->wrote(collection.ref().name, request.key, request.deletes, !written.existed);
 }
 
 void Database::publish_later(const Collection& collection, const WriteRequest& request,
@@ -199,7 +204,7 @@ Result<Written> Database::set(Bytes collection, Bytes key, Bytes value, const Se
                 .value = value,
                 .attributes = options.attributes,
                 .deadline = ttl == 0 ? 0 : now + ttl,
-                .blind = options.blind,
+                .blind = options.blind && !tells_of_new_keys(),
                 .if_absent = options.if_absent,
                 .if_version = options.if_version},
                now);
@@ -215,7 +220,7 @@ Result<Written> Database::set_at_once(const Place& place, const HashedKey& key, 
                 .value = value,
                 .attributes = attributes,
                 .deadline = place.ttl_milliseconds == 0 ? 0 : now + place.ttl_milliseconds,
-                .blind = tells == Tells::nothing},
+                .blind = tells == Tells::nothing && !tells_of_new_keys()},
                now);
 }
 

@@ -18,6 +18,7 @@
 #include "cluster/actions.h"
 #include "node/cluster_view.h"
 #include "node/figures.h"
+#include "node/redis_events.h"
 #include "node/store_driver.h"
 #include "node/turn_clock.h"
 
@@ -33,6 +34,7 @@ class Database {
     const ClusterView& view;
     TurnClock& clock;
     NodeFigures& figures;
+    KeyEvents* events = nullptr;  // Are told what clients write; null: nobody wants to know.
   };
   // `ask` hands a read to the core; fanout_reply() brings its answer, at once or later.
   Database(const Parts& parts, std::string waits_for, std::function<void(FanoutRead)> ask)
@@ -94,6 +96,19 @@ class Database {
   // the collection's deadline. A collection that is not there is made if something is written.
   Result<std::optional<Written>> change(Bytes collection, const HashedKey& key,
                                         RecordWriter::Decide decide);
+  // While it lives, within one turn: what is written goes to peers together.
+  class Together {
+   public:
+    explicit Together(Database& database) : driver_(database.parts_.driver) {
+      driver_.begin_together();
+    }
+    Together(const Together&) = delete;
+    Together& operator=(const Together&) = delete;
+    ~Together() { driver_.end_together(); }
+
+   private:
+    StoreDriver& driver_;
+  };
   // Other nodes may hold a newer record of any key: ask() them and take_in() what they have before
   // a change.
   bool asks_before_change(Bytes collection) const { return !healthy() && asks_others(collection); }
@@ -105,6 +120,7 @@ class Database {
   using Brought = std::optional<Record>;
   Result<bool> read_with(Bytes collection, const HashedKey& key, const Brought* brought,
                          FunctionRef<void(const RecordView*)> show);
+  KeyEvents* events() const { return parts_.events; }
   WallMilliseconds wall() const { return parts_.clock.wall(); }
   // Of the last write that was made here.
   Position last_written() const { return last_written_; }
@@ -136,6 +152,10 @@ class Database {
   // Nobody else can hold what is missing here.
   bool knows_all() const { return healthy() && alone(); }
   bool asks_others(Bytes collection) const;
+  // A write must look whether its key was there.
+  bool tells_of_new_keys() const {
+    return parts_.events != nullptr && parts_.events->wants(event_flags::created);
+  }
   // Writes, and sees to it that peers hear of it.
   Result<Written> write(Collection& collection, const WriteRequest& request, WallMilliseconds now);
   void publish_later(const Collection& collection, const WriteRequest& request,

@@ -72,6 +72,7 @@ bool FastExecutor::execute(const FastCommand& command) {
   // The general path may make or drop collections.
   if (!done) place_ = {};
   figures_.commands_total += done ? 1 : 0;
+  (command.kind == FastCommand::Kind::get ? gets_ : sets_) += done ? 1 : 0;
   return done;
 }
 

@@ -26,6 +26,10 @@ class FastExecutor {
   // takes. `take_one` is the general path, for the bytes of one command.
   ClientProtocol::Took run(FastBatch& batch, Bytes input, FunctionRef<void(Bytes)> take_one);
 
+  // How many of each were done here.
+  std::uint64_t gets() const { return gets_; }
+  std::uint64_t sets() const { return sets_; }
+
  private:
   // Before the first of them is executed.
   void announce(FastBatch& batch);
@@ -48,6 +52,8 @@ class FastExecutor {
   // Commands of the batch whose records were not asked for yet.
   const FastCommand* ahead_ = nullptr;
   const FastCommand* end_ = nullptr;
+  std::uint64_t gets_ = 0;
+  std::uint64_t sets_ = 0;
 };
 
 }  // namespace dhrt

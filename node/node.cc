@@ -23,6 +23,8 @@ constexpr Duration flush_timeout{1000};
 constexpr WallMilliseconds hlc_reserved = 10'000;
 constexpr WallMilliseconds hlc_reserved_min = 5'000;
 constexpr WallMilliseconds hlc_above_floor = 1'000;
+// Expired records and the like that one step of the maintenance removes: a part of a millisecond.
+constexpr std::size_t maintenance_records = 256;
 
 }  // namespace
 
@@ -123,6 +125,14 @@ void Node::report_progress() {
   stop(exit_code::cannot_connect);
 }
 
+bool Node::maintain() {
+  const bool more = main_loop().store().maintain(wall_now(), maintenance_records);
+  // Deadlines pass on every node: the others tell their own listeners.
+  for (const auto& [collection, key] : std::exchange(expired_, {}))
+    main_loop().key_events().tell_here(event_flags::expired, "expired", collection, key);
+  return more;
+}
+
 // --- Between the loops ----------------------------------------------------------------------
 
 // The kernel gives a peer's connection to any loop; links live with the core.
@@ -155,6 +165,28 @@ void Node::answer(FanoutReply reply) {
   asker.post([&asker, reply = std::move(reply)] { asker.database().fanout_reply(reply); });
 }
 
+// The writes that were brought before it are told before it.
+void Node::wait(unsigned loop, WaitForPeers wait) {
+  if (loop != 0) collect();
+  wait.request = wait.request * loops_.size() + loop;
+  cluster_->input(wait);
+}
+
+void Node::end_wait(unsigned loop, WaitEnds ends) {
+  cluster_->input(WaitEnds{ends.request * loops_.size() + loop});
+}
+
+void Node::answer(Waited waited) {
+  ClientLoop& asker = *loops_[waited.request % loops_.size()];
+  waited.request /= loops_.size();
+  asker.post([&asker, waited] { asker.waits().answered(waited); });
+}
+
+void Node::say(Publish said) {
+  collect();
+  cluster_->input(LocalPublish{std::move(said)});
+}
+
 // --- Leaving --------------------------------------------------------------------------------
 
 void Node::leave() {
@@ -168,12 +200,14 @@ void Node::begin_leaving() {
     return;
   }
   leaving_ = true;
+  hastened_ = is_to_hasten_;
   log_info("leaving the cluster; a second signal hastens");
   for (const auto& loop : loops_) {
     loop->post([this, &serving = *loop] {
       serving.leave([this] { main_loop().post([this] { loop_settled(); }); });
     });
   }
+  if (hastened_) left();
 }
 
 // The peers are to have what clients of every loop wrote before the node says goodbye.
@@ -198,6 +232,7 @@ void Node::stop(int exit_code) {
   for (std::size_t i = loops_.size(); i-- > 1;)
     loops_[i]->stop();
   backups_.reset();  // While the loops still take letters.
+  saves_.reset();
   persist_identity();
   if (const Status stopped = engine_->stop(); !stopped) {
     log_error("not everything could be saved", {{"reason", stopped.error().message}});

@@ -12,6 +12,7 @@
 // Errors: of open: busy, corrupt, io, invalid_argument; one line that says what to do.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -84,12 +85,18 @@ class Node {
   // What the core knows now, for all who may not ask it.
   void update_view();
   void refresh_report();
+  bool maintain();
 
   // --- Between the loops.
   void bring_peer(Session::Taken taken, LinkClass link_class);  // Not on the main loop.
   void take_peer(FileDescriptor socket, LinkClass link_class, Bytes rest);
   void ask(unsigned loop, FanoutRead read);
   void answer(FanoutReply reply);
+  void wait(unsigned loop, WaitForPeers wait);
+  void end_wait(unsigned loop, WaitEnds ends);
+  void answer(Waited waited);
+  // Of a loop without the core: behind the writes that it brought.
+  void say(Publish said);
 
   // --- Leaving.
   void begin_leaving();
@@ -113,11 +120,13 @@ class Node {
   bool founds_ = false;             // Makes a cluster rather than waiting for one.
   std::unique_ptr<Engine> engine_;  // Ends before the loops, which it wakes.
   std::optional<Backups> backups_;
+  std::optional<Saves> saves_;
   std::optional<dhrt::Core> core_;
   std::optional<ClusterDriver> cluster_;
   ClusterBoard board_;
   std::optional<HealthWatch> health_;
   std::optional<Repairs> repairs_;
+  std::vector<std::pair<std::string, std::string>> expired_;  // Of the step under way.
 
   Timer tick_;
   Maintenance maintenance_;
@@ -128,6 +137,7 @@ class Node {
   std::size_t loops_settled_ = 0;  // While leaving.
   bool has_left_ = false;
   bool hastened_ = false;
+  std::atomic<bool> is_to_hasten_{false};  // Whoever asked it to leave does not wait for others.
   Time left_at_{};
   int exit_code_ = 0;
 };

@@ -91,6 +91,8 @@ NodeReport::Figures NodeReport::figures() const {
   const auto states = members_by_state(*cluster());
   const auto healthy = states.find("healthy");
   const Duration up = monotonic_now() - node_.started;
+  const WallMilliseconds started = wall_now() - static_cast<WallMilliseconds>(up.count());
+  const WallMilliseconds ended = engine.checkpoint_ended == 0 ? started : engine.checkpoint_ended;
   return {.address = node_.address,
           .event_loops = node_.figures.size(),
           .uptime_seconds = static_cast<std::uint64_t>(up.count() / 1000),
@@ -101,9 +103,16 @@ NodeReport::Figures NodeReport::figures() const {
           .errors_total = sum(&NodeFigures::errors_total),
           .memory_bytes = engine.memory_bytes,
           .checkpoints = engine.checkpoints,
+          .checkpoint_unix_seconds = ended / 1000,
           .expired = engine.expired,
           .evictions = engine.evictions,
           .healthy = healthy == states.end() ? 0 : healthy->second,
+          .slow_clients = sum(&NodeFigures::slow_clients_disconnected),
+          .unflushed_records = engine.unflushed_records,
+          .cache_hits = engine.cache_hits,
+          .cache_misses = engine.cache_misses,
+          .bytes_to_peers = sum(&NodeFigures::replication_bytes_sent),
+          .bytes_from_peers = sum(&NodeFigures::replication_bytes_received),
           .on_disk = !node_.memory};
 }
 

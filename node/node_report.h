@@ -108,9 +108,16 @@ class NodeReport {
     std::uint64_t errors_total = 0;
     std::uint64_t memory_bytes = 0;
     std::uint64_t checkpoints = 0;
+    std::uint64_t checkpoint_unix_seconds = 0;  // When the last one ended; of the start if none.
     std::uint64_t expired = 0;
     std::uint64_t evictions = 0;
     std::uint64_t healthy = 0;  // Nodes, this one included.
+    std::uint64_t slow_clients = 0;
+    std::uint64_t unflushed_records = 0;
+    std::uint64_t cache_hits = 0;
+    std::uint64_t cache_misses = 0;
+    std::uint64_t bytes_to_peers = 0;
+    std::uint64_t bytes_from_peers = 0;
     bool on_disk = false;
   };
   Figures figures() const;

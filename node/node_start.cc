@@ -14,8 +14,6 @@ namespace dhrt {
 namespace {
 
 constexpr Duration tick_interval{50};
-// Expired records and the like that one step of the maintenance removes: a part of a millisecond.
-constexpr std::size_t maintenance_records = 256;
 
 bool is_wildcard(const std::string& host) {
   return host == "0.0.0.0" || host == "::" || host.empty();
@@ -45,14 +43,15 @@ std::vector<std::unique_ptr<ClientLoop>> make_loops(unsigned count, ClientLoop::
 Node::Node(const NodeOptions& options, Hooks hooks)
     : options_(options),
       hooks_(std::move(hooks)),
-      shared_{.options = options_, .placement = Placement(loop_count_for(options.cpu_num))},
+      shared_{.options = options_,
+              .placement = Placement(loop_count_for(options.cpu_num)),
+              .settings = NodeSettings(options_),
+              .redis = RedisShared(loop_count_for(options.cpu_num))},
       loops_(make_loops(loop_count_for(options.cpu_num), shared_)),
       leave_wakeup_(events(), [this] { begin_leaving(); }),
       tick_(events(), [this] { tick(); }),
-      maintenance_(
-          events(),
-          {.step = [this] { return main_loop().store().maintain(wall_now(), maintenance_records); },
-           .now = monotonic_microseconds}),
+      maintenance_(events(),
+                   {.step = [this] { return maintain(); }, .now = monotonic_microseconds}),
       started_(monotonic_now()) {}
 
 Result<std::unique_ptr<Node>> Node::open(const NodeOptions& options, Hooks hooks) {
@@ -125,6 +124,11 @@ Status Node::open_engine() {
                        .log_segment_bytes = options_.log_segment_bytes,
                        .others_have_it = knew_others(identity_),
                        .scrub_bytes_per_second = options_.scrub_rate,
+                       .expired =
+                           [this](const std::string& collection, Bytes key) {
+                             if (main_loop().key_events().wants(event_flags::expired))
+                               expired_.emplace_back(collection, key);
+                           },
                        .before_sync = hooks_.before_sync};
   for (const auto& loop : loops_)
     engine.wake.emplace_back([&woken = *loop] { woken.wake(); });
@@ -136,6 +140,13 @@ Status Node::open_engine() {
   backups_.emplace(*engine_,
                    options_.memory || options_.backup_dir.empty() ? beside : options_.backup_dir);
   shared_.backups = &*backups_;
+  shared_.redis.settings.events = options_.notify_keyspace_events;
+  saves_.emplace(*engine_);
+  shared_.saves = &*saves_;
+  shared_.shut_down = [this](bool hastens) {
+    if (hastens) is_to_hasten_ = true;
+    leave();
+  };
   return {};
 }
 
@@ -208,6 +219,7 @@ void Node::make_core() {
       ClusterDriver::Options{.handshake_timeout = options_.handshake_timeout},
       ClusterDriver::Hooks{
           .fanout_reply = [this](FanoutReply reply) { answer(std::move(reply)); },
+          .waited = [this](Waited waited) { answer(waited); },
           .published = [this](Publish said) { main_loop().listeners().spread(std::move(said)); },
           .persist =
               [this](Persist persist) {
@@ -254,6 +266,8 @@ ClientLoop::CoreLink Node::link_to_core(ClientLoop& loop) {
             .bring = {},
             .ask = [this](FanoutRead read) { ask(0, std::move(read)); },
             .publish = [this](Publish said) { cluster_->input(LocalPublish{std::move(said)}); },
+            .wait = [this](WaitForPeers wanted) { wait(0, wanted); },
+            .wait_ends = [this](WaitEnds ends) { end_wait(0, ends); },
             .peer =
                 [this](Session::Taken taken, LinkClass link_class) {
                   cluster_->accept(std::move(taken.connection), link_class, taken.rest);
@@ -270,9 +284,14 @@ ClientLoop::CoreLink Node::link_to_core(ClientLoop& loop) {
             main_loop().post([this, number, read = std::move(read)] { ask(number, read); });
           },
       .publish =
-          [this](Publish said) {
-            main_loop().post(
-                [this, said = std::move(said)] { cluster_->input(LocalPublish{said}); });
+          [this](Publish said) { main_loop().post([this, said = std::move(said)] { say(said); }); },
+      .wait =
+          [this, number = loop.number()](WaitForPeers wanted) {
+            main_loop().post([this, number, wanted] { wait(number, wanted); });
+          },
+      .wait_ends =
+          [this, number = loop.number()](WaitEnds ends) {
+            main_loop().post([this, number, ends] { end_wait(number, ends); });
           },
       .peer = [this](Session::Taken taken,
                      LinkClass link_class) { bring_peer(std::move(taken), link_class); },

@@ -6,6 +6,7 @@
 
 #include "node/http_protocol.h"
 #include "node/machine.h"
+#include "node/redis_events.h"
 #include "protocol/duration.h"
 
 namespace dhrt {
@@ -173,6 +174,9 @@ constexpr std::array table{
     OptionInfo{"cpu-num", "N|auto", "auto", "4",
                "Event loops that serve clients, up to 64; auto: all processors but one.", "Process",
                LoopOption{}},
+    OptionInfo{"notify-keyspace-events", "LETTERS", "", "KEA",
+               "Tell what happens to keys on channels, as Redis does; on every node alike.",
+               "Process", EventsOption{}},
     OptionInfo{"log-level", "LEVEL", "info", "debug", "Of trace, debug, info, warning, error.",
                "Process", ChoiceOption{level_words, choose_level}},
     OptionInfo{"config",
@@ -276,6 +280,12 @@ struct Apply {
       return wanted("it must be from " + std::to_string(option.min) + " to " +
                     std::to_string(option.max));
     options.*option.field = *count;
+    return {};
+  }
+  Status operator()(const EventsOption&) const {
+    const auto flags = parse_event_flags(text);
+    if (!flags) return wanted("letters of KEg$xnmA, as Redis has them");
+    options.notify_keyspace_events = *flags;
     return {};
   }
   Status operator()(const LoopOption&) const {

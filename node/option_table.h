@@ -37,6 +37,7 @@ struct ChoiceOption {
   std::span<const std::string_view> words;
   void (*choose)(NodeOptions& options, std::size_t word);
 };
+struct EventsOption {};  // --notify-keyspace-events: letters.
 struct BindOption {};
 struct AdvertiseOption {};
 struct ListenOption {};  // Endpoints with commas between them.
@@ -50,8 +51,8 @@ struct HostOption {  // Empty: the host of --bind.
 struct JoinOption {};  // Addresses with commas between them.
 
 using OptionKind = std::variant<TextOption, SwitchOption, DurationOption, SizeOption, CountOption,
-                                LoopOption, ChoiceOption, BindOption, AdvertiseOption, JoinOption,
-                                ListenOption, OriginOption, PortOption, HostOption>;
+                                LoopOption, ChoiceOption, EventsOption, BindOption, AdvertiseOption,
+                                JoinOption, ListenOption, OriginOption, PortOption, HostOption>;
 
 struct OptionInfo {
   std::string_view name;  // Of the flag, without dashes in front.

@@ -97,7 +97,8 @@ struct NodeOptions {
   std::uint64_t max_collections = 0;
 
   LogThreshold log_level = LogThreshold::info;
-  std::string config;  // Path; empty: no file.
+  std::uint32_t notify_keyspace_events = 0;  // Of node/redis_events.h.
+  std::string config;                        // Path; empty: no file.
   bool print_config = false;
 
   std::vector<Setting> settings;  // In the order of option_table().

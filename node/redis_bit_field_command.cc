@@ -232,11 +232,9 @@ void bit_field(RedisCall& call) {
   Results results;
   const bool done = call.change(call.word(1), [&](const RecordView* held, Change& change) {
     value = held == nullptr ? std::string() : std::string(held->value);
-    const bool grows = value.size() < bytes;
-    if (grows) value.resize(bytes);
-    const bool has_stored = run_steps(steps, value, results);
+    value.resize(std::max(value.size(), bytes));
     change.value = value;
-    return has_stored || grows;
+    return run_steps(steps, value, results);  // In place: the value stays where it is.
   });
   if (done) give(call, results);
 }

@@ -5,6 +5,9 @@
 #include <utility>
 
 #include "node/command_input.h"
+#include "node/redis_facts.h"
+#include "node/redis_observer.h"
+#include "node/redis_shared.h"
 #include "protocol/resp.h"
 #include "protocol/resp_command.h"
 #include "protocol/resp_number.h"
@@ -79,6 +82,7 @@ void RedisCall::fail(Bytes message) {
   parts_.out.clear();
   writer_.error(message);
   failed_ = true;
+  parts_.server.redis->figures.failed_with(message);
   ++parts_.server.figures.errors_total;
 }
 
@@ -119,6 +123,35 @@ ReplyTicket RedisCall::later() {
   return {&session.host(), session.id(), session.reserve_and_wait()};
 }
 
+void RedisCall::tell_event(std::uint32_t kind, Bytes event, Bytes key) {
+  KeyEvents* const events = database().events();
+  if (events != nullptr && events->any()) events->tell(kind, event, collection(), key);
+}
+
+void RedisCall::name_writes(KeyEvents::Name name) {
+  if (database().events() != nullptr) database().events()->rename(name);
+}
+
+RedisLater RedisCall::answer_later() {
+  const ReplyTicket ticket = later();
+  return {ticket, parts_.client.version, silent_};
+}
+
+bool RedisCall::may_wait() {
+  if (!is_nested()) return true;
+  fail("ERR '" + std::string(command().name) +
+       "' is answered later and cannot be a part of a transaction; send it before MULTI, or "
+       "behind EXEC");
+  return false;
+}
+
+void RedisLater::give(FunctionRef<void(resp::Writer&)> write, Position position) const {
+  std::string out;
+  resp::Writer writer(out, version_);
+  if (!silent_) write(writer);
+  ticket_.give(std::move(out), position);
+}
+
 // What others may have that was not brought does not count: neither in a change, which goes by what
 // is held here, nor when they were asked already.
 bool RedisCall::read(Bytes key, FunctionRef<void(const RecordView*)> show) {
@@ -130,7 +163,12 @@ bool RedisCall::read(Bytes key, FunctionRef<void(const RecordView*)> show) {
     const auto found = parts_.brought->find(key);
     if (found != parts_.brought->end()) brought = &found->second;
   }
-  const auto known = database().read_with(collection(), HashedKey(key), brought, show);
+  bool missed = false;
+  const auto known =
+      database().read_with(collection(), HashedKey(key), brought, [&](const RecordView* held) {
+        missed = held == nullptr && command().access == RedisAccess::reads;
+        show(held);
+      });
   if (!known) {
     fail(known.error());
     return false;
@@ -139,6 +177,7 @@ bool RedisCall::read(Bytes key, FunctionRef<void(const RecordView*)> show) {
     unknown_.push_back(key);
     show(nullptr);
   }
+  if (missed) tell_event(event_flags::missed, "keymiss", key);
   return *known;
 }
 
@@ -224,6 +263,7 @@ struct RedisRunner::Asking {
 
 void RedisRunner::fail(Bytes message) {
   ++server_.figures.errors_total;
+  server_.redis->figures.failed_with(message);
   if (takes_silence(client_)) return;
   resp::Writer writer(session_.open_reply(0), client_.version);
   writer.error(message);
@@ -234,14 +274,25 @@ void RedisRunner::run(std::span<const Bytes> words) {
   ++server_.figures.commands_total;
   const RedisCommand* command = find_redis_command(words[0]);
   if (command == nullptr) return refuse(nullptr, unknown_command(words));
-  client_.last_command = command->name;
+  note_command(*command, words);
   if (!admit(*command, words)) return;
+  if (client_.transaction && has_flag(*command, "no_multi"))
+    return refuse(command, "ERR Command not allowed inside a transaction");
   if (client_.transaction && !is_run_within_multi(*command)) return keep(*command, words);
   call(*command, words);
 }
 
+// Commands without flags have subcommands, which have them.
+void RedisRunner::note_command(const RedisCommand& command, std::span<const Bytes> words) {
+  client_.last_command = command.name;
+  client_.last_subcommand.clear();
+  if (command.flags.empty() && words.size() > 1)
+    client_.last_subcommand = redis::is_client_name(words[1]) ? to_lower(shown(words[1])) : "?";
+}
+
 // A command that is not run at all; EXEC will tell, unless it is EXEC.
 void RedisRunner::refuse(const RedisCommand* command, Bytes message) {
+  if (command != nullptr) note_refused(server_, *command);
   if (command == nullptr || command->name != "exec") {
     if (client_.transaction) client_.transaction->broken = true;
     return fail(message);
@@ -292,7 +343,7 @@ bool RedisRunner::admit(const RedisCommand& command, std::span<const Bytes> word
 void RedisRunner::call(const RedisCommand& command, std::span<const Bytes> words) {
   out_.clear();
   RedisCall call({server_, session_, client_, command, words, out_});
-  if (command.access != RedisAccess::changes || call.settled()) command.run(call);
+  if (command.access != RedisAccess::changes || call.settled()) run_observed(call);
   finish(call);
   if (out_.capacity() > kept_bytes_max) out_ = {};
 }
@@ -342,7 +393,13 @@ void RedisRunner::answered(const std::shared_ptr<Asking>& asking) {
     const Status taken = server_.database.take_in(client_.collection, key, *record);
     if (!taken) call.fail(taken.error());
   }
-  if (!call.failed()) asking->command.run(call);
+  if (!call.failed()) {
+    // What ran before was noted then; a change did not run before.
+    if (asking->takes_in)
+      run_observed(call);
+    else
+      asking->command.run(call);
+  }
   asking->ticket.give(takes_silence(client_) ? std::string() : std::move(out), call.position());
 }
 

@@ -26,6 +26,19 @@ namespace dhrt {
 // What other nodes had of keys of the selected collection.
 using BroughtRecords = std::map<std::string, Database::Brought, std::less<>>;
 
+// A reply that is given when its command is long over; its session may be gone by then.
+class RedisLater {
+ public:
+  RedisLater(const ReplyTicket& ticket, resp::Version version, bool silent)
+      : ticket_(ticket), version_(version), silent_(silent) {}
+  void give(FunctionRef<void(resp::Writer&)> write, Position position = 0) const;
+
+ private:
+  ReplyTicket ticket_;
+  resp::Version version_;
+  bool silent_;  // CLIENT REPLY leaves it out.
+};
+
 class RedisCall {
  public:
   struct Parts {
@@ -68,6 +81,9 @@ class RedisCall {
   // The reply is given by a ticket, and no further command is taken before.
   ReplyTicket later();
   bool is_later() const { return later_; }
+  RedisLater answer_later();
+  // False: the call has failed, for it is part of a transaction, which answers at once.
+  bool may_wait();
   // Of a reply that is given later: CLIENT REPLY leaves it out.
   bool is_silent() const { return silent_; }
   // The reply is a stream.
@@ -94,6 +110,12 @@ class RedisCall {
   // Keys of which others are to be asked, and whether the store takes in what they have.
   const std::vector<Bytes>& unknown() const { return unknown_; }
   bool takes_in() const { return takes_in_; }
+
+  // --- Keyspace events.
+  // Beside that of a write, which is told by itself.
+  void tell_event(std::uint32_t kind, Bytes event, Bytes key);
+  // Until the end of the call.
+  void name_writes(KeyEvents::Name name);
 
   // --- Calls within this one, as EXEC makes them: they go by what is held here and reply at once.
   Parts nested(const RedisCommand& command, std::span<const Bytes> words, std::string& out);
@@ -142,6 +164,7 @@ class RedisRunner {
   // Null: nobody knows which command it was.
   void refuse(const RedisCommand* command, Bytes message);
   void keep(const RedisCommand& command, std::span<const Bytes> words);
+  void note_command(const RedisCommand& command, std::span<const Bytes> words);
   void ask(const RedisCommand& command, std::span<const Bytes> words,
            const std::vector<Bytes>& keys, bool takes_in);
   void answered(const std::shared_ptr<Asking>& asking);

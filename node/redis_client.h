@@ -42,6 +42,8 @@ struct RedisClient {
   enum class Replies : std::uint8_t { on, off, skip_next, skip };
   Replies replies = Replies::on;
   std::string_view last_command;                // Of the table.
+  std::string last_subcommand;                  // In lower case; empty: the command has none.
+  bool monitors = false;                        // It is shown what others ask for.
   std::size_t changed_bytes = 0;                // Of values, since the protocol looked.
   std::optional<RedisTransaction> transaction;  // Since MULTI.
   struct Watched {

@@ -1,5 +1,6 @@
 // COMMAND: what the table says, in the form that Redis has for it.
 #include <algorithm>
+#include <array>
 #include <vector>
 
 #include "node/redis_call.h"
@@ -19,10 +20,6 @@ std::vector<Bytes> words_of(Bytes text) {
     text.remove_prefix(std::min(end + 1, text.size()));
   }
   return words;
-}
-
-bool has_flag(const RedisCommand& info, Bytes flag) {
-  return std::ranges::count(words_of(info.flags), flag) > 0;
 }
 
 std::vector<std::string> categories_of(const RedisCommand& info) {
@@ -117,9 +114,60 @@ void command_list(RedisCall& call) {
     call.reply().bulk(name);
 }
 
-// COMMAND GETKEYS command [argument ...]
-void command_keys(RedisCall& call) {
-  if (call.count() < 4) return call.wrong_arity("command|getkeys");
+// What a command does with a key, in the words that Redis has for it.
+struct KeyUse {
+  Bytes command;
+  Bytes first;
+  Bytes others = first;
+};
+constexpr std::array key_uses{
+    KeyUse{"append", "RW insert"},
+    KeyUse{"bitop", "OW update", "RO access"},
+    KeyUse{"copy", "RO access", "OW update"},
+    KeyUse{"del", "RM delete"},
+    KeyUse{"exists", "RO"},
+    KeyUse{"expire", "RW update"},
+    KeyUse{"expireat", "RW update"},
+    KeyUse{"getdel", "RW access delete"},
+    KeyUse{"mset", "OW update"},
+    KeyUse{"msetnx", "OW insert"},
+    KeyUse{"persist", "RW update"},
+    KeyUse{"pexpire", "RW update"},
+    KeyUse{"pexpireat", "RW update"},
+    KeyUse{"psetex", "OW update"},
+    KeyUse{"rename", "RW access delete", "OW update"},
+    KeyUse{"renamenx", "RW access delete", "OW insert"},
+    KeyUse{"restore", "OW update"},
+    KeyUse{"set", "OW update"},
+    KeyUse{"setex", "OW update"},
+    KeyUse{"setnx", "OW insert"},
+    KeyUse{"setrange", "RW update"},
+    KeyUse{"strlen", "RO"},
+    KeyUse{"touch", "RO"},
+    KeyUse{"ttl", "RO"},
+    KeyUse{"type", "RO"},
+    KeyUse{"unlink", "RM delete"},
+    KeyUse{"watch", "RO"},
+};
+
+bool has_word(std::span<const Bytes> words, Bytes lower) {
+  return std::ranges::any_of(words, [&](Bytes word) { return is_word(word, lower); });
+}
+
+Bytes use_of(const RedisCommand& info, std::span<const Bytes> words, bool is_first) {
+  constexpr Bytes reads = "RO access";
+  constexpr Bytes changes = "RW access update";
+  if (info.name == "set" && has_word(words.subspan(3), "get")) return changes;
+  if (info.name == "bitfield" && !has_word(words, "set") && !has_word(words, "incrby"))
+    return reads;
+  const auto found = std::ranges::find(key_uses, Bytes(info.name), &KeyUse::command);
+  if (found != key_uses.end()) return is_first ? found->first : found->others;
+  return has_flag(info, "readonly") ? reads : changes;
+}
+
+// COMMAND GETKEYS | GETKEYSANDFLAGS command [argument ...]
+void command_keys(RedisCall& call, bool with_flags) {
+  if (call.count() < 4) return call.wrong_arity("command|" + to_lower(call.word(1)));
   const auto words = call.words().subspan(2);
   const RedisCommand* info = find_redis_command(words[0]);
   if (info == nullptr) return call.fail("ERR Invalid command specified");
@@ -129,8 +177,16 @@ void command_keys(RedisCall& call) {
   visit_keys(*info, words, [&](Bytes key) { keys.push_back(key); });
   if (keys.empty()) return call.fail("ERR The command has no key arguments");
   call.reply().array(keys.size());
-  for (const Bytes key : keys)
-    call.reply().bulk(key);
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (with_flags) call.reply().array(2);
+    call.reply().bulk(keys[i]);
+    if (!call.has_room()) return;
+    if (!with_flags) continue;
+    const auto flags = words_of(use_of(*info, words, i == 0));
+    call.reply().set(flags.size());
+    for (const Bytes flag : flags)
+      call.reply().simple(flag);
+  }
 }
 
 }  // namespace
@@ -150,7 +206,8 @@ void command(RedisCall& call) {
   if (is_word(what, "info")) return command_info(call);
   if (is_word(what, "docs")) return command_docs(call);
   if (is_word(what, "list")) return command_list(call);
-  if (is_word(what, "getkeys")) return command_keys(call);
+  if (is_word(what, "getkeys")) return command_keys(call, false);
+  if (is_word(what, "getkeysandflags")) return command_keys(call, true);
   unknown_subcommand(call, "COMMAND");
 }
 

@@ -9,15 +9,30 @@ namespace redis {
 
 // redis_connection_commands.cc
 void auth(RedisCall& call);
-void client(RedisCall& call);
 void echo(RedisCall& call);
 void hello(RedisCall& call);
 void ping(RedisCall& call);
 void quit(RedisCall& call);
 void reset(RedisCall& call);
 void select(RedisCall& call);
-// redis_server_commands.cc
+// redis_client_commands.cc
+void client(RedisCall& call);
+// redis_config_command.cc
 void config(RedisCall& call);
+// redis_watch_commands.cc
+void latency(RedisCall& call);
+void monitor(RedisCall& call);
+void slow_log(RedisCall& call);
+// redis_admin_commands.cc
+void debug(RedisCall& call);
+void last_save(RedisCall& call);
+void save(RedisCall& call);
+void save_behind(RedisCall& call);
+void shut_down(RedisCall& call);
+void swap_databases(RedisCall& call);
+void wait(RedisCall& call);
+void wait_for_disk(RedisCall& call);
+// redis_server_commands.cc
 void dbsize(RedisCall& call);
 void flush_all(RedisCall& call);
 void flush_database(RedisCall& call);

@@ -1,11 +1,9 @@
-#include <algorithm>
-#include <array>
-
 #include "node/command_input.h"
 #include "node/redis_call.h"
 #include "node/redis_commands.h"
 #include "node/redis_facts.h"
 #include "node/redis_listeners.h"
+#include "node/redis_shared.h"
 #include "protocol/resp_number.h"
 
 namespace dhrt::redis {
@@ -16,18 +14,12 @@ constexpr Bytes no_password =
     "ERR AUTH <password> called without any password configured for the default user. Are you "
     "sure your configuration is correct?";
 constexpr Bytes wrong_password = "WRONGPASS invalid username-password pair or user is disabled.";
-constexpr Bytes bad_name =
-    "ERR Client names cannot contain spaces, newlines or special characters.";
 
 // No token can be configured yet: everybody is the default user, whatever password is given.
 bool authenticate(RedisCall& call, Bytes user) {
   if (user == "default") return true;
   call.fail(wrong_password);
   return false;
-}
-
-bool is_name(Bytes name) {
-  return std::ranges::all_of(name, [](char c) { return c >= '!' && c <= '~'; });
 }
 
 }  // namespace
@@ -59,7 +51,7 @@ void hello(RedisCall& call) {
       at += 2;
     } else if (is_word(call.word(at), "setname") && behind >= 1) {
       name = call.word(++at);
-      if (!is_name(*name)) return call.fail(bad_name);
+      if (!is_client_name(*name)) return call.fail(bad_client_name);
     } else {
       return call.fail("ERR Syntax error in HELLO option '" + shown(call.word(at)) + "'");
     }
@@ -104,6 +96,9 @@ void quit(RedisCall& call) {
 
 void reset(RedisCall& call) {
   call.server().listeners->leave(call.session(), call.client());
+  if (call.client().monitors)
+    call.server().redis->monitors.remove(call.server().loops.own, call.session().id());
+  call.session().set_listening(false);
   call.client() = {};
   call.client().last_command = call.command().name;
   call.reply_in(resp::Version::resp2).simple("RESET");
@@ -122,109 +117,6 @@ void select(RedisCall& call) {
     call.client().collection = wanted;
   }
   call.reply().ok();
-}
-
-// --- CLIENT ---------------------------------------------------------------------------------
-
-namespace {
-
-void client_info(RedisCall& call) {
-  call.reply().verbatim(client_line(call) + "\n");
-}
-
-void client_name(RedisCall& call) {
-  const std::string& name = call.client().name;
-  if (name.empty())
-    call.reply().null();
-  else
-    call.reply().bulk(name);
-}
-
-void client_set_name(RedisCall& call) {
-  if (!is_name(call.word(2))) return call.fail(bad_name);
-  call.client().name = call.word(2);
-  call.reply().ok();
-}
-
-void client_set_info(RedisCall& call) {
-  const Bytes what = call.word(2);
-  const Bytes value = call.word(3);
-  const bool name = is_word(what, "lib-name");
-  if (!name && !is_word(what, "lib-ver"))
-    return call.fail("ERR Unrecognized option '" + shown(what) + "'");
-  if (!is_name(value))
-    return call.fail("ERR " + to_lower(what) +
-                     " cannot contain spaces, newlines or special characters.");
-  (name ? call.client().library_name : call.client().library_version) = value;
-  call.reply().ok();
-}
-
-// NO-EVICT and NO-TOUCH: no client is ever evicted, and what is read is not ranked by client.
-void client_switch(RedisCall& call) {
-  if (!is_word(call.word(2), "on") && !is_word(call.word(2), "off")) return call.syntax_error();
-  call.reply().ok();
-}
-
-void client_reply(RedisCall& call) {
-  using Replies = RedisClient::Replies;
-  RedisClient& client = call.client();
-  if (is_word(call.word(2), "on")) {
-    client.replies = Replies::on;
-    return call.reply().ok();
-  }
-  if (is_word(call.word(2), "off")) {
-    client.replies = Replies::off;
-  } else if (is_word(call.word(2), "skip")) {
-    if (client.replies != Replies::off) client.replies = Replies::skip_next;
-  } else {
-    call.syntax_error();
-  }
-}
-
-void client_id(RedisCall& call) {
-  call.reply().integer(client_number(call));
-}
-
-// Nodes tell clients nothing of planned work: there is nothing to switch.
-void client_maintenance(RedisCall& call) {
-  call.reply().ok();
-}
-
-void client_list(RedisCall& call) {
-  call.fail(
-      "ERR CLIENT LIST and CLIENT KILL are not given by this version; `CLIENT INFO` shows "
-      "this connection, `INFO clients` how many there are");
-}
-
-struct Subcommand {
-  Bytes name;
-  std::size_t words;  // With "CLIENT" and the name; 0: any number.
-  void (*run)(RedisCall&);
-};
-constexpr std::array client_subcommands{
-    Subcommand{"getname", 2, client_name},
-    Subcommand{"id", 2, client_id},
-    Subcommand{"info", 2, client_info},
-    Subcommand{"kill", 0, client_list},
-    Subcommand{"list", 0, client_list},
-    Subcommand{"maint_notifications", 0, client_maintenance},
-    Subcommand{"no-evict", 3, client_switch},
-    Subcommand{"no-touch", 3, client_switch},
-    Subcommand{"reply", 3, client_reply},
-    Subcommand{"setinfo", 4, client_set_info},
-    Subcommand{"setname", 3, client_set_name},
-};
-
-}  // namespace
-
-void client(RedisCall& call) {
-  const auto found = std::ranges::find_if(client_subcommands, [&](const Subcommand& subcommand) {
-    return is_word(call.word(1), subcommand.name);
-  });
-  if (found == client_subcommands.end()) return unknown_subcommand(call, "CLIENT");
-  if (found->words != 0 && found->words != call.count())
-    return call.wrong_arity("client|" + std::string(found->name));
-  found->run(call);
 }
 
 }  // namespace dhrt::redis

@@ -1,24 +1,39 @@
 #include "node/redis_facts.h"
 
+#include <algorithm>
+
+#include "protocol/resp_number.h"
+
 namespace dhrt::redis {
 
 std::int64_t client_number(RedisCall& call) {
   return static_cast<std::int64_t>(call.session().id());
 }
 
-std::string client_line(RedisCall& call) {
-  const StreamConnection& connection = call.session().connection();
-  const RedisClient& client = call.client();
-  return "id=" + std::to_string(call.session().id()) + " addr=" + connection.remote_host() + ":" +
-         std::to_string(connection.remote_port()) + " laddr=" + connection.local_host() +
-         " name=" + client.name + " flags=N db=" + std::to_string(client.database) +
-         " collection=" + client.collection + " cmd=" + std::string(client.last_command) +
-         " user=default lib-name=" + client.library_name + " lib-ver=" + client.library_version +
-         " resp=" + (client.version == resp::Version::resp3 ? "3" : "2");
+bool is_client_name(Bytes name) {
+  return std::ranges::all_of(name, [](char c) { return c >= '!' && c <= '~'; });
 }
 
 void unknown_subcommand(RedisCall& call, const std::string& command) {
   call.fail("ERR unknown subcommand '" + shown(call.word(1)) + "'. Try " + command + " HELP.");
+}
+
+void help(RedisCall& call, std::initializer_list<Bytes> subcommands) {
+  std::string name(call.command().name);
+  std::ranges::transform(name, name.begin(), [](char c) {
+    return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  });
+  call.reply().array(subcommands.size() + 1);
+  call.reply().simple(name + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
+  for (const Bytes subcommand : subcommands)
+    call.reply().simple(subcommand);
+}
+
+std::string encoding_of(Bytes value) {
+  // Redis keeps a value up to this length in one piece with its head.
+  constexpr std::size_t embedded_bytes_max = 44;
+  if (resp::parse_integer(value)) return "int";
+  return value.size() <= embedded_bytes_max ? "embstr" : "raw";
 }
 
 }  // namespace dhrt::redis

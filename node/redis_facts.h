@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 
 #include "node/redis_call.h"
@@ -13,9 +14,15 @@ inline constexpr Bytes redis_version = "7.0.15";
 
 // CLIENT ID: unique among the connections of the node.
 std::int64_t client_number(RedisCall& call);
-// The line of CLIENT INFO, without its end.
-std::string client_line(RedisCall& call);
+// Of CLIENT SETNAME and HELLO: nothing that would break the lines of CLIENT LIST.
+bool is_client_name(Bytes name);
+inline constexpr Bytes bad_client_name =
+    "ERR Client names cannot contain spaces, newlines or special characters.";
 // "ERR unknown subcommand ..."; `command` in upper case.
 void unknown_subcommand(RedisCall& call, const std::string& command);
+// What HELP says of a command: its subcommands with what they take.
+void help(RedisCall& call, std::initializer_list<Bytes> subcommands);
+// How Redis would keep a value.
+std::string encoding_of(Bytes value);
 
 }  // namespace dhrt::redis

@@ -10,8 +10,6 @@ namespace dhrt::redis {
 
 namespace {
 
-// Redis keeps a value up to this length in one piece with its head.
-constexpr std::size_t embedded_bytes_max = 44;
 // What a record takes beside its key and value, about: head, slot, rounding.
 constexpr std::size_t record_overhead_bytes = 64;
 
@@ -227,11 +225,6 @@ void move(RedisCall& call) {
 // --- OBJECT, MEMORY -------------------------------------------------------------------------
 
 namespace {
-
-Bytes encoding_of(Bytes value) {
-  if (resp::parse_integer(value)) return "int";
-  return value.size() <= embedded_bytes_max ? "embstr" : "raw";
-}
 
 // What Redis clients may ask of a value; null if the key is not there.
 void describe(RedisCall& call, Bytes what) {

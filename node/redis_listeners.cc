@@ -45,7 +45,7 @@ void RedisListeners::remove(Session& session, RedisClient& client, Kind kind, By
   names.erase(found);
   if (client.names() > 0) return;
   clients_.erase(session.id());
-  session.set_listening(false);
+  session.set_listening(client.monitors);
 }
 
 void RedisListeners::leave(Session& session, RedisClient& client) {

@@ -4,8 +4,11 @@
 
 #include "node/fast_commands.h"
 #include "node/redis_listeners.h"
+#include "node/redis_observer.h"
+#include "node/redis_shared.h"
 #include "protocol/fast_resp.h"
 #include "protocol/resp.h"
+#include "protocol/resp_inline.h"
 
 namespace dhrt {
 
@@ -18,12 +21,15 @@ constexpr std::size_t changed_bytes_per_request = 4096;
 }  // namespace
 
 RedisProtocol::~RedisProtocol() {
+  if (client_.monitors) server_.redis->monitors.remove(server_.loops.own, session_.id());
   server_.listeners->leave(session_, client_);
 }
 
 ClientProtocol::Took RedisProtocol::take(Bytes input) {
+  if (options_.inline_commands && !midway() && (searched_ > 0 || input.front() != '*'))
+    return take_line(input);
   const bool is_plain = client_.replies == RedisClient::Replies::on && !client_.transaction &&
-                        !client_.only_listens();
+                        !client_.only_listens() && !server_.redis->watches_each();
   if (!midway() && is_plain) {
     if (const ClientProtocol::Took took = take_fast(input); took.bytes > 0) return took;
   }
@@ -38,7 +44,19 @@ ClientProtocol::Took RedisProtocol::take_fast(Bytes input) {
   if (batch.empty()) return {};
   FastExecutor executor(server_.database, server_.figures, server_.limits, session_,
                         resp::null_of(client_.version));
-  return executor.run(batch, input, [this](Bytes command) { take_one(command); });
+  const Stopwatch stopwatch;
+  std::uint64_t of_others = 0;
+  const auto took = executor.run(batch, input, [&](Bytes command) {
+    const Stopwatch one;
+    take_one(command);
+    of_others += one.nanoseconds();
+  });
+  note_fast_run(server_, session_, client_,
+                {.first = batch[0],
+                 .gets = executor.gets(),
+                 .sets = executor.sets(),
+                 .nanoseconds = stopwatch.nanoseconds() - of_others});
+  return took;
 }
 
 ClientProtocol::Took RedisProtocol::take_one(Bytes input) {
@@ -58,8 +76,25 @@ ClientProtocol::Took RedisProtocol::take_one(Bytes input) {
       session_.close_after_replies();
       break;
   }
+  return took(read.consumed);
+}
+
+ClientProtocol::Took RedisProtocol::take_line(Bytes input) {
+  const auto line = resp::read_inline(input, searched_);
+  if (!line) return {};
+  if (line->error.empty()) {
+    const std::vector<Bytes> words(line->words.begin(), line->words.end());
+    runner_.run(words);
+  } else {
+    runner_.fail("ERR " + line->error);
+    session_.close_after_replies();
+  }
+  return took(line->consumed);
+}
+
+ClientProtocol::Took RedisProtocol::took(std::size_t bytes) {
   const std::size_t changed = std::exchange(client_.changed_bytes, 0);
-  return {.bytes = read.consumed, .requests = 1 + changed / changed_bytes_per_request};
+  return {.bytes = bytes, .requests = 1 + changed / changed_bytes_per_request};
 }
 
 void RespProtocol::refuse(const Error& why) {

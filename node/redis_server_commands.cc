@@ -1,41 +1,11 @@
-#include <algorithm>
 #include <chrono>
-#include <vector>
 
 #include "node/redis_call.h"
 #include "node/redis_commands.h"
-#include "node/redis_facts.h"
-#include "protocol/glob.h"
 
 namespace dhrt::redis {
 
 namespace {
-
-// Settings that Redis' tools ask for: what comes nearest here.
-struct Setting {
-  Bytes name;
-  Bytes value;
-};
-
-std::vector<Setting> settings_of(RedisCall& call) {
-  const bool on_disk = call.server().report.figures().on_disk;
-  return {{"appendonly", on_disk ? "yes" : "no"}, {"databases", "16"}, {"save", ""}};
-}
-
-void config_get(RedisCall& call) {
-  std::vector<Setting> found;
-  for (const Setting& setting : settings_of(call)) {
-    const bool wanted = std::ranges::any_of(call.words().subspan(2), [&](Bytes pattern) {
-      return glob_matches(to_lower(pattern), setting.name);
-    });
-    if (wanted) found.push_back(setting);
-  }
-  call.reply().map(found.size());
-  for (const Setting& setting : found) {
-    call.reply().bulk(setting.name);
-    call.reply().bulk(setting.value);
-  }
-}
 
 void flush(RedisCall& call, Bytes collection) {
   if (call.database().find(collection) == nullptr) return;
@@ -54,18 +24,6 @@ bool is_mode(RedisCall& call) {
 }
 
 }  // namespace
-
-void config(RedisCall& call) {
-  if (is_word(call.word(1), "get")) {
-    if (call.count() < 3) return call.wrong_arity("config|get");
-    return config_get(call);
-  }
-  if (is_word(call.word(1), "resetstat"))
-    return call.fail("ERR figures are never reset; take differences");
-  if (is_word(call.word(1), "set") || is_word(call.word(1), "rewrite"))
-    return call.fail("ERR settings are given when the node starts; see dhrt start --help");
-  unknown_subcommand(call, "CONFIG");
-}
 
 void dbsize(RedisCall& call) {
   if (auto status = call.database().member(); !status) return call.fail(status.error());

@@ -70,7 +70,7 @@ struct Stored {
 // False: the call has failed.
 bool store(RedisCall& call, Bytes key, Bytes value, const SetOptions& options, Stored& stored) {
   const Change fresh = call.fresh(value);
-  return call.change(key, [&](const RecordView* held, Change& change) {
+  const bool done = call.change(key, [&](const RecordView* held, Change& change) {
     stored.old.reset();
     if (options.gives_old && held != nullptr) stored.old.emplace(held->value);
     stored.written = held != nullptr ? !options.if_absent : !options.if_present;
@@ -81,6 +81,9 @@ bool store(RedisCall& call, Bytes key, Bytes value, const SetOptions& options, S
     if (options.keeps_deadline) change.deadline = kept;
     return true;
   });
+  if (done && stored.written && options.deadline)
+    call.tell_event(event_flags::generic, "expire", key);
+  return done;
 }
 
 void give(RedisCall& call, const std::optional<std::string>& value) {
@@ -148,6 +151,7 @@ void get_and_expire(RedisCall& call) {
     return give(call, value);
   }
   if (!call.settled()) return;
+  if (options.drops_deadline) call.name_writes({.writes = "persist"});
   const bool done = call.change(call.word(1), [&](const RecordView* held, Change& change) {
     see(held);
     if (held == nullptr || !settle_time(call, options)) return false;

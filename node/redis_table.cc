@@ -16,6 +16,9 @@ constexpr std::array commands{
     RedisCommand{"auth", -2, "noscript loading stale fast no_auth allow_busy", 0, 0, 0,
                  "connection", "1.0.0", "Show who you are on this connection.", RedisAccess::none,
                  redis::auth},
+    RedisCommand{"bgsave", -1, "admin noscript no_async_loading", 0, 0, 0, "server", "1.0.0",
+                 "Bring everything into the files, behind the clients.", RedisAccess::none,
+                 redis::save_behind},
     RedisCommand{"bitcount", -2, "readonly", 1, 1, 1, "bitmap", "2.6.0",
                  "Count the bits of a value that are 1.", RedisAccess::reads, redis::bit_count},
     RedisCommand{"bitfield", -2, "write denyoom", 1, 1, 1, "bitmap", "3.2.0",
@@ -42,6 +45,9 @@ constexpr std::array commands{
                  RedisAccess::changes, redis::copy},
     RedisCommand{"dbsize", 1, "readonly fast", 0, 0, 0, "server", "1.0.0",
                  "Count the keys of the selected database.", RedisAccess::none, redis::dbsize},
+    RedisCommand{"debug", -2, "admin noscript loading stale", 0, 0, 0, "server", "1.0.0",
+                 "What test harnesses need: DEBUG SLEEP and the like.", RedisAccess::none,
+                 redis::debug},
     RedisCommand{"decr", 2, "write denyoom fast", 1, 1, 1, "string", "1.0.0",
                  "Take one from a number.", RedisAccess::changes, redis::increment},
     RedisCommand{"decrby", 3, "write denyoom fast", 1, 1, 1, "string", "1.0.0",
@@ -106,6 +112,11 @@ constexpr std::array commands{
                  redis::info},
     RedisCommand{"keys", 2, "readonly", 0, 0, 0, "generic", "1.0.0",
                  "List the keys that match a pattern.", RedisAccess::none, redis::keys},
+    RedisCommand{"lastsave", 1, "loading stale fast", 0, 0, 0, "server", "1.0.0",
+                 "Ask when everything was last brought into the files.", RedisAccess::none,
+                 redis::last_save},
+    RedisCommand{"latency", -2, "", 0, 0, 0, "server", "2.8.13", "Ask how long commands took.",
+                 RedisAccess::none, redis::latency},
     RedisCommand{"lcs", -3, "readonly", 1, 2, 1, "string", "7.0.0",
                  "Find the longest common subsequence of two values.", RedisAccess::reads,
                  redis::longest_common},
@@ -114,6 +125,9 @@ constexpr std::array commands{
                  redis::memory},
     RedisCommand{"mget", -2, "readonly fast", 1, -1, 1, "string", "1.0.0",
                  "Read the values of several keys.", RedisAccess::reads, redis::multi_get},
+    RedisCommand{"monitor", 1, "admin noscript loading stale", 0, 0, 0, "server", "1.0.0",
+                 "Be shown what all clients of this node ask for.", RedisAccess::none,
+                 redis::monitor},
     RedisCommand{"move", 3, "write fast", 1, 1, 1, "generic", "1.0.0",
                  "Give a key to another database.", RedisAccess::changes, redis::move},
     RedisCommand{"mset", -3, "write denyoom", 1, -1, 2, "string", "1.0.1", "Store several values.",
@@ -175,6 +189,9 @@ constexpr std::array commands{
     RedisCommand{"role", 1, "noscript loading stale fast", 0, 0, 0, "server", "2.8.12",
                  "Ask for the part that the node plays; every node is a master.", RedisAccess::none,
                  redis::role},
+    RedisCommand{"save", 1, "admin noscript no_async_loading no_multi", 0, 0, 0, "server", "1.0.0",
+                 "Bring everything into the files, and wait for it.", RedisAccess::none,
+                 redis::save},
     RedisCommand{"scan", -2, "readonly", 0, 0, 0, "generic", "2.8.0", "List keys page by page.",
                  RedisAccess::none, redis::scan},
     RedisCommand{"select", 2, "loading stale fast", 0, 0, 0, "connection", "1.0.0",
@@ -192,6 +209,11 @@ constexpr std::array commands{
                  "Store a value if the key is not there.", RedisAccess::changes, redis::set_absent},
     RedisCommand{"setrange", 4, "write denyoom", 1, 1, 1, "string", "2.2.0",
                  "Write over a part of a value.", RedisAccess::changes, redis::set_range},
+    RedisCommand{"shutdown", -1, "admin noscript loading stale no_multi allow_busy", 0, 0, 0,
+                 "server", "1.0.0", "Leave the cluster and stop the node.", RedisAccess::none,
+                 redis::shut_down},
+    RedisCommand{"slowlog", -2, "", 0, 0, 0, "server", "2.2.12",
+                 "Ask for the commands that took long.", RedisAccess::none, redis::slow_log},
     RedisCommand{"strlen", 2, "readonly fast", 1, 1, 1, "string", "2.2.0",
                  "Ask how many bytes a value has.", RedisAccess::reads, redis::length},
     RedisCommand{"subscribe", -2, "pubsub noscript loading stale", 0, 0, 0, "pubsub", "2.0.0",
@@ -199,6 +221,9 @@ constexpr std::array commands{
     RedisCommand{"substr", 4, "readonly", 1, 1, 1, "string", "1.0.0",
                  "Read a part of a value; an old name of GETRANGE.", RedisAccess::reads,
                  redis::get_range},
+    RedisCommand{"swapdb", 3, "write fast", 0, 0, 0, "generic", "4.0.0",
+                 "Is refused: databases are collections of the whole cluster.", RedisAccess::none,
+                 redis::swap_databases},
     RedisCommand{"time", 1, "loading stale fast", 0, 0, 0, "server", "2.6.0",
                  "Read the clock of the node.", RedisAccess::none, redis::time},
     RedisCommand{"touch", -2, "readonly fast", 1, -1, 1, "generic", "3.2.1",
@@ -214,6 +239,12 @@ constexpr std::array commands{
                  "Listen no more to channels.", RedisAccess::none, redis::unsubscribe},
     RedisCommand{"unwatch", 1, "noscript loading stale fast allow_busy", 0, 0, 0, "transactions",
                  "2.2.0", "Watch no keys any more.", RedisAccess::none, redis::unwatch},
+    RedisCommand{"wait", 3, "noscript", 0, 0, 0, "generic", "3.0.0",
+                 "Wait until so many other nodes have durably what was written here.",
+                 RedisAccess::none, redis::wait},
+    RedisCommand{"waitaof", 4, "noscript", 0, 0, 0, "generic", "7.2.0",
+                 "The same, and be told whether it is durable here.", RedisAccess::none,
+                 redis::wait_for_disk},
     RedisCommand{"watch", -2, "noscript loading stale fast allow_busy", 1, -1, 1, "transactions",
                  "2.2.0", "Let the next EXEC do nothing if one of the keys changes before.",
                  RedisAccess::changes, redis::watch},
@@ -238,6 +269,15 @@ const RedisCommand* find_redis_command(Bytes name) {
   const Bytes wanted(lower.data(), name.size());
   const auto found = std::ranges::lower_bound(commands, wanted, {}, &RedisCommand::name);
   return found != commands.end() && found->name == wanted ? &*found : nullptr;
+}
+
+bool has_flag(const RedisCommand& command, Bytes flag) {
+  for (Bytes rest = command.flags; !rest.empty();) {
+    const std::size_t end = std::min(rest.find(' '), rest.size());
+    if (rest.substr(0, end) == flag) return true;
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return false;
 }
 
 bool arity_is_right(const RedisCommand& command, std::size_t count) {

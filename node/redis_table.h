@@ -38,6 +38,8 @@ struct RedisCommand {
 std::span<const RedisCommand> redis_commands();
 // Null if there is none; `name` in any case.
 const RedisCommand* find_redis_command(Bytes name);
+// `flag`: one of the words of its flags.
+bool has_flag(const RedisCommand& command, Bytes flag);
 bool arity_is_right(const RedisCommand& command, std::size_t words);
 // Calls `visit` with every key of a command whose arity is right.
 template <typename Words, typename Visit>

@@ -7,6 +7,7 @@
 
 #include "node/redis_call.h"
 #include "node/redis_commands.h"
+#include "node/redis_observer.h"
 
 namespace dhrt::redis {
 
@@ -46,7 +47,7 @@ void run_kept(RedisCall& call, const RedisKept& kept) {
   const std::vector<Bytes> words(kept.words.begin(), kept.words.end());
   std::string out;
   RedisCall nested(call.nested(*kept.command, words, out));
-  kept.command->run(nested);
+  run_observed(nested);
   if (const auto stream = nested.take_stream()) write_all(*stream, out);
   call.promises(nested.position());
   call.write(out);
@@ -98,6 +99,7 @@ void exec(RedisCall& call) {
   client.watched.clear();
   if (call.failed()) return;
   if (!unchanged) return call.reply().null_array();
+  const Database::Together together(call.database());
   call.reply().array(transaction.commands.size());
   for (const RedisKept& kept : transaction.commands)
     run_kept(call, kept);

@@ -1,5 +1,6 @@
 #include "node/session.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace dhrt {
@@ -41,7 +42,7 @@ void Session::received(Bytes bytes) {
 
 void Session::ended() {
   input_ended_ = true;
-  if (lingering_) return end();
+  if (lingering_ || (ends_with_input_ && waits_for_)) return end();
   take_requests();
 }
 
@@ -78,7 +79,8 @@ void Session::take_requests() {
   if (input_ended_ && !progress) close_after_replies();
   keep_unused();
   waiting_ = must_wait();
-  if (waiting_)
+  const bool looks_for_end = ends_with_input_ && waits_for_ && input_.size() < kept_bytes_max;
+  if (waiting_ && !looks_for_end)
     connection_->stop_reading();
   else if (!input_ended_)
     connection_->start_reading();
@@ -186,6 +188,7 @@ void Session::push(Bytes bytes) {
 void Session::slot_is_filled(ReplyQueue::Slot slot) {
   if (waits_for_ == slot) {
     waits_for_.reset();
+    ends_with_input_ = false;
     if (!running_) is_runnable();
   }
   is_due();
@@ -249,6 +252,19 @@ void Session::drained() {
   if (!lingering_) closing_since_ = last_active_;  // It reads; it may have its time.
   is_runnable();
   is_due();
+}
+
+Session::Usage Session::usage() const {
+  const auto seconds_since = [now = host_.clock().now()](Time then) {
+    const Duration passed = now - then;
+    return static_cast<std::uint64_t>(std::max<Duration::rep>(passed.count(), 0) / 1000);
+  };
+  return {.seconds_connected = seconds_since(options_.now),
+          .seconds_idle = seconds_since(last_active_),
+          .input_bytes = unused_input().size(),
+          .replies = replies_.size(),
+          .reply_bytes = replies_.bytes() + out_.size(),
+          .unsent_bytes = connection_->unsent()};
 }
 
 // --- The end --------------------------------------------------------------------------------

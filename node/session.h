@@ -24,6 +24,7 @@ namespace dhrt {
 
 using SessionId = std::uint64_t;
 class Session;
+struct RedisClient;
 
 // The dialect of a session.
 class ClientProtocol {
@@ -43,6 +44,8 @@ class ClientProtocol {
   virtual void end_of_input(Bytes rest) { static_cast<void>(rest); }
   // Tells the client that it is not served at all. The session closes then.
   virtual void refuse(const Error& why) = 0;
+  // What it remembers of a Redis client; null: it sent no command of one.
+  virtual const RedisClient* redis_client() const { return nullptr; }
 };
 
 // What a session needs from the node.
@@ -101,10 +104,13 @@ class Session final : private StreamConnection::Handler {
   void run();
   void turn_end(Position durable);
   void check_time(Time now);
+  void set_idle_timeout(Duration timeout) { options_.idle_timeout = timeout; }
   // The disk failed: replies that wait for it can never be given truly, so the client is cut off.
   void store_failed();
   // Takes no further request; closes when what was asked is answered.
   void close_after_replies();
+  // Ends at once, whatever is not sent yet.
+  void cut_off() { end(); }
   struct Taken {
     std::unique_ptr<StreamConnection> connection;
     std::string rest;
@@ -115,6 +121,20 @@ class Session final : private StreamConnection::Handler {
   SessionId id() const { return options_.id; }
   SessionHost& host() { return host_; }
   const StreamConnection& connection() const { return *connection_; }
+  const RedisClient* redis_client() const {
+    return protocol_ ? protocol_->redis_client() : nullptr;
+  }
+  bool closes() const { return closing_; }
+  bool is_over() const { return over_; }  // It is dropped when the turn ends.
+  struct Usage {
+    std::uint64_t seconds_connected = 0;
+    std::uint64_t seconds_idle = 0;
+    std::size_t input_bytes = 0;  // Of requests that were not taken yet.
+    std::size_t replies = 0;      // That wait, be it for the disk or for other nodes.
+    std::size_t reply_bytes = 0;
+    std::size_t unsent_bytes = 0;
+  };
+  Usage usage() const;
   void reply(Bytes bytes, Position position) { open_reply(position) += bytes; }
   // Where a complete reply is to be appended, at once.
   std::string& open_reply(Position position) { return replies_.open(position); }
@@ -126,6 +146,9 @@ class Session final : private StreamConnection::Handler {
   ReplyQueue::Slot reserve();
   // As reserve(), and no further request is taken before that reply is there.
   ReplyQueue::Slot reserve_and_wait();
+  // The reply that is waited for may never come: a client that sends no more, while it waits, is
+  // taken to have gone.
+  void end_with_input() { ends_with_input_ = true; }
   void finish(ReplyQueue::Slot slot, std::string bytes, Position position);
   void finish(ReplyQueue::Slot slot, std::unique_ptr<ReplyStream> stream);
   // Something that the client did not ask for now, behind all replies that are complete. A client
@@ -183,6 +206,7 @@ class Session final : private StreamConnection::Handler {
   bool closing_ = false;
   bool lingering_ = false;
   bool listens_ = false;
+  bool ends_with_input_ = false;
   bool over_ = false;
 };
 

@@ -194,6 +194,31 @@ std::uint16_t StreamConnection::remote_port() const {
   return to_host_and_port(address_by(uv_tcp_getpeername, tcp_.get())).port;
 }
 
+namespace {
+
+std::string in_one(const HostAndPort& address) {
+  const bool is_v6 = address.host.find(':') != std::string::npos;
+  return (is_v6 ? "[" + address.host + "]" : address.host) + ":" + std::to_string(address.port);
+}
+
+}  // namespace
+
+std::string StreamConnection::local_address() const {
+  if (tcp_ == nullptr) return unix_host;
+  return in_one(to_host_and_port(address_by(uv_tcp_getsockname, tcp_.get())));
+}
+
+std::string StreamConnection::remote_address() const {
+  if (tcp_ == nullptr) return unix_host;
+  return in_one(to_host_and_port(address_by(uv_tcp_getpeername, tcp_.get())));
+}
+
+int StreamConnection::descriptor() const {
+  uv_os_fd_t descriptor = -1;
+  const auto* handle = reinterpret_cast<const uv_handle_t*>(stream_);
+  return uv_fileno(handle, &descriptor) == 0 ? descriptor : -1;
+}
+
 bool StreamConnection::remote_is_private() const {
   return tcp_ == nullptr || is_private_address(address_by(uv_tcp_getpeername, tcp_.get()));
 }

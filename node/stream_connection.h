@@ -54,6 +54,10 @@ class StreamConnection {
   std::string local_host() const;
   std::string remote_host() const;
   std::uint16_t remote_port() const;
+  // Both ends as "127.0.0.1:5000".
+  std::string local_address() const;
+  std::string remote_address() const;
+  int descriptor() const;  // Below 0: it has none.
   // Loopback, RFC 1918, RFC 4193 and link-local addresses, and whoever is at a unix socket.
   bool remote_is_private() const;
 

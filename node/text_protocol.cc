@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "node/fast_commands.h"
+#include "node/redis_observer.h"
+#include "node/redis_shared.h"
 #include "protocol/fast_text.h"
 #include "protocol/resp.h"
 #include "protocol/resp_writer.h"
@@ -13,13 +15,16 @@ namespace dhrt {
 ClientProtocol::Took TextProtocol::take(Bytes input) {
   if (searched_ == 0) {
     if (input.front() == '*' || (arrays_ && arrays_->midway())) return arrays().take(input);
-    if (const Took took = take_fast(input); took.bytes > 0) return took;
+    if (!server_.redis->monitors.any()) {
+      if (const Took took = take_fast(input); took.bytes > 0) return took;
+    }
   }
   return {.bytes = take_line(input)};
 }
 
 RedisProtocol& TextProtocol::arrays() {
-  if (!arrays_) arrays_ = std::make_unique<RedisProtocol>(server_, session_);
+  if (!arrays_)
+    arrays_ = std::make_unique<RedisProtocol>(server_, session_, RedisProtocol::Options{});
   return *arrays_;
 }
 
@@ -42,9 +47,22 @@ std::size_t TextProtocol::take_line(Bytes input) {
     resp::append_reply(session_.open_reply(0), Reply::error("ERR " + *line->error));
     if (line->closes) session_.close_after_replies();
   } else if (!line->tokens.empty()) {
+    show(line->tokens);
     run_command(server_, session_, std::move(line->tokens));
   }
   return line->consumed;
+}
+
+const RedisClient* TextProtocol::redis_client() const {
+  return arrays_ ? &arrays_->client() : nullptr;
+}
+
+void TextProtocol::show(const std::vector<text::Token>& tokens) {
+  if (!server_.redis->monitors.any()) return;
+  std::vector<Bytes> words;
+  for (const text::Token& token : tokens)
+    words.emplace_back(token.text);
+  show_line(server_, session_, words);
 }
 
 void TextProtocol::refuse(const Error& why) {

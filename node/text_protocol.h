@@ -3,10 +3,12 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "node/commands.h"
 #include "node/redis_protocol.h"
 #include "node/session.h"
+#include "protocol/text.h"
 
 namespace dhrt {
 
@@ -17,10 +19,13 @@ class TextProtocol final : public ClientProtocol {
 
   Took take(Bytes input) override;
   void refuse(const Error& why) override;
+  const RedisClient* redis_client() const override;
 
  private:
   Took take_fast(Bytes input);
   std::size_t take_line(Bytes input);
+  // To those who monitor.
+  void show(const std::vector<text::Token>& tokens);
   RedisProtocol& arrays();
 
   CommandServer& server_;

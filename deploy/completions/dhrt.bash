@@ -9,7 +9,8 @@ _dhrt_flags_of() {
     --log-segment-bytes --checkpoint-bytes --checkpoint-age --unflushed-max --cache-bytes
     --cache-evict --memory-limit --evict --scrub-rate --read-timeout
     --handshake-timeout --timeout --max-value-bytes --max-clients --max-collections
-    --output-buffer-max --cpu-num --log-level --config --print-config --help"
+    --output-buffer-max --cpu-num --notify-keyspace-events --log-level --config --print-config
+    --help"
   local client="--host --timeout --json --help"
   case "$1" in
     start | join) echo "$node" ;;

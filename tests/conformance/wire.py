@@ -175,7 +175,7 @@ class Redis(Server):
         super().__init__()
         self.address = str(self.directory / "socket")
         self.launch(["redis-server", "--port", "0", "--unixsocket", self.address, "--save", "",
-                     "--dir", str(self.directory)], self.answers)
+                     "--enable-debug-command", "yes", "--dir", str(self.directory)], self.answers)
 
     def answers(self):
         try:

@@ -81,6 +81,49 @@ NODE_TEST_CASE("redis: a new node counts on from what the others have, synced or
     CHECK(ask(two, {"INCR", "n" + std::to_string(i)}) == ":42\r\n");
 }
 
+// With one loop each: clients of other loops may come between the records of a message.
+TEST_CASE("redis: what EXEC wrote is on another node all at once") {
+  const TemporaryDirectory directory;
+  RunningNode first(node_options(directory.path() + "/a"));
+  REQUIRE(first.error() == "");
+  RunningNode second(join_options(directory.path() + "/b", first.address()));
+  REQUIRE(second.error() == "");
+  TestClient one(first.port());
+  TestClient two(second.port());
+  CHECK(ask_until(two, "set x 1", "+OK") == "+OK\r\n");
+  const auto array = [](const std::vector<std::string>& words) {
+    std::string out = "*" + std::to_string(words.size()) + "\r\n";
+    for (const std::string& word : words)
+      out += "$" + std::to_string(word.size()) + "\r\n" + word + "\r\n";
+    return out;
+  };
+  // What is held here is not asked of others, one key after the other.
+  CHECK(ask(one, {"SET", "a", "x"}) == "+OK\r\n");
+  CHECK(ask(one, {"SET", "b", "x"}) == "+OK\r\n");
+  CHECK(ask_until(two, "has b --read one", ":1") == ":1\r\n");
+  // More than the writes of a turn that go out in one message otherwise, and more than a turn of
+  // the other node reads.
+  const std::string large(6 << 20, 'v');
+  std::string seen;
+  for (int round = 0; round < 10; ++round) {
+    const std::string number = std::to_string(round);
+    one.send(array({"SET", "before", "v"}) + array({"MULTI"}) + array({"SET", "a", number}) +
+             array({"SET", "large", large}) + array({"SET", "b", number}) + array({"EXEC"}));
+    while (seen != number) {
+      two.send(array({"MGET", "a", "b"}));
+      REQUIRE(two.receive_until("\r\n") == "*2\r\n");
+      const std::string a = two.reply();
+      REQUIRE(two.reply() == a);
+      seen = a.substr(4, a.size() - 6);
+    }
+    for (int i = 0; i < 5; ++i)
+      one.reply();
+    REQUIRE(one.receive_until("\r\n") == "*3\r\n");
+    for (int i = 0; i < 3; ++i)
+      one.reply();
+  }
+}
+
 TEST_CASE("redis: a node that belongs to no cluster yet says so") {
   const TemporaryDirectory directory;
   // A port that nobody listens on: it was ours a moment ago.

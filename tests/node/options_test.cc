@@ -246,6 +246,7 @@ TEST_CASE("options: a bad value is told with its place and a right one") {
       {{"--max-clients", "many"}, "--max-clients is 'many'", "whole number"},
       {{"--max-clients", "0"}, "--max-clients is '0'", "from 1 to 1000000"},
       {{"--max-collections", "-3"}, "--max-collections is '-3'", "whole number"},
+      {{"--notify-keyspace-events", "KEQ"}, "--notify-keyspace-events is 'KEQ'", "KEA"},
       {{"--output-buffer-max", "1kb"}, "--output-buffer-max is '1kb'", "from 1mb"},
       {{"--log-level", "loud"}, "--log-level is 'loud'", "trace, debug, info"},
       {{"--config", "/no/such/file"}, "configuration file /no/such/file:", "cannot be read"},

@@ -176,6 +176,34 @@ TEST_CASE("engine: keys that a file cannot hold are refused, and the longest is 
   CHECK(bench.value(longest.key) == "(deleted)");
 }
 
+TEST_CASE("engine: whoever asks hears of each record whose deadline passes, once") {
+  for (const bool in_file : {false, true}) {
+    CAPTURE(in_file);
+    const TemporaryDirectory directory;
+    std::string expired;
+    EngineOptions options = engine_options(directory.path());
+    options.expired = [&](const std::string& collection, Bytes key) {
+      expired += collection + "/" + std::string(key) + " ";
+    };
+    Bench bench(store_at(options), false);
+    KeyedRecord first = put("a", "v", {here, 1});
+    first.record.deadline = noon + 5;
+    KeyedRecord second = put("b", "v", {here, 2});
+    second.record.deadline = noon + 9;
+    bench.append(batch_of({first, second, put("c", "v", {here, 3})}));
+    bench.sync();
+    if (in_file) must(static_cast<EngineStore&>(*bench.store).engine().checkpoint());
+    const std::string users = bench.users->ref().name;
+    bench.maintain_all(noon + 4);
+    CHECK(expired.empty());
+    bench.maintain_all(noon + 5);
+    CHECK(expired == users + "/a ");
+    bench.maintain_all(noon + 100);
+    bench.maintain_all(noon + 101);
+    CHECK(expired == users + "/a " + users + "/b ");
+  }
+}
+
 TEST_CASE("engine: a batch that says nothing new is durable without a sync") {
   const TemporaryDirectory directory;
   Bench bench(store_at(engine_options(directory.path())), false);
