@@ -177,7 +177,8 @@ void debug_sleep(RedisCall& call) {
   if (!(seconds > 0)) return call.reply().ok();
   if (seconds > sleep_seconds_max)
     return call.fail("ERR a connection sleeps for at most 3600 seconds");
-  const Duration pause(static_cast<Duration::rep>(std::ceil(seconds * 1000)));
+  // A clock of whole milliseconds may be almost one ahead.
+  const Duration pause(static_cast<Duration::rep>(std::ceil(seconds * 1000)) + 1);
   CommandServer& server = call.server();
   const auto wake = [later = call.answer_later(), &server, sent = sent_of(call),
                      &command = call.command(), stopwatch = Stopwatch()] {
