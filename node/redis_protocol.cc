@@ -82,7 +82,13 @@ ClientProtocol::Took RedisProtocol::take_one(Bytes input) {
 ClientProtocol::Took RedisProtocol::take_line(Bytes input) {
   const auto line = resp::read_inline(input, searched_);
   if (!line) return {};
-  if (line->error.empty()) {
+  // A browser can be made to send any lines, but not without these in front.
+  const bool is_http =
+      !line->words.empty() && (is_word(line->words[0], "host:") || is_word(line->words[0], "post"));
+  if (is_http) {
+    runner_.fail("ERR this looks like HTTP, which is not spoken here");
+    session_.close_after_replies();
+  } else if (line->error.empty()) {
     const std::vector<Bytes> words(line->words.begin(), line->words.end());
     runner_.run(words);
   } else {
