@@ -9,6 +9,8 @@ namespace {
 
 // Reads of all peers that wait for the store; our own nodes never come near it.
 constexpr std::size_t peer_reads_max = 100000;
+// Event loops of one node, of any version.
+constexpr std::uint16_t loops_max = 1024;
 
 }  // namespace
 
@@ -341,15 +343,27 @@ void Core::acknowledge(NodeId peer, const CollectionRef& collection, const Conte
   if (!ack.tips.empty()) step.send(*links_.link(peer, LinkClass::control), std::move(ack));
 }
 
+// Only what we wrote in this start is of interest, which bounds the table. A peer may tell of a
+// write that it pulled before the loop that made it has brought it here.
+bool Core::may_be_ours(const WriteAck::Tip& tip) const {
+  const auto& mirrors = synchronizer_.mirrors();
+  const auto mirror = mirrors.find(tip.collection.name);
+  const bool is_held =
+      own_tips_.contains(tip.collection) ||
+      (mirror != mirrors.end() && mirror->second.generation == tip.collection.generation);
+  return is_held && tip.origin.node == membership_.self_id() && tip.origin.epoch == self().epoch &&
+         tip.origin.loop < loops_max;
+}
+
 void Core::note_tips(NodeId peer, const WriteAck& ack, const Step& step) {
+  bool is_news = false;
   for (const WriteAck::Tip& tip : ack.tips) {
-    // Only what we wrote in this start is of interest, which bounds the table.
-    const auto own = own_tips_.find(tip.collection);
-    if (own == own_tips_.end() || !own->second.contains(tip.origin)) continue;
+    if (!may_be_ours(tip)) continue;
     auto& heard = heard_[peer][{tip.collection, tip.origin}];
+    is_news = is_news || tip.sequence > heard;
     heard = std::max(heard, tip.sequence);
   }
-  waits_.look(links_.linked(), heard_, step);
+  if (is_news) waits_.look(links_.linked(), heard_, step);
 }
 
 void Core::on(const WaitForPeers& wait, const Step& step) {

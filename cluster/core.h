@@ -85,6 +85,7 @@ class Core {
   void acknowledge(NodeId peer, const CollectionRef& collection, const Context& durable,
                    const Step& step);
   void note_own_tips(const LocalWrites& writes);
+  bool may_be_ours(const WriteAck::Tip& tip) const;
   void note_tips(NodeId peer, const WriteAck& ack, const Step& step);
   void publish_changes(const Step& step);
   void log_state(const Member& member, const Step& step);

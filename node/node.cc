@@ -35,13 +35,13 @@ Node::~Node() {
 }
 
 int Node::run() {
-  if (loops_.size() == 1) {
-    events().run();
-    return exit_code_;
-  }
   for (std::size_t i = 1; i < loops_.size(); ++i)
     loops_[i]->start_thread();
-  main_loop().turn_beside_others();
+  if (loops_.size() == 1)
+    events().run();
+  else
+    main_loop().turn_beside_others();
+  finish();
   return exit_code_;
 }
 
@@ -226,21 +226,26 @@ void Node::finish_if_sent() {
   if (sent || hastened_ || monotonic_now() - left_at_ > flush_timeout) stop(exit_code::done);
 }
 
+// libuv still ends the turn that it is in, with whatever came from peers and clients meanwhile:
+// what they need goes away in finish(), when nothing turns any more.
 void Node::stop(int exit_code) {
   exit_code_ = exit_code;
   maintenance_.stop();
+  main_loop().stop();
+}
+
+void Node::finish() {
   for (std::size_t i = loops_.size(); i-- > 1;)
     loops_[i]->stop();
-  backups_.reset();  // While the loops still take letters.
+  backups_.reset();
   saves_.reset();
   persist_identity();
   if (const Status stopped = engine_->stop(); !stopped) {
     log_error("not everything could be saved", {{"reason", stopped.error().message}});
     exit_code_ = exit_code::server_error;
-  } else if (exit_code == exit_code::done) {
+  } else if (exit_code_ == exit_code::done) {
     log_info("left; nothing is waiting to be saved");
   }
-  main_loop().stop();
 }
 
 }  // namespace dhrt

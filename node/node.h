@@ -104,6 +104,7 @@ class Node {
   void left();
   void finish_if_sent();
   void stop(int exit_code);
+  void finish();
 
   const NodeOptions options_;
   const Hooks hooks_;

@@ -55,7 +55,9 @@ void save_behind(RedisCall& call) {
   const bool schedules = call.count() == 2 && is_word(call.word(1), "schedule");
   if (call.count() > 1 && !schedules) return call.syntax_error();
   if (!keeps_files(call)) return;
-  if (!call.server().saves->start([](const Status&) {})) return call.fail(under_way);
+  const Status started = call.server().saves->start([](const Status&) {});
+  if (!started && started.error().code == ErrorCode::busy) return call.fail(under_way);
+  if (!started) return call.fail(started.error());
   call.reply().simple("Background saving started");
 }
 
@@ -83,9 +85,17 @@ bool read_wait(RedisCall& call, std::size_t at, std::uint64_t& peers, std::optio
   return true;
 }
 
+// Whoever waits for long and closes is gone; a short wait is given its answer, so that a client may
+// send all it has and close its half.
+constexpr Duration short_wait{60000};
+
+void end_if_gone(RedisCall& call, Time due) {
+  if (due > monotonic_now() + short_wait) call.session().end_with_input();
+}
+
 void wait_for(RedisCall& call, std::uint64_t peers, std::optional<Time> due,
               RedisWaits::Done done) {
-  if (!due) call.session().end_with_input();
+  end_if_gone(call, due.value_or(Time{Duration::max()}));
   call.server().waits->begin(call.session().id(), peers, call.database().last_written(), due,
                              std::move(done));
 }
@@ -112,17 +122,22 @@ void wait_for_disk(RedisCall& call) {
     return call.fail("ERR value is out of range, must be between 0 and 1");
   if (!call.may_wait() || !read_wait(call, 2, peers, due)) return;
   const NodeOptions& options = *call.server().options;
-  const bool is_synced = !options.memory && options.durability == Durability::sync;
+  const bool is_synced = !options.memory && options.durability == Durability::sync &&
+                         !call.database().config(call.collection()).memory;
   if (*here > 0 && !is_synced)
     return call.fail(
-        "ERR this node does not sync what it writes before it answers; see --durability");
-  // Whoever waits is behind its writes, and what was not durable is not asked for.
-  wait_for(call, peers, due, [later = call.answer_later(), is_synced](std::uint64_t have) {
-    later.give([&](resp::Writer& reply) {
-      reply.array(2);
-      reply.integer(is_synced ? 1 : 0);
-      reply.integer(static_cast<std::int64_t>(have));
-    });
+        "ERR what is written here is not synced before it is answered; see --durability, and "
+        "whether the collection is kept in memory");
+  // The answer leaves when what it says of this node is true.
+  const Position behind = is_synced ? call.database().last_written() : 0;
+  wait_for(call, peers, due, [later = call.answer_later(), is_synced, behind](std::uint64_t have) {
+    later.give(
+        [&](resp::Writer& reply) {
+          reply.array(2);
+          reply.integer(is_synced ? 1 : 0);
+          reply.integer(static_cast<std::int64_t>(have));
+        },
+        behind);
   });
 }
 
@@ -186,6 +201,7 @@ void debug_sleep(RedisCall& call) {
         *server.redis, command, [&] { return sent; }, stopwatch.nanoseconds());
     later.give([](resp::Writer& reply) { reply.ok(); });
   };
+  end_if_gone(call, monotonic_now() + pause);
   server.delays->add(call.session().id(), {.due = monotonic_now() + pause, .then = wake});
 }
 

@@ -26,7 +26,7 @@ void client_name(RedisCall& call) {
 }
 
 void client_set_name(RedisCall& call) {
-  if (!is_client_name(call.word(2))) return call.fail(bad_client_name);
+  if (!is_client_name(call.word(2))) return call.fail(client_name_error(call.word(2)));
   call.client().name = call.word(2);
   call.reply().ok();
 }
@@ -37,6 +37,7 @@ void client_set_info(RedisCall& call) {
   const bool name = is_word(what, "lib-name");
   if (!name && !is_word(what, "lib-ver"))
     return call.fail("ERR Unrecognized option '" + shown(what) + "'");
+  if (value.size() > client_name_bytes_max) return call.fail(client_name_error(value));
   if (!is_client_name(value))
     return call.fail("ERR " + to_lower(what) +
                      " cannot contain spaces, newlines or special characters.");
@@ -107,6 +108,7 @@ bool read_list_filter(RedisCall& call, ClientFilter& filter) {
 void client_list(RedisCall& call) {
   ClientFilter filter;
   if (!call.may_wait() || !read_list_filter(call, filter)) return;
+  std::ranges::sort(filter.ids);
   const RedisLater later = call.answer_later();
   call.server().loops.ask_all<std::string>(
       [filter](ClientRoll& roll) {

@@ -67,7 +67,7 @@ std::optional<ClientType> client_type(Bytes word) {
 bool is_meant(const ClientFilter& filter, Session& session) {
   const StreamConnection& connection = session.connection();
   if (session.id() == filter.except) return false;
-  if (!filter.ids.empty() && std::ranges::count(filter.ids, session.id()) == 0) return false;
+  if (!filter.ids.empty() && !std::ranges::binary_search(filter.ids, session.id())) return false;
   if (filter.address && *filter.address != connection.remote_address()) return false;
   if (filter.local_address && *filter.local_address != connection.local_address()) return false;
   if (filter.type && *filter.type != type_of(client_of(session))) return false;

@@ -51,7 +51,7 @@ void hello(RedisCall& call) {
       at += 2;
     } else if (is_word(call.word(at), "setname") && behind >= 1) {
       name = call.word(++at);
-      if (!is_client_name(*name)) return call.fail(bad_client_name);
+      if (!is_client_name(*name)) return call.fail(client_name_error(*name));
     } else {
       return call.fail("ERR Syntax error in HELLO option '" + shown(call.word(at)) + "'");
     }

@@ -11,7 +11,15 @@ std::int64_t client_number(RedisCall& call) {
 }
 
 bool is_client_name(Bytes name) {
-  return std::ranges::all_of(name, [](char c) { return c >= '!' && c <= '~'; });
+  return name.size() <= client_name_bytes_max &&
+         std::ranges::all_of(name, [](char c) { return c >= '!' && c <= '~'; });
+}
+
+Bytes client_name_error(Bytes name) {
+  static_assert(client_name_bytes_max == 1024);  // As the text says.
+  if (name.size() > client_name_bytes_max)
+    return "ERR what a client tells of itself has at most 1024 bytes";
+  return "ERR Client names cannot contain spaces, newlines or special characters.";
 }
 
 void unknown_subcommand(RedisCall& call, const std::string& command) {

@@ -15,9 +15,11 @@ inline constexpr Bytes redis_version = "7.0.15";
 // CLIENT ID: unique among the connections of the node.
 std::int64_t client_number(RedisCall& call);
 // Of CLIENT SETNAME and HELLO: nothing that would break the lines of CLIENT LIST.
+// Names are kept for every connection, and lists of clients have all of them.
+inline constexpr std::size_t client_name_bytes_max = 1024;
 bool is_client_name(Bytes name);
-inline constexpr Bytes bad_client_name =
-    "ERR Client names cannot contain spaces, newlines or special characters.";
+// Of one that is none.
+Bytes client_name_error(Bytes name);
 // "ERR unknown subcommand ..."; `command` in upper case.
 void unknown_subcommand(RedisCall& call, const std::string& command);
 // What HELP says of a command: its subcommands with what they take.

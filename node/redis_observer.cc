@@ -128,7 +128,7 @@ std::vector<std::string> shortened(std::span<const Bytes> words) {
 RedisSent sent_by(const Session& session, const RedisClient& client, const RedisCommand& command,
                   std::span<const Bytes> words) {
   return {shortened(without_secrets(command.name, words)), session.connection().remote_address(),
-          client.name};
+          client.name.substr(0, slow_word_bytes_max)};
 }
 
 }  // namespace

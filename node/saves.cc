@@ -1,5 +1,7 @@
 #include "node/saves.h"
 
+#include <string>
+#include <system_error>
 #include <utility>
 
 namespace dhrt {
@@ -12,8 +14,7 @@ Status Saves::start(std::function<void(Status)> done) {
   const std::lock_guard lock(mutex_);
   if (running_) return fail(ErrorCode::busy, "a checkpoint is under way");
   if (thread_.joinable()) thread_.join();
-  running_ = true;
-  thread_ = std::thread([this, done = std::move(done)] {
+  const auto run = [this, done = std::move(done)] {
     const Status saved = engine_.checkpoint();
     {
       const std::lock_guard ended(mutex_);
@@ -21,7 +22,14 @@ Status Saves::start(std::function<void(Status)> done) {
       failed_ = !saved;
     }
     done(saved);
-  });
+  };
+  try {
+    thread_ = std::thread(run);
+  } catch (const std::system_error& error) {
+    return fail(ErrorCode::unavailable,
+                std::string("there is no thread for a checkpoint: ") + error.what());
+  }
+  running_ = true;
   return {};
 }
 

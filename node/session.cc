@@ -293,6 +293,8 @@ void Session::check_time(Time now) {
   if (over_) return;
   check_output(now);
   if (over_) return;
+  // Nothing is read while it waits, so that its end would not be seen.
+  if (ends_with_input_ && waits_for_ && connection_->is_gone()) return end();
   if (closing_) {
     if (now - closing_since_ > (lingering_ ? linger_timeout : drain_timeout)) end();
     return;

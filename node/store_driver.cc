@@ -12,6 +12,9 @@ constexpr std::size_t pushed_at_once = 64;
 constexpr std::size_t record_overhead_bytes = 64;
 // Who writes to more collections by turns has more messages.
 constexpr std::ptrdiff_t looked_back_at = 8;
+// The same between begin_together() and its end: what goes on to more collections than these has
+// several messages for some of them.
+constexpr std::ptrdiff_t together_looked_back_at = 256;
 
 }  // namespace
 
@@ -140,9 +143,9 @@ void StoreDriver::walk(const WalkLocal& action, std::vector<Input>& inputs) {
 
 StoreDriver::Local& StoreDriver::open(const Collection& collection, std::size_t bytes) {
   const auto is_of_it = [&](const Local& local) { return local.collection == collection.ref(); };
-  const auto looked_at = together_from_
-                             ? std::ssize(open_) - static_cast<std::ptrdiff_t>(*together_from_)
-                             : std::min(looked_back_at, std::ssize(open_));
+  const std::ptrdiff_t since = together_from_ ? static_cast<std::ptrdiff_t>(*together_from_) : 0;
+  const auto looked_at = std::min(together_from_ ? together_looked_back_at : looked_back_at,
+                                  std::ssize(open_) - since);
   const std::size_t bytes_max = together_from_ ? together_bytes : message_bytes;
   const auto end = open_.rbegin() + looked_at;
   const auto last = std::find_if(open_.rbegin(), end, is_of_it);

@@ -68,7 +68,8 @@ class StoreDriver {
   void flushed(const Collection& collection, Context context, Position position);
 
   // Writes between these two, of one turn, go out in one message per collection, so that a peer
-  // applies them in one turn; more than together_bytes of them in several.
+  // applies them in one turn; more than together_bytes of them, or of more than 256 collections, in
+  // several.
   void begin_together();
   void end_together() { together_from_.reset(); }
 

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <array>
 #include <cstring>
+#include <poll.h>
 #include <sys/socket.h>
 #include <utility>
 
@@ -217,6 +218,12 @@ int StreamConnection::descriptor() const {
   uv_os_fd_t descriptor = -1;
   const auto* handle = reinterpret_cast<const uv_handle_t*>(stream_);
   return uv_fileno(handle, &descriptor) == 0 ? descriptor : -1;
+}
+
+bool StreamConnection::is_gone() const {
+  pollfd looked_at{descriptor(), POLLRDHUP, 0};
+  return ::poll(&looked_at, 1, 0) > 0 &&
+         (looked_at.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) != 0;
 }
 
 bool StreamConnection::remote_is_private() const {

@@ -58,6 +58,8 @@ class StreamConnection {
   std::string local_address() const;
   std::string remote_address() const;
   int descriptor() const;  // Below 0: it has none.
+  // The other end sends no more, or is gone; seen also while nothing is read. Costs a system call.
+  bool is_gone() const;
   // Loopback, RFC 1918, RFC 4193 and link-local addresses, and whoever is at a unix socket.
   bool remote_is_private() const;
 

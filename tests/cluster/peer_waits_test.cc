@@ -120,6 +120,16 @@ TEST_CASE(
   CHECK(answers(node) == Answers{{2, 1}});
 }
 
+TEST_CASE("waits: a peer may have pulled a write before the core hears of it from its loop") {
+  Scripted node;
+  const ConnectionId two = node.link(2);
+  node.input(StoreChanged{users, dots(1, 1, 5), {}});
+  node.receive(two, has(5));
+  node.input(writes(1, 5));
+  node.input(WaitForPeers{.request = 1, .loop = 0, .peers = 1});
+  CHECK(answers(node) == Answers{{1, 1}});
+}
+
 TEST_CASE("waits: a peer may say what it likes") {
   Scripted node;
   const ConnectionId two = node.link(2);

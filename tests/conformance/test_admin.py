@@ -261,15 +261,36 @@ class Waits(unittest.TestCase):
                     self.assertEqual(connection.reply(), b":1\r\n")
                     self.assertEqual(connection.reply(), b":1\r\n")
                     self.assertEqual(connection.reply(), b"*2\r\n:1\r\n:1\r\n")
-                # One who leaves while it waits is no harm.
-                with one.connect() as gone:
-                    gone.send(array([b"SET", b"k", b"x"]) + array([b"WAIT", b"9", b"0"]))
-                    self.assertEqual(gone.reply(), b"+OK\r\n")
-                await_true(lambda: len(clients(connections[0])) == 2, "it is still there")
+                # One who leaves while it waits is no harm, however long, and whatever is behind.
+                for due, behind in ((b"0", b""), (b"3155760000000", b""),
+                                    (b"0", array([b"PING"]) * 10000)):
+                    with one.connect() as gone:
+                        gone.send(array([b"SET", b"k", b"x"]) + array([b"WAIT", b"9", due]) + behind)
+                        self.assertEqual(gone.reply(), b"+OK\r\n")
+                    await_true(lambda: len(clients(connections[0])) == 2, "it is still there")
             finally:
                 three.process.send_signal(signal.SIGCONT)
             for connection in connections:
                 self.assertEqual(connection.ask("WAIT", "2", "0"), b":2\r\n")
+
+    def test_what_is_said_of_the_disk_is_true(self):
+        with Dhrt("--cpu-num", "2") as dhrt, dhrt.connect() as connection:
+            # Nobody was answered before it, so that nothing else holds the answer back.
+            connection.send(array([b"CLIENT", b"REPLY", b"OFF"]) + array([b"SET", b"k", b"v"]) +
+                            array([b"CLIENT", b"REPLY", b"ON"]) +
+                            array([b"WAITAOF", b"1", b"0", b"1"]))
+            self.assertEqual(connection.reply(), b"+OK\r\n")
+            self.assertEqual(connection.reply(), b"*2\r\n:1\r\n:0\r\n")
+            connection.ask("SELECT", "memory")
+            connection.ask("SET", "k", "v")
+            self.assertIn(b"kept in memory", connection.ask("WAITAOF", "1", "0", "1"))
+
+    def test_names_of_clients_have_a_limit(self):
+        with Dhrt("--memory") as dhrt, dhrt.connect() as connection:
+            self.assertEqual(connection.ask("CLIENT", "SETNAME", "n" * 1024), b"+OK\r\n")
+            for words in (("CLIENT", "SETNAME", "n" * 1025), ("HELLO", "2", "SETNAME", "n" * 1025),
+                          ("CLIENT", "SETINFO", "lib-name", "n" * 1025)):
+                self.assertIn(b"at most 1024 bytes", connection.ask(*words))
 
     def test_alone_it_waits_until_the_time_is_over(self):
         with Dhrt("--memory", "--cpu-num", "2") as dhrt, dhrt.connect() as connection:

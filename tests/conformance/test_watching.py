@@ -8,7 +8,7 @@ import re
 import time
 import unittest
 
-from test_admin import await_true, is_cut_off, text_of
+from test_admin import await_true, clients, is_cut_off, text_of
 from wire import Dhrt, Redis, array, escape, words_of
 
 WHO = re.compile(rb"^\+\d+\.\d{6} \[(\S+) \S+\]")
@@ -133,10 +133,12 @@ class Sleep(unittest.TestCase):
             self.assertGreater(answered, 10)
             self.assertEqual(sleeper.reply(), b"+OK\r\n")
             self.assertEqual(sleeper.reply(), b"+PONG\r\n")
-            # One who leaves is woken by nobody.
-            with dhrt.connect() as gone:
-                gone.send(array([b"DEBUG", b"SLEEP", b"3000"]))
-            self.assertEqual(other.ask("PING"), b"+PONG\r\n")
+            # One who leaves is not waited for, also with more than a line behind it.
+            for behind in (b"", array([b"PING"]) * 10000):
+                with dhrt.connect() as gone:
+                    gone.send(array([b"DEBUG", b"SLEEP", b"3000"]) + behind)
+                    await_true(lambda: len(clients(other)) == 3, "it did not come")
+                await_true(lambda: len(clients(other)) == 2, "it is still there")
 
 
 class Figures(unittest.TestCase):
