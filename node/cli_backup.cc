@@ -10,6 +10,7 @@
 #include "node/cli_interrupt.h"
 #include "node/cli_print.h"
 #include "node/cli_progress.h"
+#include "node/cli_target.h"
 #include "node/command_table.h"
 #include "protocol/json.h"
 
@@ -48,9 +49,9 @@ Status show_progress(Client& client, Duration timeout, Time now, Progress& progr
 }
 
 Result<Reply> make_backup(const std::string& name, const Target& target, Console& console) {
-  auto worker = Client::connect(target.host, target.timeout);
+  auto worker = connect_to(target);
   if (!worker) return tl::unexpected(worker.error());
-  auto watcher = Client::connect(target.host, target.timeout);
+  auto watcher = connect_to(target);
   if (!watcher) return tl::unexpected(watcher.error());
   Progress progress(console.error, console.error_is_terminal, console.now());
   worker->queue(

@@ -12,6 +12,7 @@
 #include "node/cli_help.h"
 #include "node/cli_interrupt.h"
 #include "node/cli_print.h"
+#include "node/cli_target.h"
 #include "protocol/json.h"
 
 namespace dhrt {
@@ -19,7 +20,7 @@ namespace dhrt {
 namespace {
 
 bool is_own_flag(const std::string& name) {
-  constexpr std::array<Bytes, 5> own{"host", "timeout", "json", "raw", "help"};
+  constexpr std::array<Bytes, 6> own{"host", "token-file", "timeout", "json", "raw", "help"};
   return std::ranges::find(own, name) != own.end();
 }
 
@@ -212,6 +213,7 @@ int exit_code_of(const Error& error) {
   if (error.code == ErrorCode::invalid_argument) return exit_code::usage;
   if (error.code == ErrorCode::unavailable) return exit_code::cannot_connect;
   if (error.code == ErrorCode::timeout) return exit_code::timed_out;
+  if (error.code == ErrorCode::denied) return exit_code::auth;
   return exit_code::server_error;
 }
 
@@ -261,7 +263,7 @@ int run_command(const CommandInfo& command, const std::vector<std::string>& word
   if (!target) return report(console, target.error());
   if (auto status = read_value(arguments->words, console); !status)
     return report(console, status.error());
-  auto client = Client::connect(target->host, target->timeout);
+  auto client = connect_to(*target);
   if (!client) return report(console, client.error());
   const Call call{command, *arguments, *client, target->timeout, console};
   const auto tokens = command_tokens(*arguments);

@@ -15,6 +15,7 @@
 #include "node/cli_interrupt.h"
 #include "node/cli_progress.h"
 #include "node/cli_scan.h"
+#include "node/cli_target.h"
 #include "node/dump_file.h"
 #include "node/dump_line.h"
 
@@ -251,7 +252,7 @@ int run_export(const std::vector<std::string>& words, Console& console) {
   const auto plan = read_plan(*arguments, console.environment);
   if (!plan) return report(console, plan.error());
   // Before a file is made: a wrong address leaves nothing behind.
-  auto client = Client::connect(plan->target.host, plan->target.timeout);
+  auto client = connect_to(plan->target);
   if (!client) return report(console, client.error());
   if (plan->to_stdout()) return export_to(*plan, stdout, {}, *client, console);
   const auto stream = open_file(*plan);

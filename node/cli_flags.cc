@@ -13,6 +13,8 @@ namespace {
 constexpr std::array flags{
     FlagInfo{"host", "HOST:PORT", "127.0.0.1:7453", "DHRT_HOST", "db1:7453",
              "Ask this node; any node of the cluster will do."},
+    FlagInfo{"token-file", "FILE", "", "DHRT_TOKEN_FILE", "~/.dhrt-token",
+             "Show the token in this file; without it, the one in DHRT_TOKEN."},
     FlagInfo{"timeout", "TIME", "10s", "", "500ms", "Wait this long for the node."},
     FlagInfo{"json", "", "", "", "", "Print JSON, for programs."},
     FlagInfo{"raw", "", "", "", "", "Print the bytes of the value and nothing behind them."},
@@ -119,23 +121,6 @@ Result<Arguments> split_command_line(const std::vector<std::string>& words,
   const std::string without_value =
       std::string(flags_without_value) + std::string(own_flags_without_value);
   return split_arguments(std::move(tokens), {.known = known_flags, .without_value = without_value});
-}
-
-Result<Target> read_target(const Arguments& arguments, const Environment& environment) {
-  std::string place = "--host";
-  std::string text(arguments.value_of("host").value_or(""));
-  if (!arguments.has("host")) {
-    text = environment("DHRT_HOST").value_or("");
-    place = "DHRT_HOST";
-    if (text.empty()) text = "127.0.0.1:7453";
-  }
-  const auto host = parse_remote_address(text);
-  if (!host) return fail(ErrorCode::invalid_argument, place + ": " + host.error().message);
-  const auto timeout = parse_duration(arguments.value_of("timeout").value_or("10s"));
-  if (!timeout) return fail(ErrorCode::invalid_argument, "--timeout: " + timeout.error().message);
-  if (timeout->count() == 0)
-    return fail(ErrorCode::invalid_argument, "--timeout is 0; give the node time, e.g. 10s");
-  return Target{*host, *timeout};
 }
 
 }  // namespace dhrt

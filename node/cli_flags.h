@@ -27,22 +27,16 @@ std::span<const FlagInfo> flag_table();
 // `names` as in the command table, separated by blanks; unknown ones are left out.
 std::string flags_help(std::string_view names);
 // "--host": also for completion.
-inline constexpr std::string_view client_flags = "host timeout json help";
+inline constexpr std::string_view client_flags = "host token-file timeout json help";
 inline constexpr std::string_view import_flags =
-    "collection format pipeline host timeout json help";
-inline constexpr std::string_view export_flags = "collection resume host timeout json help";
+    "collection format pipeline host token-file timeout json help";
+inline constexpr std::string_view export_flags =
+    "collection resume host token-file timeout json help";
 inline constexpr std::string_view verify_flags = "json help";
-inline constexpr std::string_view repl_flags = "host timeout help";
+inline constexpr std::string_view repl_flags = "host token-file timeout help";
 
 // Words and flags of a command line behind the program's name. Errors as split_arguments.
 Result<Arguments> split_command_line(const std::vector<std::string>& words,
                                      const std::string& known_flags);
-
-// Which node to ask, and how long to wait for it.
-struct Target {
-  Address host;
-  Duration timeout{};
-};
-Result<Target> read_target(const Arguments& arguments, const Environment& environment);
 
 }  // namespace dhrt

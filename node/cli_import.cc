@@ -16,6 +16,7 @@
 #include "node/cli_interrupt.h"
 #include "node/cli_print.h"
 #include "node/cli_progress.h"
+#include "node/cli_target.h"
 #include "node/dump_file.h"
 #include "storage/base/system_clock.h"
 
@@ -253,7 +254,7 @@ int report(Console& console, const Error& error) {
 
 int import_from(const ImportPlan& plan, LineSource& input, std::uint64_t bytes_total,
                 Console& console) {
-  auto client = Client::connect(plan.target.host, plan.target.timeout);
+  auto client = connect_to(plan.target);
   if (!client) return report(console, client.error());
   return Import(plan, input, bytes_total, *client, console).run();
 }

@@ -31,7 +31,8 @@ ClientLoop::ClientLoop(unsigned number, Shared& shared)
       shared_(shared),
       store_wakeup_(events_, [] {}),  // The turn that it brings collects.
       mailbox_(events_),
-      hermod_rules_{shared.options.hermod_terminator, shared.options.hermod_token},
+      hermod_rules_{shared.options.hermod_terminator, shared.options.hermod_token,
+                    shared.options.hermod_anonymous},
       delays_(events_),
       sweep_(events_, [this] { sweep(); }),
       turn_end_(events_, [this] { end_turn(); }),
@@ -93,11 +94,13 @@ void ClientLoop::serve(CoreLink core, const NodeReport::Node& node, HttpRules ru
                                             .end = core_.wait_ends});
   ProtocolLimits limits;
   limits.value_bytes_max = shared_.options.max_value_bytes;
+  doorkeeper_.emplace(shared_.access, figures_, turn_clock_);
   server_.emplace(CommandServer{.database = *database_,
                                 .report = *report_,
                                 .figures = figures_,
                                 .limits = limits,
                                 .output_buffer_max = shared_.options.output_buffer_max,
+                                .doorkeeper = &*doorkeeper_,
                                 .backups = shared_.backups,
                                 .cursors = &shared_.cursors,
                                 .listeners = &*listeners_,
@@ -254,10 +257,11 @@ void ClientLoop::sweep() {
 
 std::optional<Error> ClientLoop::refusal(const StreamConnection& connection,
                                          std::size_t others) const {
-  if (!shared_.options.allow_public && !connection.remote_is_private())
+  const bool is_protected = !shared_.access.open() || shared_.options.allow_public;
+  if (!is_protected && !connection.remote_is_private())
     return Error{ErrorCode::unavailable,
                  "this node has no token and serves loopback and private addresses only; "
-                 "--allow-public opens it to everybody"};
+                 "--token-file gives it one, --allow-public opens it to everybody"};
   const std::uint64_t max_clients = shared_.settings.max_clients;
   if (others >= max_clients)
     return Error{ErrorCode::busy, "the limit of " + std::to_string(max_clients) +
@@ -303,6 +307,7 @@ void ClientLoop::welcome(std::unique_ptr<StreamConnection> connection, Service s
       std::move(connection),
       Session::Options{.id = id,
                        .service = service,
+                       .grant = &shared_.access.without_token(),
                        .output_buffer_max = server_->output_buffer_max,
                        .handshake_timeout = shared_.options.handshake_timeout,
                        .idle_timeout = shared_.options.timeout,

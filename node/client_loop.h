@@ -28,6 +28,7 @@
 #include "node/cluster_view.h"
 #include "node/commands.h"
 #include "node/database.h"
+#include "node/doorkeeper.h"
 #include "node/event_loop.h"
 #include "node/figures.h"
 #include "node/file_descriptor.h"
@@ -54,7 +55,8 @@ class ClientLoop final : public SessionHost, private ClientRoll {
   // What the loops of a node have in common; outlives them.
   struct Shared {
     const NodeOptions& options;
-    Placement placement;  // Of the clients.
+    const Access& access;  // Loaded before anybody is served.
+    Placement placement;   // Of the clients.
     NodeSettings settings;
     RedisShared redis;
     ClusterView view{};  // Kept by the loop with the core.
@@ -184,6 +186,7 @@ class ClientLoop final : public SessionHost, private ClientRoll {
   };
   std::deque<Said> said_;
   std::size_t said_bytes_ = 0;
+  std::optional<Doorkeeper> doorkeeper_;
   std::optional<CommandServer> server_;
   HttpRules http_rules_;
   const HermodRules hermod_rules_;

@@ -6,6 +6,8 @@
 #include <span>
 #include <string_view>
 
+#include "node/access.h"
+
 namespace dhrt {
 
 struct CommandInfo {
@@ -17,6 +19,16 @@ struct CommandInfo {
   bool writes;
   std::string_view flags;  // Names that the command takes, separated by blanks: "ttl if-absent".
   std::string_view group;  // Keys, Collections, Node: a heading of the help.
+  // What a token must be good for, and where.
+  Role role;
+  enum class Place {
+    node,              // Not about a collection.
+    figures,           // The same; it shows figures, no data.
+    first,             // The first word names the collection.
+    first_or_default,  // Or without one it is the default collection.
+    first_of_all,      // The first word does, if there are as many as there may be.
+  };
+  Place place;
 };
 
 // In order of name.

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "node/command_table.h"
+#include "node/doorkeeper.h"
 #include "protocol/resp.h"
 
 namespace dhrt {
@@ -72,6 +73,33 @@ bool is_http_in_lower_case(const std::vector<text::Token>& tokens) {
   return std::ranges::find(methods, Bytes(method)) != methods.end();
 }
 
+// The collection that the words are about; absent: none.
+std::optional<Bytes> place_of(const CommandInfo& info, const std::vector<std::string>& words) {
+  using Place = CommandInfo::Place;
+  switch (info.place) {
+    case Place::node:
+    case Place::figures:
+      return std::nullopt;
+    case Place::first:
+      return words[1];
+    case Place::first_or_default:
+      return words.size() > 1 ? Bytes(words[1]) : default_collection;
+    case Place::first_of_all:
+      return words.size() == info.arity_max ? Bytes(words[1]) : default_collection;
+  }
+  return std::nullopt;
+}
+
+// Absent: the client may do it.
+std::optional<Bytes> refusal_of(CommandServer& server, const Session& session,
+                                const CommandInfo& info, const std::vector<std::string>& words) {
+  const auto refused = server.doorkeeper->refusal(
+      session, {info.role, place_of(info, words), info.place == CommandInfo::Place::figures},
+      info.name);
+  if (!refused) return std::nullopt;
+  return *refused == Doorkeeper::Refusal::no_token ? no_token_error : too_weak_error;
+}
+
 Reply wrong_arity(const CommandInfo& info) {
   return Reply::error("ERR wrong number of arguments for '" + std::string(info.name) +
                       "'; usage: " + std::string(info.usage));
@@ -120,6 +148,8 @@ void run_command(CommandServer& server, Session& session, std::vector<text::Toke
   if (!arguments) return refuse(to_reply(arguments.error()));
   const std::size_t count = arguments->words.size();
   if (count < info->arity_min || count > info->arity_max) return refuse(wrong_arity(*info));
+  if (const auto refused = refusal_of(server, session, *info, arguments->words))
+    return refuse(Reply::error(std::string(*refused)));
   const auto binding = std::ranges::lower_bound(bindings, info->name, {}, &CommandBinding::name);
   CommandCall call(server, session, std::move(*arguments));
   binding->run(call);

@@ -22,6 +22,7 @@
 
 namespace dhrt {
 
+class Doorkeeper;
 class RedisListeners;
 class RedisDelays;
 class RedisWaits;
@@ -37,6 +38,7 @@ struct CommandServer {
   ProtocolLimits limits;
   std::size_t output_buffer_max = 0;
   std::string scratch{};  // For whoever needs one within a call.
+  Doorkeeper* doorkeeper = nullptr;
   Backups* backups = nullptr;
   RedisCursors* cursors = nullptr;
   RedisListeners* listeners = nullptr;

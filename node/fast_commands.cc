@@ -18,7 +18,10 @@ const Database::Place* FastExecutor::place_of(Bytes collection) {
   if (place_.collection != nullptr && place_name_ == collection) return &place_;
   if (!collection.empty() && !check_collection(collection)) return nullptr;
   place_name_ = collection;
-  place_ = database_.place(collection.empty() ? default_collection : collection);
+  const Bytes name = collection.empty() ? default_collection : collection;
+  place_ = database_.place(name);
+  may_read_ = session_.grant().may(Role::read, name);
+  may_write_ = session_.grant().may(Role::write, name);
   return &place_;
 }
 
@@ -67,8 +70,9 @@ bool FastExecutor::execute(const FastCommand& command) {
   if (command.key.empty() || command.key.size() > key_bytes_max) return false;
   const Database::Place* place = place_of(command.collection);
   if (place == nullptr) return false;
-  const bool done =
-      command.kind == FastCommand::Kind::get ? get(command, *place) : set(command, *place);
+  const bool gets = command.kind == FastCommand::Kind::get;
+  const bool may = gets ? may_read_ : may_write_;
+  const bool done = may && (gets ? get(command, *place) : set(command, *place));
   // The general path may make or drop collections.
   if (!done) place_ = {};
   figures_.commands_total += done ? 1 : 0;

@@ -48,6 +48,8 @@ class FastExecutor {
   Bytes null_;
   // The collection of the command before this one: a lookup per run instead of one per command.
   Bytes place_name_;
+  bool may_read_ = false;  // There, by the client's token.
+  bool may_write_ = false;
   Database::Place place_;
   // Commands of the batch whose records were not asked for yet.
   const FastCommand* ahead_ = nullptr;

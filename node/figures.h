@@ -31,6 +31,8 @@ struct NodeFigures {
   Counter commands_total;
   Counter errors_total;  // Commands and requests that were answered with an error.
   Counter slow_clients_disconnected;
+  Counter wrong_tokens_total;
+  Counter requests_refused_total;  // For want of a token, or of a better one.
   Counter fanout_reads_total;
   Counter durable_position;        // Up to where replies that promise a write may leave.
   Counter replication_bytes_sent;  // Frames on peer links.

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "node/count_keys.h"
+#include "node/doorkeeper.h"
 #include "node/hati_storage.h"
 
 namespace dhrt {
@@ -56,8 +57,40 @@ ReplyTicket HatiProtocol::later_in_order() {
   return {&session_.host(), session_.id(), session_.reserve_and_wait()};
 }
 
+bool HatiProtocol::may(const Request& request) {
+  Doorkeeper::Needs needs{.role = Role::read, .collection = request.type};
+  switch (request.verb) {
+    case Verb::auth:
+    case Verb::none:
+      return true;
+    case Verb::set:
+    case Verb::remove:
+    case Verb::flush_all:
+      needs.role = Role::write;
+      break;
+    case Verb::stats:
+      needs = {.role = Role::read, .looks = true};
+      break;
+    case Verb::get:
+    case Verb::has:
+    case Verb::count:
+      break;
+  }
+  return !server_.doorkeeper->refusal(session_, needs, "a request of Hati's protocol");
+}
+
+// While no token is configured, none is right.
+void HatiProtocol::authenticate(const Request& request) {
+  const auto grant =
+      server_.doorkeeper->take_token(request.value, session_.connection().remote_host());
+  if (!grant) return fail();
+  session_.set_grant(**grant);
+  reply(hati::ok_reply);
+}
+
 void HatiProtocol::run(const Request& request) {
   ++server_.figures.commands_total;
+  if (!may(request)) return fail();
   switch (request.verb) {
     case Verb::set:
       return set(request);
@@ -73,7 +106,8 @@ void HatiProtocol::run(const Request& request) {
       return flush(request);
     case Verb::stats:
       return hati::append_line(session_.open_reply(0), hati::stats(server_));
-    case Verb::auth:  // No token is configured, so none is right.
+    case Verb::auth:
+      return authenticate(request);
     case Verb::none:
       return fail();
   }

@@ -18,6 +18,8 @@ class HatiProtocol final : public ClientProtocol {
 
  private:
   void run(const hati::Request& request);
+  bool may(const hati::Request& request);
+  void authenticate(const hati::Request& request);
   void set(const hati::Request& request);
   void get(const hati::Request& request);
   void has(const hati::Request& request);

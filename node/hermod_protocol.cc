@@ -4,6 +4,7 @@
 
 #include "node/command_input.h"
 #include "node/count_keys.h"
+#include "node/doorkeeper.h"
 #include "node/secret.h"
 
 namespace dhrt {
@@ -102,7 +103,17 @@ ClientProtocol::Took HermodProtocol::take(Bytes input) {
 
 void HermodProtocol::greet(const hermod::Reader::Read& read) {
   api_ = read.api;
-  is_super_ = rules_.token.empty() || (read.token && equal_secrets(*read.token, rules_.token));
+  static const Grant configured{.name = "Hermod's token", .role = Role::admin, .collections = {}};
+  const bool is_hermods =
+      !rules_.token.empty() && read.token && equal_secrets(*read.token, rules_.token);
+  Doorkeeper& doorkeeper = *server_.doorkeeper;
+  if (is_hermods) {
+    session_.set_grant(configured);
+  } else if (!doorkeeper.open() && read.token) {
+    const auto grant = doorkeeper.take_token(*read.token, session_.connection().remote_host());
+    if (grant) session_.set_grant(**grant);
+  }
+  is_super_ = is_hermods || (rules_.token.empty() && session_.grant().may_everywhere(Role::admin));
   hermod::append_greeting(session_.open_reply(0), api_, is_super_);
 }
 
@@ -146,6 +157,21 @@ std::optional<std::string> HermodProtocol::table_of(const Request& request) {
 
 // --- Keys -----------------------------------------------------------------------------------
 
+bool HermodProtocol::may(Role needed, const std::string& collection) {
+  const Doorkeeper& doorkeeper = *server_.doorkeeper;
+  const bool is_anonymous = session_.grant().role == Role::none && rules_.anonymous;
+  if (doorkeeper.open() || is_anonymous) return true;
+  const Doorkeeper::Needs needs{.role = needed, .collection = collection};
+  if (!server_.doorkeeper->refusal(session_, needs, "a request of Hermod's protocol")) return true;
+  reply(405);
+  return false;
+}
+
+bool HermodProtocol::may_change(const std::string& collection) const {
+  return is_super_ ||
+         (!server_.doorkeeper->open() && session_.grant().may(Role::write, collection));
+}
+
 bool HermodProtocol::check_key_of(const Request& request) {
   const Status status = check_key(request.key);
   if (!status) fail(status.error());
@@ -155,7 +181,7 @@ bool HermodProtocol::check_key_of(const Request& request) {
 void HermodProtocol::get(const Request& request) {
   if (!check_key_of(request)) return;
   const auto collection = table_of(request);
-  if (!collection) return;
+  if (!collection || !may(Role::read, *collection)) return;
   server_.database.read(*collection, request.key, Database::ReadFrom::cluster,
                         [later = later()](const Result<Database::Found>& found) {
                           if (!found) return later.fail(found.error());
@@ -169,8 +195,8 @@ void HermodProtocol::set(const Request& request) {
   if (const Status status = check_value(request.data, server_.limits); !status)
     return fail(status.error());
   const auto collection = table_of(request);
-  if (!collection) return;
-  if (is_super_)
+  if (!collection || !may(Role::write, *collection)) return;
+  if (may_change(*collection))
     overwrite(request, *collection);
   else
     add(request, *collection);
@@ -199,10 +225,12 @@ void HermodProtocol::add(const Request& request, const std::string& collection) 
 }
 
 void HermodProtocol::remove(const Request& request) {
-  if (!is_super_) return reply(405);
+  if (!is_super_ && (server_.doorkeeper->open() || session_.grant().role < Role::write))
+    return reply(405);
   if (!check_key_of(request)) return;
   const auto collection = table_of(request);
   if (!collection) return;
+  if (!may_change(*collection)) return reply(405);
   server_.database.remove(*collection, request.key,
                           [later = later()](const Result<Database::Removed>& removed) {
                             if (!removed) return later.fail(removed.error());

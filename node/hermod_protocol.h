@@ -1,8 +1,9 @@
 // Hermod's protocol on a session of its own listener. Tables are collections; `_basedb`, which is
 // always there, is the collection `basedb`.
 //
-// Where a token is configured, a client that did not give it may read and add, but neither change
-// nor delete, nor see or make tables. Without one everybody may do everything.
+// Where Hermod's own token is configured, a client that did not give it may read and add, but
+// neither change nor delete, nor see or make tables. Where dhrt has tokens (node/access.h), theirs
+// are the roles: an administrator's token makes a superuser, and without one nothing is done.
 #pragma once
 
 #include <string>
@@ -15,7 +16,8 @@ namespace dhrt {
 
 struct HermodRules {
   hermod::Terminator terminator = hermod::Terminator::manual;
-  std::string token;  // Empty: none.
+  std::string token;       // Of Hermod's own configuration, an administrator's; empty: none.
+  bool anonymous = false;  // Where dhrt has tokens: who shows none may read and add all the same.
 };
 
 class HermodProtocol final : public ClientProtocol {
@@ -44,6 +46,10 @@ class HermodProtocol final : public ClientProtocol {
   void leave();
   // Absent: answered already, there is no such table.
   std::optional<std::string> table_of(const hermod::Request& request);
+  // What the client's token is good for; Hermod's own rule comes on top.
+  bool may(Role needed, const std::string& collection);
+  // Whether it may replace and delete, not only add.
+  bool may_change(const std::string& collection) const;
   bool check_key_of(const hermod::Request& request);
   void reply(unsigned code, Bytes data = {}, Position position = 0);
   void fail(const Error& error);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "node/http_routes.h"
+#include "node/http_token.h"
 #include "protocol/json.h"
 
 namespace dhrt {
@@ -18,6 +19,8 @@ int status_of(ErrorCode code) {
       return 400;
     case ErrorCode::not_found:
       return 404;
+    case ErrorCode::denied:
+      return 403;
     case ErrorCode::precondition:
       return 412;
     case ErrorCode::full:
@@ -55,6 +58,18 @@ void respond_methods(const Exchange& exchange, const std::string& allowed) {
   exchange->respond(response);
 }
 
+// False: it was answered.
+bool may(const Exchange& exchange, const HttpRoute& route, const PathWords& words) {
+  const std::string what = exchange->request().method + " " + std::string(route.path);
+  const std::vector<Bytes> collections = collections_of(route, words);
+  if (collections.empty())
+    return exchange->may({.role = route.role, .looks = route.place == HttpRoute::Place::figures},
+                         what);
+  return std::ranges::all_of(collections, [&](Bytes collection) {
+    return exchange->may({.role = route.role, .collection = collection}, what);
+  });
+}
+
 void route(const Exchange& exchange) {
   const http::Request& request = exchange->request();
   if (const auto wish = unkept_wish(request))
@@ -65,6 +80,7 @@ void route(const Exchange& exchange) {
   auto words = http::path_segments(request.path);
   if (!words) return exchange->respond(error_response(400, "the path has a malformed %-escape"));
   const RouteFound found = find_route(request.method, *words);
+  if (found.route != nullptr && !may(exchange, *found.route, *words)) return;
   if (found.route != nullptr) return found.route->serve(exchange, *words);
   if (!found.allowed.empty()) return respond_methods(exchange, found.allowed);
   routes::not_found(exchange);
@@ -79,6 +95,18 @@ http::Response error_response(int status, const std::string& message) {
   return response;
 }
 
+http::Response refusal_response(Doorkeeper::Refusal refusal) {
+  if (refusal == Doorkeeper::Refusal::too_weak)
+    return error_response(403,
+                          "the token is not good enough for that; ask for one with the role, "
+                          "or for the collection");
+  http::Response response =
+      error_response(401, "no token was shown, or a wrong one; send Authorization: Bearer TOKEN");
+  response.headers.emplace_back("WWW-Authenticate", "Bearer");
+  response.headers.emplace_back("WWW-Authenticate", "Basic realm=\"dhrt\"");
+  return response;
+}
+
 http::Response error_response(const Error& error) {
   return error_response(status_of(error.code), error.message);
 }
@@ -89,7 +117,22 @@ HttpExchange::HttpExchange(CommandServer& server, Session& session, http::Reques
       session_(&session),
       request_(std::move(request)),
       extra_(std::move(extra)),
-      ticket_{&session.host(), session.id()} {}
+      grant_(&session.grant()),
+      ticket_{&session.host(), session.id()} {
+  Doorkeeper& doorkeeper = *server.doorkeeper;
+  if (doorkeeper.open()) return;
+  client_ = session.connection().remote_host();
+  const auto token = token_of(request_);
+  if (!token) return;
+  // A wrong one is as good as none.
+  if (const auto grant = doorkeeper.take_token(*token, client_)) grant_ = *grant;
+}
+
+bool HttpExchange::may(const Doorkeeper::Needs& needs, Bytes what) {
+  const auto refused = server_.doorkeeper->refusal(*grant_, needs, client_, what);
+  if (refused) respond(refusal_response(*refused));
+  return !refused;
+}
 
 void HttpExchange::respond(const http::Response& response, Position position) {
   if (response.status >= 400) ++server_.figures.errors_total;

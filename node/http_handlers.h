@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "node/commands.h"
+#include "node/doorkeeper.h"
 #include "node/session.h"
 #include "protocol/http.h"
 
@@ -16,6 +17,8 @@ namespace dhrt {
 
 http::Response error_response(int status, const std::string& message);
 http::Response error_response(const Error& error);
+// 401, with how to show a token, or 403.
+http::Response refusal_response(Doorkeeper::Refusal refusal);
 
 // One request and its answer. Shared, because an answer that comes later keeps it.
 class HttpExchange {
@@ -23,6 +26,11 @@ class HttpExchange {
   // `extra` goes into the head of every answer.
   HttpExchange(CommandServer& server, Session& session, http::Request request,
                std::vector<http::Header> extra = {});
+  // What the request's token is for.
+  const Grant& grant() const { return *grant_; }
+  const std::string& client() const { return client_; }
+  // False: it is not good enough, and the request was answered so.
+  bool may(const Doorkeeper::Needs& needs, Bytes what);
 
   CommandServer& server() { return server_; }
   Database& database() { return server_.database; }
@@ -45,6 +53,8 @@ class HttpExchange {
   Session* session_;  // Valid while the request is being routed.
   http::Request request_;
   std::vector<http::Header> extra_;
+  const Grant* grant_;
+  std::string client_;  // Its address.
   ReplyTicket ticket_;
   bool reserved_ = false;
 };

@@ -11,100 +11,119 @@ namespace dhrt {
 namespace {
 
 using Words = PathWords;
+using Place = HttpRoute::Place;
 const std::string main_collection(default_collection);
 
 constexpr std::string_view any_bytes = "application/octet-stream";
 constexpr std::string_view about_key = "200 400 404";
 
 constexpr std::array table{
-    HttpRoute{"/", "GET", "", "200", "The node, its cluster and how much they hold.",
+    HttpRoute{"/", "GET", Role::read, Place::figures, "", "200",
+              "The node, its cluster and how much they hold.",
               [](const Exchange& e, Words&) { routes::overview(e); }},
-    HttpRoute{"/", "POST", "", "200 204", "JSON-RPC 1.0 and 2.0, by the body.",
+    HttpRoute{"/", "POST", Role::none, Place::node, "", "200 204",
+              "JSON-RPC 1.0 and 2.0, by the body.",
               [](const Exchange& e, Words&) { run_rpc_body(e); }, "application/json"},
-    HttpRoute{"/rpc", "POST", "", "200 204", "JSON-RPC 1.0 and 2.0, by the body.",
+    HttpRoute{"/rpc", "POST", Role::none, Place::node, "", "200 204",
+              "JSON-RPC 1.0 and 2.0, by the body.",
               [](const Exchange& e, Words&) { run_rpc_body(e); }, "application/json"},
 
-    HttpRoute{"/_/health/live", "GET", "", "200", "The process answers.",
+    HttpRoute{"/_/health/live", "GET", Role::none, Place::node, "", "200", "The process answers.",
               [](const Exchange& e, Words&) { routes::live(e); }},
-    HttpRoute{"/_/health/ready", "GET", "", "200 503",
+    HttpRoute{"/_/health/ready", "GET", Role::none, Place::node, "", "200 503",
               "The node is synced and takes writes; until then the reason.",
               [](const Exchange& e, Words&) { routes::ready(e); }},
-    HttpRoute{"/_/cluster", "GET", "", "200", "The nodes of the cluster and their state.",
+    HttpRoute{"/_/cluster", "GET", Role::read, Place::figures, "", "200",
+              "The nodes of the cluster and their state.",
               [](const Exchange& e, Words&) { routes::cluster(e); }},
-    HttpRoute{"/_/collections", "GET", "", "200", "The collections, their size and settings.",
+    HttpRoute{"/_/collections", "GET", Role::read, Place::figures, "", "200",
+              "The collections, their size and settings.",
               [](const Exchange& e, Words&) { routes::collections(e); }},
-    HttpRoute{"/_/stats", "GET", "", "200", "Every figure of the node.",
+    HttpRoute{"/_/stats", "GET", Role::read, Place::figures, "", "200", "Every figure of the node.",
               [](const Exchange& e, Words&) { routes::stats(e); }},
-    HttpRoute{"/_/openapi.json", "GET", "", "200", "This document.",
+    HttpRoute{"/_/openapi.json", "GET", Role::none, Place::node, "", "200", "This document.",
               [](const Exchange& e, Words&) { routes::openapi(e); }},
-    HttpRoute{"/metrics", "GET", "", "200", "Figures for Prometheus, as text.",
+    HttpRoute{"/metrics", "GET", Role::read, Place::figures, "", "200",
+              "Figures for Prometheus, as text.",
               [](const Exchange& e, Words&) { routes::metrics(e); }},
 
-    HttpRoute{"/set", "GET POST", "k v noReplicate?", "200 400", "Stores a value (nkvd).",
-              [](const Exchange& e, Words&) { routes::nkvd_set(e); }},
-    HttpRoute{"/get", "GET POST", "k", about_key, "The value of a key, as a JSON string (nkvd).",
+    HttpRoute{"/set", "GET POST", Role::write, Place::main, "k v noReplicate?", "200 400",
+              "Stores a value (nkvd).", [](const Exchange& e, Words&) { routes::nkvd_set(e); }},
+    HttpRoute{"/get", "GET POST", Role::read, Place::main, "k", about_key,
+              "The value of a key, as a JSON string (nkvd).",
               [](const Exchange& e, Words&) { routes::nkvd_get(e); }},
-    HttpRoute{"/is", "GET POST", "k", about_key, "Tells whether a key is there (nkvd).",
+    HttpRoute{"/is", "GET POST", Role::read, Place::main, "k", about_key,
+              "Tells whether a key is there (nkvd).",
               [](const Exchange& e, Words&) { routes::nkvd_is(e); }},
-    HttpRoute{"/rm", "GET POST", "k noReplicate?", about_key, "Deletes a key (nkvd).",
-              [](const Exchange& e, Words&) { routes::nkvd_rm(e); }},
-    HttpRoute{"/clear", "GET POST", "noReplicate?", "200", "Deletes every key (nkvd).",
+    HttpRoute{"/rm", "GET POST", Role::write, Place::main, "k noReplicate?", about_key,
+              "Deletes a key (nkvd).", [](const Exchange& e, Words&) { routes::nkvd_rm(e); }},
+    HttpRoute{"/clear", "GET POST", Role::write, Place::main, "noReplicate?", "200",
+              "Deletes every key (nkvd).",
               [](const Exchange& e, Words&) { routes::nkvd_clear(e); }},
-    HttpRoute{"/getKeys", "GET POST", "", "200", "All keys (nkvd).",
+    HttpRoute{"/getKeys", "GET POST", Role::read, Place::main, "", "200", "All keys (nkvd).",
               [](const Exchange& e, Words&) { routes::nkvd_list(e, routes::NkvdList::keys); }},
-    HttpRoute{"/getValues", "GET POST", "", "200", "All values (nkvd).",
+    HttpRoute{"/getValues", "GET POST", Role::read, Place::main, "", "200", "All values (nkvd).",
               [](const Exchange& e, Words&) { routes::nkvd_list(e, routes::NkvdList::values); }},
-    HttpRoute{"/getAll", "GET POST", "", "200", "All keys with their values (nkvd).",
+    HttpRoute{"/getAll", "GET POST", Role::read, Place::main, "", "200",
+              "All keys with their values (nkvd).",
               [](const Exchange& e, Words&) { routes::nkvd_list(e, routes::NkvdList::pairs); }},
-    HttpRoute{"/healthcheck", "GET POST", "", "200", "The process answers (nkvd).",
+    HttpRoute{"/healthcheck", "GET POST", Role::none, Place::node, "", "200",
+              "The process answers (nkvd).",
               [](const Exchange& e, Words&) { routes::nkvd_health(e); }},
-    HttpRoute{"/status", "GET POST", "", "200", "What nkvd tells of itself.",
+    HttpRoute{"/status", "GET POST", Role::read, Place::figures, "", "200",
+              "What nkvd tells of itself.",
               [](const Exchange& e, Words&) { routes::nkvd_status(e); }},
-    HttpRoute{"/ping", "GET POST", "nodes?", "200", "The nodes that nkvd sees here.",
+    HttpRoute{"/ping", "GET POST", Role::read, Place::figures, "nodes?", "200",
+              "The nodes that nkvd sees here.",
               [](const Exchange& e, Words&) { routes::nkvd_ping(e); }},
 
-    HttpRoute{"/{name}", "GET", "", "200 304 400 404 412",
+    HttpRoute{"/{name}", "GET", Role::read, Place::word, "", "200 304 400 404 412",
               "The key of the default collection, or else all of the collection of that name.",
               [](const Exchange& e, Words& w) { routes::get_word(e, w[0]); }},
-    HttpRoute{"/{name}", "PUT", "ttl?", "201 400 412 413",
+    HttpRoute{"/{name}", "PUT", Role::write, Place::main, "ttl?", "201 400 412 413",
               "Stores the body, any bytes, as the value of this key of the default collection.",
               [](const Exchange& e, Words& w) {
                 routes::put_key(e, {main_collection, w[0]});
               },
               any_bytes},
-    HttpRoute{"/{name}", "DELETE", "", "202 400 404 409 412",
+    HttpRoute{"/{name}", "DELETE", Role::write, Place::word, "", "202 400 404 409 412",
               "Deletes the key or the collection of that name; if there are both, nothing.",
               [](const Exchange& e, Words& w) { routes::delete_word(e, w[0]); }},
-    HttpRoute{"/{collection}/", "GET", "", "200 404", "All of a collection.",
+    HttpRoute{"/{collection}/", "GET", Role::read, Place::first, "", "200 404",
+              "All of a collection.",
               [](const Exchange& e, Words& w) { routes::get_collection(e, w[0]); }},
-    HttpRoute{"/{collection}/", "DELETE", "", "202 404", "Deletes a collection everywhere.",
+    HttpRoute{"/{collection}/", "DELETE", Role::write, Place::first, "", "202 404",
+              "Deletes a collection everywhere.",
               [](const Exchange& e, Words& w) { routes::delete_collection(e, w[0]); }},
-    HttpRoute{"/{key}/", "POST", "ttl?", "201 400 412",
+    HttpRoute{"/{key}/", "POST", Role::write, Place::main, "ttl?", "201 400 412",
               "Stores an empty value under this key of the default collection.",
               [](const Exchange& e, Words& w) {
                 routes::post_key(e, {main_collection, w[0]}, "");
               }},
-    HttpRoute{"/{collection}/{key}", "GET", "", "200 304 400 404 412", "A key of a collection.",
+    HttpRoute{"/{collection}/{key}", "GET", Role::read, Place::first, "", "200 304 400 404 412",
+              "A key of a collection.",
               [](const Exchange& e, Words& w) {
                 routes::get_key(e, {w[0], w[1]});
               }},
-    HttpRoute{"/{collection}/{key}", "PUT", "ttl?", "201 400 412 413",
+    HttpRoute{"/{collection}/{key}", "PUT", Role::write, Place::first, "ttl?", "201 400 412 413",
               "Stores the body, any bytes, as the value of the key.",
               [](const Exchange& e, Words& w) {
                 routes::put_key(e, {w[0], w[1]});
               },
               any_bytes},
-    HttpRoute{"/{collection}/{key}", "DELETE", "", "202 400 404 412", "Deletes a key.",
+    HttpRoute{"/{collection}/{key}", "DELETE", Role::write, Place::first, "", "202 400 404 412",
+              "Deletes a key.",
               [](const Exchange& e, Words& w) {
                 routes::delete_key(e, {w[0], w[1]});
               }},
-    HttpRoute{"/{key?}/{value}", "POST", "ttl?", "201 400 412",
+    HttpRoute{"/{key?}/{value}", "POST", Role::write, Place::main, "ttl?", "201 400 412",
               "Stores the second word under the first, in the default collection; without a first "
               "one a key is made.",
               [](const Exchange& e, Words& w) {
                 routes::post_key(e, {main_collection, w[0]}, w[1]);
               }},
-    HttpRoute{"/{collection}/{key?}/{value?}", "POST", "ttl?", "201 400 412",
+    HttpRoute{"/{collection}/{key?}/{value?}", "POST", Role::write, Place::first, "ttl?",
+              "201 400 412",
               "Stores the third word under the second; without a second one a key is made.",
               [](const Exchange& e, Words& w) {
                 routes::post_key(e, {w[0], w[1]}, w[2]);
@@ -171,6 +190,21 @@ std::vector<std::string_view> words_of(std::string_view text) {
 
 bool is_reserved_word(std::string_view word) {
   return !word.empty() && std::ranges::binary_search(reserved_words, word);
+}
+
+std::vector<Bytes> collections_of(const HttpRoute& route, const PathWords& words) {
+  switch (route.place) {
+    case HttpRoute::Place::node:
+    case HttpRoute::Place::figures:
+      return {};
+    case HttpRoute::Place::main:
+      return {default_collection};
+    case HttpRoute::Place::first:
+      return {words[0]};
+    case HttpRoute::Place::word:
+      return {default_collection, words[0]};
+  }
+  return {};
 }
 
 RouteFound find_route(std::string_view method, const PathWords& words) {

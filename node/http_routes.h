@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "node/access.h"
+
 namespace dhrt {
 
 class HttpExchange;
@@ -20,7 +22,17 @@ struct HttpRoute {
   // "/_/health/live", "/{collection}/{key}": words in braces stand for any but an empty one, with
   // a question mark for an empty one, too.
   std::string_view path;
-  std::string_view methods;   // With blanks between. GET serves HEAD as well.
+  std::string_view methods;  // With blanks between. GET serves HEAD as well.
+  // What a token must be good for, and where.
+  Role role;
+  enum class Place {
+    node,     // Not about a collection.
+    figures,  // The same; it shows figures, no data.
+    main,     // The default collection.
+    first,    // The first word names the collection.
+    word,     // It may be that of a key of the default collection, or of a collection.
+  };
+  Place place;
   std::string_view query;     // Fields with blanks between; a question mark: may be left out.
   std::string_view statuses;  // What it answers: "200 404".
   std::string_view summary;   // One sentence for a person.
@@ -30,6 +42,9 @@ struct HttpRoute {
 
 // Whoever comes first serves.
 std::span<const HttpRoute> http_routes();
+
+// What a request is about; none: the node.
+std::vector<Bytes> collections_of(const HttpRoute& route, const PathWords& words);
 
 // Split at blanks.
 std::vector<std::string_view> words_of(std::string_view text);

@@ -108,6 +108,7 @@ class Node {
 
   const NodeOptions options_;
   const Hooks hooks_;
+  Access access_;
   ClientLoop::Shared shared_;
   std::vector<std::unique_ptr<ClientLoop>> loops_;
   Wakeup leave_wakeup_;

@@ -2,6 +2,7 @@
 
 #include "node/command_table.h"
 #include "node/commands.h"
+#include "node/doorkeeper.h"
 #include "protocol/json.h"
 
 namespace dhrt::commands {
@@ -23,7 +24,14 @@ std::string help_for_all() {
 }  // namespace
 
 void auth(CommandCall& call) {
-  call.reply(Reply::error("ERR no token is configured on this node"));
+  Doorkeeper& doorkeeper = *call.server().doorkeeper;
+  if (doorkeeper.open()) return call.reply(Reply::error("ERR no token is configured on this node"));
+  const auto grant =
+      doorkeeper.take_token(call.words()[1], call.session().connection().remote_host());
+  if (!grant && grant.error().code == ErrorCode::busy) return call.fail(grant.error());
+  if (!grant) return call.reply(Reply::error("WRONGPASS " + grant.error().message));
+  call.session().set_grant(**grant);
+  call.reply(Reply::ok());
 }
 
 // The reply comes when the backup is complete: its path, its files, their bytes.

@@ -94,6 +94,10 @@ void NodeReport::write_client_metrics(const WriteMetric& write) const {
   counter("errors_total", "Of those, answered with an error.", &NodeFigures::errors_total);
   counter("slow_clients_disconnected_total", "Clients cut off because they did not read.",
           &NodeFigures::slow_clients_disconnected);
+  counter("wrong_tokens_total", "Tokens that were shown and are none.",
+          &NodeFigures::wrong_tokens_total);
+  counter("requests_refused_total", "Requests refused for want of a token that allows them.",
+          &NodeFigures::requests_refused_total);
   counter("fanout_reads_total", "Reads that asked other nodes.", &NodeFigures::fanout_reads_total);
   counter("replication_sent_bytes_total", "Bytes sent to other nodes.",
           &NodeFigures::replication_bytes_sent);

@@ -170,6 +170,8 @@ void NodeReport::write_clients(json::Writer& writer) const {
   number("commands_total", &NodeFigures::commands_total);
   number("errors_total", &NodeFigures::errors_total);
   number("slow_clients_disconnected", &NodeFigures::slow_clients_disconnected);
+  number("wrong_tokens_total", &NodeFigures::wrong_tokens_total);
+  number("requests_refused_total", &NodeFigures::requests_refused_total);
   number("fanout_reads_total", &NodeFigures::fanout_reads_total);
   number("durable_position", &NodeFigures::durable_position);
   writer.key("connections_by_loop").begin_array();

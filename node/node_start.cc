@@ -44,6 +44,7 @@ Node::Node(const NodeOptions& options, Hooks hooks)
     : options_(options),
       hooks_(std::move(hooks)),
       shared_{.options = options_,
+              .access = access_,
               .placement = Placement(loop_count_for(options.cpu_num)),
               .settings = NodeSettings(options_),
               .redis = RedisShared(loop_count_for(options.cpu_num))},
@@ -64,6 +65,11 @@ Result<std::unique_ptr<Node>> Node::open(const NodeOptions& options, Hooks hooks
 }
 
 Status Node::start() {
+  auto access = Access::load({.token = options_.token,
+                              .token_file = options_.token_file,
+                              .auth_file = options_.auth_file});
+  if (!access) return tl::unexpected(access.error());
+  access_ = *std::move(access);
   if (auto status = open_identity(); !status) return status;
   if (auto status = open_engine(); !status) return status;
   if (auto status = open_loops(); !status) return status;
@@ -334,8 +340,11 @@ void Node::show_banner() const {
   const Bytes who = options_.allow_public       ? "from anywhere"
                     : is_loopback(bound().host) ? "from this machine"
                                                 : "from loopback and private addresses";
-  text += "  WARNING        no token is configured: whoever reaches this port " + std::string(who) +
-          " can read and write everything\n";
+  if (access_.open())
+    text += "  WARNING        no token is configured: whoever reaches this port " +
+            std::string(who) + " can read and write everything\n";
+  else
+    text += "  access         by token\n";
   std::fputs(text.c_str(), stderr);
   // What waits for a Hermod server to start looks for this line.
   for (const Endpoint& endpoint : all) {

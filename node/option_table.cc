@@ -57,6 +57,16 @@ constexpr std::array table{
                "Serve addresses outside private networks although nobody has to show a token.",
                "Address", SwitchOption{&O::allow_public}},
 
+    OptionInfo{"token-file", "FILE", "", "/etc/dhrt/token",
+               "Serve only who shows the token in this file, or in the variable DHRT_TOKEN.",
+               "Access", TextOption{&O::token_file, true}},
+    OptionInfo{"auth-file", "FILE", "", "/etc/dhrt/tokens.toml",
+               "Take the tokens of this file, each with its role and collections.", "Access",
+               TextOption{&O::auth_file, true}},
+    OptionInfo{"hermod-anonymous", "", "false", "true",
+               "Let Hermod's clients without a token read and add, as Hermod does.", "Access",
+               SwitchOption{&O::hermod_anonymous}},
+
     OptionInfo{"listen", "DIALECT://HOST:PORT", "", "resp+unix:///run/dhrt.sock",
                "Listen there, too: dhrt, hati, rpc, hermod, resp, http; repeat for more.",
                "Listeners", ListenOption{}},

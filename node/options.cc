@@ -206,6 +206,7 @@ Result<NodeOptions> read_options(const OptionInput& input) {
   if (input.joins && options.join.empty())
     return refuse("join needs the address of a node, e.g. dhrt join 10.0.0.7:7453");
   if (auto status = check_together(options); !status) return tl::unexpected(status.error());
+  options.token = input.environment("DHRT_TOKEN").value_or("");
   if (serves(options, Service::hermod)) {
     auto token = read_hermod_token(options.hermod_config, input);
     if (!token) return tl::unexpected(token.error());

@@ -62,6 +62,10 @@ struct NodeOptions {
   bool http = false;
   std::uint64_t http_port = 0;
 
+  std::string token_file;  // Paths; empty: none. Access::load() reads them.
+  std::string auth_file;
+  std::string token;  // Of DHRT_TOKEN; never shown.
+  bool hermod_anonymous = false;
   std::vector<std::string> cors_origins;  // "https://app.example.org"
 
   std::vector<Address> join;  // Empty: found a cluster, or go back to the one on disk.

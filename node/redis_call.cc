@@ -7,6 +7,7 @@
 #include "node/command_input.h"
 #include "node/redis_facts.h"
 #include "node/redis_observer.h"
+#include "node/redis_permission.h"
 #include "node/redis_shared.h"
 #include "protocol/resp.h"
 #include "protocol/resp_command.h"
@@ -203,6 +204,13 @@ bool RedisCall::change(Bytes collection, Bytes key, RecordWriter::Decide decide)
   return true;
 }
 
+bool RedisCall::may(Role needed, Bytes collection) {
+  const auto refused = parts_.server.doorkeeper->refusal(
+      parts_.session, {.role = needed, .collection = collection}, command().name);
+  if (refused) fail(too_weak_error);
+  return !refused;
+}
+
 bool RedisCall::settled() {
   if (is_nested() || parts_.brought != nullptr || !database().asks_before_change(collection()))
     return true;
@@ -328,6 +336,10 @@ bool RedisRunner::admit(const RedisCommand& command, std::span<const Bytes> word
   if (!arity_is_right(command, words.size())) {
     refuse(&command,
            "ERR wrong number of arguments for '" + std::string(command.name) + "' command");
+    return false;
+  }
+  if (const auto refused = redis_refusal(server_, session_, client_, command, words)) {
+    refuse(&command, *refused);
     return false;
   }
   Status status;

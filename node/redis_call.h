@@ -102,6 +102,9 @@ class RedisCall {
   bool change(Bytes collection, Bytes key, RecordWriter::Decide decide);
   // False: other nodes are to be asked first; then return, the command is run again.
   bool settled();
+  // False: the client's token is not good for that, and the call has failed. For collections that
+  // are not the selected one.
+  bool may(Role needed, Bytes collection);
   // A key that is written anew: no attributes, the deadline of the collection. Not for within
   // change(): it asks for the configuration, whose lock is taken by those who then lock keys.
   Change fresh(Bytes value) const;

@@ -1,4 +1,5 @@
 #include "node/command_input.h"
+#include "node/doorkeeper.h"
 #include "node/redis_call.h"
 #include "node/redis_commands.h"
 #include "node/redis_facts.h"
@@ -15,19 +16,31 @@ constexpr Bytes no_password =
     "sure your configuration is correct?";
 constexpr Bytes wrong_password = "WRONGPASS invalid username-password pair or user is disabled.";
 
-// No token can be configured yet: everybody is the default user, whatever password is given.
-bool authenticate(RedisCall& call, Bytes user) {
-  if (user == "default") return true;
-  call.fail(wrong_password);
-  return false;
+// The token is the password, and the name of its user `default` or that of the token. While none is
+// configured everybody is the default user, whatever password is given. False: the call has failed.
+bool authenticate(RedisCall& call, Bytes user, Bytes password) {
+  Doorkeeper& doorkeeper = *call.server().doorkeeper;
+  if (doorkeeper.open()) {
+    if (user != "default") call.fail(wrong_password);
+    return user == "default";
+  }
+  const auto grant = doorkeeper.take_token(password, call.session().connection().remote_host());
+  if (!grant && grant.error().code == ErrorCode::busy)
+    call.fail(grant.error());
+  else if (!grant || (user != "default" && user != (*grant)->name))
+    call.fail(wrong_password);
+  else
+    call.session().set_grant(**grant);
+  return !call.failed();
 }
 
 }  // namespace
 
 void auth(RedisCall& call) {
   if (call.count() > 3) return call.syntax_error();
-  if (call.count() == 2) return call.fail(no_password);
-  if (authenticate(call, call.word(1))) call.reply().ok();
+  if (call.count() == 2 && call.server().doorkeeper->open()) return call.fail(no_password);
+  const Bytes user = call.count() == 2 ? Bytes("default") : call.word(1);
+  if (authenticate(call, user, call.word(call.count() - 1))) call.reply().ok();
 }
 
 void echo(RedisCall& call) {
@@ -47,7 +60,7 @@ void hello(RedisCall& call) {
   for (std::size_t at = 2; at < call.count(); ++at) {
     const std::size_t behind = call.count() - 1 - at;
     if (is_word(call.word(at), "auth") && behind >= 2) {
-      if (!authenticate(call, call.word(at + 1))) return;
+      if (!authenticate(call, call.word(at + 1), call.word(at + 2))) return;
       at += 2;
     } else if (is_word(call.word(at), "setname") && behind >= 1) {
       name = call.word(++at);
@@ -56,6 +69,11 @@ void hello(RedisCall& call) {
       return call.fail("ERR Syntax error in HELLO option '" + shown(call.word(at)) + "'");
     }
   }
+  if (call.session().grant().role == Role::none)
+    return call.fail(
+        "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO "
+        "<proto> AUTH <user> <pass> option can be used to authenticate the client and select the "
+        "RESP protocol version at the same time");
   if (name) call.client().name = *name;
   call.client().version = version;
   resp::Writer reply = call.reply_in(version);
@@ -99,6 +117,7 @@ void reset(RedisCall& call) {
   if (call.client().monitors)
     call.server().redis->monitors.remove(call.server().loops.own, call.session().id());
   call.session().set_listening(false);
+  call.session().set_grant(call.server().doorkeeper->without_token());
   call.client() = {};
   call.client().last_command = call.command().name;
   call.reply_in(resp::Version::resp2).simple("RESET");

@@ -193,6 +193,7 @@ void copy(RedisCall& call) {
       return call.syntax_error();
     }
   }
+  if (!call.may(Role::write, collection)) return;
   if (call.word(1) == call.word(2) && collection == call.collection())
     return call.fail("ERR source and destination objects are the same");
   std::optional<Record> source;
@@ -208,6 +209,7 @@ void move(RedisCall& call) {
   if (!number) return;
   if (*number < 0 || *number >= redis_databases) return call.fail("ERR DB index is out of range");
   const std::string collection = redis_collection(*number);
+  if (!call.may(Role::write, collection)) return;
   if (collection == call.collection())
     return call.fail("ERR source and destination objects are the same");
   for (bool replaces = false;; replaces = true) {

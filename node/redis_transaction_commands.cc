@@ -8,6 +8,7 @@
 #include "node/redis_call.h"
 #include "node/redis_commands.h"
 #include "node/redis_observer.h"
+#include "node/redis_permission.h"
 
 namespace dhrt::redis {
 
@@ -47,7 +48,13 @@ void run_kept(RedisCall& call, const RedisKept& kept) {
   const std::vector<Bytes> words(kept.words.begin(), kept.words.end());
   std::string out;
   RedisCall nested(call.nested(*kept.command, words, out));
-  run_observed(nested);
+  // SELECT may have been among those before.
+  const auto refused =
+      redis_refusal(call.server(), call.session(), call.client(), *kept.command, words);
+  if (refused)
+    nested.fail(*refused);
+  else
+    run_observed(nested);
   if (const auto stream = nested.take_stream()) write_all(*stream, out);
   call.promises(nested.position());
   call.write(out);

@@ -17,7 +17,7 @@ constexpr Duration collections_timeout{500};  // Somebody has pressed Tab and wa
 }  // namespace
 
 Status ReplSession::connect() {
-  auto client = Client::connect(target_.host, target_.timeout);
+  auto client = connect_to(target_);
   if (!client) return tl::unexpected(client.error());
   client_ = *std::move(client);
   if (auth_.empty()) return {};

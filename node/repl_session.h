@@ -11,6 +11,7 @@
 
 #include "node/cli_client.h"
 #include "node/cli_flags.h"
+#include "node/cli_target.h"
 
 namespace dhrt {
 

@@ -31,24 +31,26 @@ void discover(const RpcCall& call);
 
 constexpr std::array methods{
     RpcMethod{"Storage.Set", "Stores a value, whatever was there.", set_params, true_schema,
-              rpc_calls::set},
+              rpc_calls::set, Role::write},
     RpcMethod{"Storage.Get",
               "Gives a value. One that is not there is null, and KEY_NOT_EXIST in 1.0.", get_params,
-              R"({"type":["string","null"]})", rpc_calls::get},
+              R"({"type":["string","null"]})", rpc_calls::get, Role::read},
     RpcMethod{"Storage.Has", "Tells whether there is a value.", key_params, R"({"type":"boolean"})",
-              rpc_calls::has},
+              rpc_calls::has, Role::read},
     RpcMethod{"Storage.Delete", "Removes a value, if there is one.", key_params, true_schema,
-              rpc_calls::remove},
+              rpc_calls::remove, Role::write},
     RpcMethod{"Storage.FlushAll", "Removes all values.", type_params, true_schema,
-              rpc_calls::flush_all},
+              rpc_calls::flush_all, Role::write},
     RpcMethod{"Storage.Count", "Counts the values.", type_params, R"({"type":"integer"})",
-              rpc_calls::count},
+              rpc_calls::count, Role::read},
     RpcMethod{"Storage.Stats",
               "Tells how many values and connections there are.",
               {},
               R"({"type":"object"})",
-              rpc_calls::stats},
-    RpcMethod{"rpc.discover", "Gives this document.", {}, R"({"type":"object"})", discover},
+              rpc_calls::stats,
+              Role::read},
+    RpcMethod{
+        "rpc.discover", "Gives this document.", {}, R"({"type":"object"})", discover, Role::none},
 };
 
 struct KnownFault {
@@ -127,6 +129,8 @@ int code_of(ErrorCode code) {
       return rpc::code::bad_params;
     case ErrorCode::not_found:
       return rpc::code::not_found;
+    case ErrorCode::denied:
+      return rpc::code::refused;
     case ErrorCode::full:
     case ErrorCode::busy:
     case ErrorCode::unavailable:
@@ -138,6 +142,14 @@ int code_of(ErrorCode code) {
       return rpc::code::internal;
   }
   return rpc::code::internal;
+}
+
+// By the kind of storage, which is a collection; what is no kind the method refuses itself.
+bool may(const RpcCall& call, const RpcMethod& method) {
+  Doorkeeper::Needs needs{.role = method.role, .looks = method.params.empty()};
+  const rpc::Argument* type = call.call.find("type");
+  if (!method.params.empty()) needs.collection = type == nullptr ? Bytes() : Bytes(type->value);
+  return !call.server.doorkeeper->refusal(call.grant, needs, call.client, method.name);
 }
 
 }  // namespace
@@ -158,6 +170,10 @@ void run_rpc_call(const RpcCall& call) {
   if (method == methods.end()) return call.fail(rpc::code::no_method, no_method(asked.method));
   if (asked.params_fault && !method->params.empty())
     return call.fail(asked.params_fault->code, asked.params_fault->message);
+  if (!may(call, *method))
+    return call.fail(rpc::code::refused, call.grant.role == Role::none
+                                             ? "no token was shown, or a wrong one"
+                                             : "the token is not good enough for that");
   method->run(call);
 }
 

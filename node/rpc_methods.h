@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "node/commands.h"
+#include "node/doorkeeper.h"
 #include "protocol/json_rpc.h"
 
 namespace dhrt {
@@ -18,6 +19,8 @@ struct RpcMethod;
 // One call under way.
 struct RpcCall {
   CommandServer& server;
+  const Grant& grant;  // Of whoever makes the calls.
+  const std::string& client;
   const rpc::Call& call;
   // Once, within the call or later; `position` is what must be durable first. What it was called
   // with is not to be used after it.
@@ -43,6 +46,7 @@ struct RpcMethod {
   std::span<const RpcParam> params;
   std::string_view result;  // JSON schema.
   void (*run)(const RpcCall& call);
+  Role role;
 };
 std::span<const RpcMethod> rpc_methods();
 

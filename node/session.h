@@ -13,6 +13,7 @@
 #include <string>
 
 #include "cluster/message.h"
+#include "node/access.h"
 #include "node/endpoint.h"
 #include "node/reply_queue.h"
 #include "node/stream_connection.h"
@@ -91,6 +92,7 @@ class Session final : private StreamConnection::Handler {
   struct Options {
     SessionId id = 0;
     Service service = Service::dhrt;
+    const Grant* grant = nullptr;  // Of who has shown no token yet.
     std::size_t output_buffer_max = 0;
     Duration handshake_timeout{};
     Duration idle_timeout{};       // 0: never.
@@ -118,6 +120,9 @@ class Session final : private StreamConnection::Handler {
   Taken give_up_connection();
 
   // --- For protocols.
+  // What the client may do, by the token that it has shown.
+  const Grant& grant() const { return *options_.grant; }
+  void set_grant(const Grant& grant) { options_.grant = &grant; }
   SessionId id() const { return options_.id; }
   SessionHost& host() { return host_; }
   const StreamConnection& connection() const { return *connection_; }

@@ -2,8 +2,8 @@
 # /usr/share/bash-completion/completions/ under the name dhrt.
 
 _dhrt_flags_of() {
-  local node="--bind --advertise --name --allow-public --listen --cors-origin --tcp --tcp-host --tcp-port --rpc
-    --rpc-host --rpc-port --hermod --hermod-port --hermod-terminator --hermod-config --resp
+  local node="--bind --advertise --name --allow-public --token-file --auth-file --listen
+    --cors-origin --tcp --tcp-host --tcp-port --rpc --rpc-host --rpc-port --hermod --hermod-port --hermod-terminator --hermod-config --hermod-anonymous --resp
     --resp-port --http --http-port --join --join-timeout --leave-timeout
     --probe-interval --suspicion-multiplier --data-dir --memory --backup-dir --durability --sync-interval
     --log-segment-bytes --checkpoint-bytes --checkpoint-age --unflushed-max --cache-bytes
@@ -11,10 +11,10 @@ _dhrt_flags_of() {
     --handshake-timeout --timeout --max-value-bytes --max-clients --max-collections
     --output-buffer-max --cpu-num --notify-keyspace-events --log-level --config --print-config
     --help"
-  local client="--host --timeout --json --help"
+  local client="--host --token-file --timeout --json --help"
   case "$1" in
     start | join) echo "$node" ;;
-    repl) echo "--host --timeout --help" ;;
+    repl) echo "--host --token-file --timeout --help" ;;
     export) echo "--collection --resume $client" ;;
     verify) echo "--json --help" ;;
     import) echo "--collection --format --pipeline $client" ;;
@@ -33,7 +33,9 @@ _dhrt_flags_of() {
 _dhrt_collections() {
   local arguments=() i
   for ((i = 1; i < COMP_CWORD; i++)); do
-    if [[ ${COMP_WORDS[i]} == --host ]]; then arguments=(--host "${COMP_WORDS[i + 1]}"); fi
+    case "${COMP_WORDS[i]}" in
+      --host | --token-file) arguments+=("${COMP_WORDS[i]}" "${COMP_WORDS[i + 1]}") ;;
+    esac
   done
   dhrt collections --timeout 500ms "${arguments[@]}" 2>/dev/null | awk 'NR > 1 { print $1 }'
 }

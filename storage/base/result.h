@@ -21,6 +21,7 @@ enum class ErrorCode {
   busy,              // Somebody else holds it: a port, a data directory.
   io,                // The operating system refused; the message names the call.
   unavailable,       // Not now: not a member yet, no peer, a failed fsync.
+  denied,            // The caller may not do that, or has not shown who it is.
   timeout,           // No answer in time; what was asked for may still happen.
 };
 

@@ -217,6 +217,8 @@ TEST_CASE("options: a bad value is told with its place and a right one") {
       {{"--backup-dir", "a\tb"}, "--backup-dir is 'a\tb'", "control characters"},
       {{"--memory=maybe"}, "--memory is 'maybe'", "true or false"},
       {{"--allow-public=2"}, "--allow-public is '2'", "true or false"},
+      {{"--token-file", "a\tb"}, "--token-file is 'a\tb'", "control characters"},
+      {{"--hermod-anonymous=2"}, "--hermod-anonymous is '2'", "true or false"},
       {{"--print-config=x"}, "--print-config is 'x'", "true or false"},
       {{"--cpu-num", "0"}, "--cpu-num is '0'", "from 1 to 64, or auto"},
       {{"--cpu-num", "65"}, "--cpu-num is '65'", "from 1 to 64, or auto"},

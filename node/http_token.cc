@@ -1,0 +1,36 @@
+#include "node/http_token.h"
+
+#include <algorithm>
+
+#include "protocol/json.h"
+
+namespace dhrt {
+
+namespace {
+
+// What stands behind the scheme, whose name is in any case.
+std::optional<Bytes> behind(Bytes header, Bytes scheme) {
+  const auto same = [](unsigned char a, unsigned char b) { return std::tolower(a) == b; };
+  if (header.size() <= scheme.size() || header[scheme.size()] != ' ' ||
+      !std::ranges::equal(header.substr(0, scheme.size()), scheme, same))
+    return std::nullopt;
+  header.remove_prefix(scheme.size());
+  while (header.starts_with(' '))
+    header.remove_prefix(1);
+  return header;
+}
+
+}  // namespace
+
+std::optional<std::string> token_of(const http::Request& request) {
+  const Bytes header = request.header("authorization");
+  if (const auto token = behind(header, "bearer")) return std::string(*token);
+  const auto credentials = behind(header, "basic");
+  if (!credentials) return std::nullopt;
+  const auto text = json::from_base64(*credentials);
+  if (!text) return std::nullopt;
+  const std::size_t colon = text->find(':');
+  return colon == std::string::npos ? std::nullopt : std::optional(text->substr(colon + 1));
+}
+
+}  // namespace dhrt

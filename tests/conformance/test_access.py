@@ -1,0 +1,343 @@
+"""Tokens and roles, the same behind every dialect.
+
+By hand:  DHRT_BINARY=build/release/dhrt python3 -B tests/conformance/test_access.py Dialects
+"""
+
+import base64
+import http.client
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.dont_write_bytecode = True
+
+from exchanges import Client  # noqa: E402
+from wire import BINARY, SECONDS, Dhrt, array  # noqa: E402
+
+TOKENS = """
+[[token]]
+name = "boss"
+token = "t-admin"
+role = "admin"
+[[token]]
+name = "writer"
+token = "t-write"
+role = "write"
+[[token]]
+name = "reader"
+token = "t-read"
+role = "read"
+[[token]]
+name = "shop"
+token = "t-orders"
+role = "write"
+collections = ["orders"]
+[[token]]
+name = "cache"
+token = "t-memory"
+role = "write"
+collections = ["memory"]
+"""
+SECRETS = ("t-admin", "t-write", "t-read", "t-orders", "t-memory", "t-wrong")
+NOAUTH = b"-NOAUTH Authentication required.\r\n"
+
+
+class Guarded(Dhrt):
+    """A node that asks for tokens."""
+
+    def __init__(self, *flags):
+        self.folder = tempfile.TemporaryDirectory()
+        path = pathlib.Path(self.folder.name) / "tokens.toml"
+        path.write_text(TOKENS)
+        super().__init__("--memory", "--auth-file", str(path), *flags)
+
+    def stop(self):
+        log = self.log.read_text(errors="replace")
+        super().stop()
+        self.folder.cleanup()
+        for secret in SECRETS:
+            assert secret not in log, f"the log has the token {secret}"
+
+
+def resp(address, *commands, token=None):
+    """What the last of the commands is answered, of a Redis client."""
+    with Client(address) as client:
+        data = array([b"AUTH", token.encode()]) if token else b""
+        for words in commands:
+            data += array([word.encode() for word in words])
+        client.send(data)
+        client.end_sending()
+        replies = client.rest()
+        return replies[len(b"+OK\r\n"):] if token and replies.startswith(b"+OK\r\n") else replies
+
+
+def text(address, *lines, token=None):
+    with Client(address) as client:
+        asked = ([f"auth {token}"] if token else []) + list(lines)
+        client.send("".join(line + "\n" for line in asked).encode())
+        client.end_sending()
+        return client.rest()
+
+
+def http_ask(address, method, target, body=None, authorization=None):
+    connection = http.client.HTTPConnection(*address, timeout=SECONDS)
+    try:
+        headers = {"Authorization": authorization} if authorization else {}
+        connection.request(method, target, body=body, headers=headers)
+        response = connection.getresponse()
+        return response.status, response.headers, response.read()
+    finally:
+        connection.close()
+
+
+class Dialects(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.dhrt = Guarded("--cpu-num", "2", "--tcp", "--tcp-port", "0", "--rpc", "--rpc-port", "0",
+                           "--hermod", "--hermod-port", "0", "--resp", "--resp-port", "0")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.dhrt.stop()
+
+    def test_redis(self):
+        for address in (self.dhrt.address, self.dhrt.listener("resp")):
+            def ask(*commands, token=None, address=address):
+                return resp(address, *commands, token=token)
+
+            for words in (("GET", "k"), ("SET", "k", "v"), ("PING",), ("INFO",), ("SELECT", "1"),
+                          ("MULTI",), ("SUBSCRIBE", "c"), ("SHUTDOWN",), ("FLUSHALL",)):
+                self.assertEqual(ask(words), NOAUTH, words)
+            self.assertEqual(ask(("PING",), token="t-wrong")[:10], b"-WRONGPASS")
+            self.assertEqual(ask(("SET", "k", "v"), ("GET", "k"), token="t-write"),
+                             b"+OK\r\n$1\r\nv\r\n")
+            self.assertEqual(ask(("GET", "k"), token="t-read"), b"$1\r\nv\r\n")
+            for words in (("SET", "k", "w"), ("DEL", "k"), ("FLUSHDB",), ("FLUSHALL",),
+                          ("PUBLISH", "c", "m"), ("CONFIG", "SET", "timeout", "1"), ("MONITOR",),
+                          ("CLIENT", "LIST"), ("CLIENT", "KILL", "ID", "1"), ("SLOWLOG", "GET"),
+                          ("SAVE",), ("SHUTDOWN",), ("DEBUG", "SLEEP", "0")):
+                self.assertEqual(ask(words, token="t-read")[:7], b"-NOPERM", words)
+            self.assertEqual(ask(("CLIENT", "LIST"), token="t-admin")[:1], b"$")
+            self.assertEqual(ask(("GET", "k"), token="t-read"), b"$1\r\nv\r\n")
+
+    def test_redis_users_and_hello(self):
+        address = self.dhrt.address
+        self.assertEqual(resp(address, ("AUTH", "default", "t-read")), b"+OK\r\n")
+        self.assertEqual(resp(address, ("AUTH", "reader", "t-read")), b"+OK\r\n")
+        self.assertEqual(resp(address, ("AUTH", "boss", "t-read"))[:10], b"-WRONGPASS")
+        self.assertEqual(resp(address, ("HELLO", "3"))[:7], b"-NOAUTH")
+        self.assertEqual(resp(address, ("HELLO", "3", "AUTH", "default", "t-read"))[:3], b"%7\r")
+        self.assertEqual(resp(address, ("RESET",), ("GET", "k"), token="t-read"),
+                         b"+RESET\r\n" + NOAUTH)
+
+    def test_redis_within_one_collection(self):
+        address = self.dhrt.address
+
+        def ask(*commands):
+            return resp(address, *commands, token="t-orders")
+
+        select = ("SELECT", "orders")
+        self.assertEqual(ask(select, ("SET", "o", "1"), ("GET", "o"), ("EXISTS", "o")),
+                         b"+OK\r\n+OK\r\n$1\r\n1\r\n:1\r\n")
+        self.assertEqual(ask(select, ("DBSIZE",))[:6], b"+OK\r\n:")
+        self.assertEqual(ask(("GET", "o"))[:7], b"-NOPERM")
+        self.assertEqual(ask(("KEYS", "*"))[:7], b"-NOPERM")
+        self.assertEqual(ask(("SUBSCRIBE", "c"))[:7], b"-NOPERM")
+        for words in (("COPY", "o", "p", "DB", "2"), ("MOVE", "o", "2")):
+            self.assertEqual(ask(select, words)[:12], b"+OK\r\n-NOPERM", words)
+        # The collection that counts is that of the moment.
+        kept = ask(select, ("MULTI",), ("SELECT", "0"), ("SET", "stolen", "1"), ("EXEC",))
+        self.assertIn(b"-NOPERM", kept)
+        self.assertEqual(resp(address, ("EXISTS", "stolen"), token="t-admin"), b":0\r\n")
+
+    def test_text(self):
+        address = self.dhrt.address
+        for line in ("get k", "set k v", "keys", "stats", "nodes", "backup b", "drop x"):
+            self.assertEqual(text(address, line), NOAUTH, line)
+        self.assertEqual(text(address, "ping"), b"+PONG\r\n")
+        self.assertEqual(text(address, "auth t-wrong", "get k")[:10], b"-WRONGPASS")
+        self.assertEqual(text(address, "set t v", "get t", token="t-write"),
+                         b"+OK\r\n+OK\r\n$1\r\nv\r\n")
+        for line in ("set t w", "set c t w", "del t", "flush default", "create x", "drop x",
+                     "backup b"):
+            self.assertEqual(text(address, line, token="t-read")[:12], b"+OK\r\n-NOPERM", line)
+        for line in ("create x", "drop x", "backup b"):
+            self.assertEqual(text(address, line, token="t-write")[:12], b"+OK\r\n-NOPERM", line)
+        self.assertEqual(text(address, "set orders o 2", "get orders o", token="t-orders"),
+                         b"+OK\r\n+OK\r\n$1\r\n2\r\n")
+        for line in ("get t", "get other t", "keys", "keys other", "scan other", "count",
+                     "set other k v"):
+            self.assertEqual(text(address, line, token="t-orders")[:12], b"+OK\r\n-NOPERM", line)
+
+    def test_http(self):
+        def ask(method, target, token=None, body=None, kind="Bearer "):
+            return http_ask(self.dhrt.address, method, target, body,
+                            kind + token if token else None)
+
+        status, headers, _ = ask("GET", "/h")
+        self.assertEqual(status, 401)
+        self.assertEqual(headers.get_all("WWW-Authenticate"), ["Bearer", 'Basic realm="dhrt"'])
+        self.assertEqual(ask("GET", "/h", "t-wrong")[0], 401)
+        for target in ("/_/health/live", "/_/health/ready", "/healthcheck", "/_/openapi.json"):
+            self.assertEqual(ask("GET", target)[0], 200, target)
+        for target in ("/", "/metrics", "/_/stats", "/_/cluster", "/getAll", "/get?k=h", "/c/"):
+            self.assertEqual(ask("GET", target)[0], 401, target)
+        self.assertEqual(ask("PUT", "/h", "t-read", "1")[0], 403)
+        self.assertEqual(ask("GET", "/set?k=h&v=1", "t-read")[0], 403)
+        self.assertEqual(ask("PUT", "/h", "t-write", "1")[0], 201)
+        self.assertEqual(ask("GET", "/h", "t-read")[0], 200)
+        basic = base64.b64encode(b"anybody:t-read").decode()
+        self.assertEqual(ask("GET", "/h", basic, kind="Basic ")[0], 200)
+        self.assertEqual(ask("GET", "/metrics", "t-orders")[0], 200)
+        self.assertEqual(ask("PUT", "/orders/h", "t-orders", "1")[0], 201)
+        self.assertEqual(ask("GET", "/orders/", "t-orders")[0], 200)
+        for target in ("/h", "/orders", "/other/h", "/getAll"):
+            self.assertEqual(ask("GET", target, "t-orders")[0], 403, target)
+        # One connection, one request with a token and one without.
+        connection = http.client.HTTPConnection(*self.dhrt.address, timeout=SECONDS)
+        for headers, expected in (({"Authorization": "Bearer t-read"}, 200), ({}, 401)):
+            connection.request("GET", "/h", headers=headers)
+            response = connection.getresponse()
+            response.read()
+            self.assertEqual(response.status, expected)
+        connection.close()
+
+    def test_json_rpc(self):
+        def ask(address, method, token=None, **params):
+            body = json.dumps({"jsonrpc": "2.0", "method": method, "params": params, "id": 1})
+            status, _, answer = http_ask(address, "POST", "/rpc", body,
+                                         "Bearer " + token if token else None)
+            self.assertEqual(status, 200)
+            answer = json.loads(answer)
+            return answer.get("result", answer.get("error", {}).get("code"))
+
+        for address in (self.dhrt.address, self.dhrt.listener("rpc")):
+            key = {"type": "memory", "key": "rpc"}
+            self.assertEqual(ask(address, "Storage.Get", **key), -32002)
+            self.assertEqual(ask(address, "Storage.Get", "t-wrong", **key), -32002)
+            self.assertEqual(ask(address, "Storage.Stats"), -32002)
+            self.assertEqual(ask(address, "rpc.discover")["openrpc"], "1.2.6")
+            self.assertEqual(ask(address, "Storage.Set", "t-read", value="v", **key), -32002)
+            self.assertIs(ask(address, "Storage.Set", "t-memory", value="v", **key), True)
+            self.assertEqual(ask(address, "Storage.Get", "t-read", **key), "v")
+            self.assertEqual(ask(address, "Storage.Get", "t-memory", type="hdd", key="rpc"), -32002)
+
+    def test_hati(self):
+        address = self.dhrt.listener("hati")
+
+        def ask(*lines, token=None):
+            with Client(address) as client:
+                asked = ([f"AUTH {token}"] if token else []) + list(lines)
+                client.send("".join(line + "\n" for line in asked).encode())
+                client.end_sending()
+                return client.rest()
+
+        error = b"+ERR\n\n"
+        for line in ("SET memory 0 h v", "GET memory h", "COUNT memory", "STATS", "FLUSHALL hdd"):
+            self.assertEqual(ask(line), error, line)
+        self.assertEqual(ask("GET memory h", token="t-wrong"), error * 2)
+        self.assertEqual(ask("SET memory 0 h v", "GET memory h", token="t-memory"),
+                         b"+OK\n+OK\nv\n")
+        self.assertEqual(ask("GET memory h", "SET memory 0 h w", token="t-read"),
+                         b"+OK\nv\n" + error)
+        self.assertEqual(ask("GET hdd h", token="t-memory"), b"+OK\n" + error)
+
+    def test_hermod(self):
+        address = self.dhrt.listener("hermod")
+
+        def ask(request, token=None):
+            with Client(address) as client:
+                greeting = f"auth: {token}\x04" if token else "\x04"
+                client.send(greeting.encode() + request.encode() + b"\x04")
+                client.end_sending()
+                reply = client.rest()
+            self.assertIn(b", Auth)" if token == "t-admin" else b", noAuth)", reply)
+            return reply.rstrip(b"\x04")[-4:-1].strip()
+
+        for request in ("get k from _basedb", "set k in _basedb to v", "del k from _basedb"):
+            self.assertEqual(ask(request), b"405", request)
+            self.assertEqual(ask(request, "t-wrong"), b"405", request)
+        self.assertEqual(ask("sup gettab"), b"403")
+        self.assertEqual(ask("sup gettab", "t-write"), b"403")
+        self.assertEqual(ask("sup gettab", "t-admin"), b"200")
+        self.assertEqual(ask("set k in _basedb to v", "t-admin"), b"201")
+        self.assertEqual(ask("set k in _basedb to w", "t-write"), b"200")
+        self.assertEqual(ask("get k from _basedb", "t-read"), b"200")
+        self.assertEqual(ask("set k in _basedb to x", "t-read"), b"405")
+        self.assertEqual(ask("del k from _basedb", "t-write"), b"200")
+
+
+class HermodAnonymous(unittest.TestCase):
+    def test_who_shows_no_token_reads_and_adds(self):
+        with Guarded("--hermod", "--hermod-port", "0", "--hermod-anonymous") as dhrt:
+            with Client(dhrt.listener("hermod")) as client:
+                client.send(b"set k in _basedb to v\x04set k in _basedb to w\x04"
+                            b"get k from _basedb\x04del k from _basedb\x04")
+                client.end_sending()
+                replies = [part[-4:-1].strip() for part in client.rest().split(b"\x04")[1:-1]]
+            self.assertEqual(replies, [b"201", b"405", b"200", b"405"])
+
+
+class Guessing(unittest.TestCase):
+    def test_who_tries_too_often_waits(self):
+        with Guarded() as dhrt:
+            for _ in range(10):
+                self.assertEqual(text(dhrt.address, "auth t-wrong")[:10], b"-WRONGPASS")
+            self.assertEqual(text(dhrt.address, "auth t-admin")[:5], b"-BUSY")
+            log = dhrt.log.read_text()
+            self.assertIn("a wrong token", log)
+
+
+class CommandLine(unittest.TestCase):
+    def run_dhrt(self, dhrt, *words, **variables):
+        return subprocess.run([BINARY, *words, "--host", f"127.0.0.1:{dhrt.port}"],
+                              capture_output=True, timeout=SECONDS, check=False,
+                              env={**os.environ, **variables})
+
+    def test_it_shows_the_token_of_a_file_or_a_variable(self):
+        with Guarded() as dhrt:
+            path = pathlib.Path(dhrt.folder.name) / "mine"
+            path.write_text("t-write\n")
+            self.assertEqual(self.run_dhrt(dhrt, "set", "k", "v").returncode, 4)
+            done = self.run_dhrt(dhrt, "set", "k", "v", "--token-file", str(path))
+            self.assertEqual((done.returncode, done.stderr), (0, b""))
+            self.assertEqual(self.run_dhrt(dhrt, "get", "k", DHRT_TOKEN="t-read").stdout, b"v\n")
+            self.assertEqual(self.run_dhrt(dhrt, "get", "k", DHRT_TOKEN_FILE=str(path)).stdout,
+                             b"v\n")
+            wrong = self.run_dhrt(dhrt, "get", "k", DHRT_TOKEN="t-wrong")
+            self.assertEqual(wrong.returncode, 4)
+            self.assertIn(b"WRONGPASS", wrong.stderr)
+            self.assertEqual(self.run_dhrt(dhrt, "set", "k", "w", DHRT_TOKEN="t-read").returncode, 4)
+            missing = self.run_dhrt(dhrt, "get", "k", "--token-file", "/none")
+            self.assertEqual(missing.returncode, 2)
+
+    def test_a_node_that_asks_for_none_takes_any(self):
+        with Dhrt("--memory") as dhrt:
+            done = self.run_dhrt(dhrt, "set", "k", "v", DHRT_TOKEN="any")
+            self.assertEqual(done.returncode, 0)
+
+
+class Settings(unittest.TestCase):
+    def test_a_token_is_shown_nowhere(self):
+        shown = subprocess.run([BINARY, "start", "--print-config"], capture_output=True, check=True,
+                               timeout=SECONDS, env={**os.environ, "DHRT_TOKEN": "t-admin"})
+        self.assertNotIn(b"t-admin", shown.stdout + shown.stderr)
+
+    def test_a_file_that_is_wrong_is_told_and_nothing_is_served(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+            file.write("[[token]]\nname = \"a\"\ntoken = \"t-admin\"\nrole = \"root\"\n")
+            file.flush()
+            done = subprocess.run([BINARY, "start", "--memory", "--bind", "127.0.0.1:0",
+                                   "--auth-file", file.name], capture_output=True, check=False,
+                                  timeout=SECONDS, cwd=tempfile.gettempdir())
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn(b"role is read, write or admin", done.stderr)
+            self.assertNotIn(b"t-admin", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
