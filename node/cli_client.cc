@@ -78,7 +78,12 @@ int connect_one(const addrinfo& target, Time deadline) {
 
 }  // namespace
 
-Result<Client> Client::connect(const Address& address, Duration timeout) {
+Result<Client> Client::connect(const Address& address, Duration timeout, TlsSession tls) {
+  std::unique_ptr<TlsStream> stream;
+  if (tls) stream = std::make_unique<TlsStream>(std::move(tls));
+  if (stream) {
+    if (Status status = stream->start(); !status) return tl::unexpected(status.error());
+  }
   const Time deadline = monotonic_now() + timeout;
   addrinfo wanted{};
   wanted.ai_family = AF_UNSPEC;
@@ -91,7 +96,7 @@ Result<Client> Client::connect(const Address& address, Duration timeout) {
   int code = ENOENT;
   for (const addrinfo* target = list.get(); target != nullptr; target = target->ai_next) {
     const int socket = connect_one(*target, deadline);
-    if (socket >= 0) return Client(socket, address);
+    if (socket >= 0) return Client(socket, address, std::move(stream));
     code = -socket;
   }
   return cannot_connect(
@@ -101,14 +106,18 @@ Result<Client> Client::connect(const Address& address, Duration timeout) {
 Client::Client(Client&& other) noexcept
     : socket_(std::exchange(other.socket_, -1)),
       address_(std::move(other.address_)),
+      tls_(std::move(other.tls_)),
       unsent_(std::move(other.unsent_)),
+      encrypted_(std::move(other.encrypted_)),
       received_(std::move(other.received_)),
       closed_(other.closed_) {}
 
 Client& Client::operator=(Client&& other) noexcept {
   std::swap(socket_, other.socket_);
   std::swap(address_, other.address_);
+  std::swap(tls_, other.tls_);
   std::swap(unsent_, other.unsent_);
+  std::swap(encrypted_, other.encrypted_);
   std::swap(received_, other.received_);
   std::swap(closed_, other.closed_);
   return *this;
@@ -134,7 +143,8 @@ Result<Reply> Client::call(const std::vector<text::Token>& tokens, Duration time
 }
 
 Status Client::exchange(Duration wait, std::vector<Reply>& replies) {
-  const short events = static_cast<short>(unsent_.empty() ? POLLIN : POLLIN | POLLOUT);
+  if (tls_) encrypt();
+  const short events = static_cast<short>(queued_bytes() == 0 ? POLLIN : POLLIN | POLLOUT);
   pollfd waiting{socket_, events, 0};
   const int ready = poll(&waiting, 1, left_until(monotonic_now() + wait));
   if (interrupted()) return fail(ErrorCode::unavailable, "interrupted");
@@ -152,10 +162,18 @@ Status Client::exchange(Duration wait, std::vector<Reply>& replies) {
   return got;
 }
 
+// What waits for the handshake is in the stream, so that queued_bytes() tells what can be sent.
+void Client::encrypt() {
+  tls_->send(unsent_);
+  unsent_.clear();
+  encrypted_ += tls_->take_output();
+}
+
 Status Client::send_queued() {
-  const auto sent = send(socket_, unsent_.data(), unsent_.size(), MSG_NOSIGNAL);
+  std::string& bytes = tls_ ? encrypted_ : unsent_;
+  const auto sent = send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
   if (sent >= 0) {
-    unsent_.erase(0, static_cast<std::size_t>(sent));
+    bytes.erase(0, static_cast<std::size_t>(sent));
     return {};
   }
   if (errno == EAGAIN || errno == EINTR) return {};
@@ -166,20 +184,34 @@ Status Client::send_queued() {
 // Reads until nothing is left or what is held has doubled: a large reply in many pieces is then
 // parsed a few times, not once for every piece.
 Status Client::receive() {
+  std::string ciphertext;
+  std::string& arrived = tls_ ? ciphertext : received_;
   const std::size_t enough = received_.size() * 2 + receive_bytes;
   while (received_.size() < enough) {
-    const std::size_t held = received_.size();
-    received_.resize(held + receive_bytes);
-    const auto count = recv(socket_, received_.data() + held, receive_bytes, 0);
+    const std::size_t held = arrived.size();
+    arrived.resize(held + receive_bytes);
+    const auto count = recv(socket_, arrived.data() + held, receive_bytes, 0);
     const int code = errno;
-    received_.resize(held + static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
-    if (count > 0) continue;
+    arrived.resize(held + static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
+    if (count > 0 && !tls_) continue;
+    if (count > 0) {
+      if (Status status = decrypt(std::exchange(ciphertext, {})); !status) return status;
+      continue;
+    }
     if (count < 0 && (code == EAGAIN || code == EINTR)) return {};
     closed_ = true;
     return fail(ErrorCode::unavailable,
                 count == 0 ? where() + " closed the connection"
                            : "connection to " + where() + " lost (" + system_message(code) + ")");
   }
+  return {};
+}
+
+Status Client::decrypt(const std::string& ciphertext) {
+  if (Status status = tls_->receive(ciphertext, received_); !status)
+    return fail(ErrorCode::unavailable, "TLS with " + where() + ": " + status.error().message +
+                                            "; see --tls-ca, and if the node has --tls-cert");
+  encrypted_ += tls_->take_output();
   return {};
 }
 

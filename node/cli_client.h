@@ -10,10 +10,12 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "node/address.h"
+#include "node/tls_stream.h"
 #include "protocol/reply.h"
 #include "protocol/text.h"
 #include "storage/base/result.h"
@@ -26,7 +28,8 @@ inline constexpr std::size_t reply_bytes_max = std::size_t{1} << 30;
 class Client {
  public:
   // Looks the name up and tries each of its addresses.
-  static Result<Client> connect(const Address& address, Duration timeout);
+  // With a session it speaks TLS; a handshake that fails is an error of the first exchange().
+  static Result<Client> connect(const Address& address, Duration timeout, TlsSession tls = nullptr);
   Client(Client&& other) noexcept;
   Client& operator=(Client&& other) noexcept;
   ~Client();
@@ -35,7 +38,7 @@ class Client {
 
   // `line` has its line end.
   void queue(Bytes line) { unsent_ += line; }
-  std::size_t queued_bytes() const { return unsent_.size(); }
+  std::size_t queued_bytes() const { return unsent_.size() + encrypted_.size(); }
   // Waits at most `wait` until bytes can be moved, moves them and appends the replies that are
   // complete. No reply in time is not an error here; the caller keeps the deadline.
   Status exchange(Duration wait, std::vector<Reply>& replies);
@@ -43,15 +46,21 @@ class Client {
   bool is_alive() const;
 
  private:
-  Client(int socket, Address address) : socket_(socket), address_(std::move(address)) {}
+  Client(int socket, Address address, std::unique_ptr<TlsStream> tls)
+      : socket_(socket), address_(std::move(address)), tls_(std::move(tls)) {}
   Status send_queued();
+  // Plain bytes become those that are sent.
+  void encrypt();
   Status receive();
+  Status decrypt(const std::string& ciphertext);
   Status take_replies(std::vector<Reply>& replies);
   std::string where() const { return to_text(address_); }
 
   int socket_ = -1;
   Address address_;
+  std::unique_ptr<TlsStream> tls_;  // Null: it speaks plainly.
   std::string unsent_;
+  std::string encrypted_;  // Of TLS: what is to be sent of it.
   std::string received_;
   bool closed_ = false;
 };

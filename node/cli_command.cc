@@ -20,7 +20,8 @@ namespace dhrt {
 namespace {
 
 bool is_own_flag(const std::string& name) {
-  constexpr std::array<Bytes, 6> own{"host", "token-file", "timeout", "json", "raw", "help"};
+  constexpr std::array<Bytes, 8> own{"host",    "token-file", "tls", "tls-ca",
+                                     "timeout", "json",       "raw", "help"};
   return std::ranges::find(own, name) != own.end();
 }
 

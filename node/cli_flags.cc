@@ -15,6 +15,9 @@ constexpr std::array flags{
              "Ask this node; any node of the cluster will do."},
     FlagInfo{"token-file", "FILE", "", "DHRT_TOKEN_FILE", "~/.dhrt-token",
              "Show the token in this file; without it, the one in DHRT_TOKEN."},
+    FlagInfo{"tls", "", "", "", "", "Speak TLS; the certificates that the system trusts decide."},
+    FlagInfo{"tls-ca", "FILE", "", "DHRT_TLS_CA", "/etc/dhrt/ca.pem",
+             "Speak TLS, to a node whose certificate these signed."},
     FlagInfo{"timeout", "TIME", "10s", "", "500ms", "Wait this long for the node."},
     FlagInfo{"json", "", "", "", "", "Print JSON, for programs."},
     FlagInfo{"raw", "", "", "", "", "Print the bytes of the value and nothing behind them."},
@@ -49,7 +52,7 @@ constexpr std::array flags{
 };
 
 constexpr std::size_t summary_column = 26;
-constexpr std::string_view own_flags_without_value = " json raw help resume";
+constexpr std::string_view own_flags_without_value = " json raw help resume tls";
 
 bool lists(std::string_view names, std::string_view name) {
   for (std::size_t begin = 0; begin < names.size();) {

@@ -27,13 +27,13 @@ std::span<const FlagInfo> flag_table();
 // `names` as in the command table, separated by blanks; unknown ones are left out.
 std::string flags_help(std::string_view names);
 // "--host": also for completion.
-inline constexpr std::string_view client_flags = "host token-file timeout json help";
+inline constexpr std::string_view client_flags = "host token-file tls tls-ca timeout json help";
 inline constexpr std::string_view import_flags =
-    "collection format pipeline host token-file timeout json help";
+    "collection format pipeline host token-file tls tls-ca timeout json help";
 inline constexpr std::string_view export_flags =
-    "collection resume host token-file timeout json help";
+    "collection resume host token-file tls tls-ca timeout json help";
 inline constexpr std::string_view verify_flags = "json help";
-inline constexpr std::string_view repl_flags = "host token-file timeout help";
+inline constexpr std::string_view repl_flags = "host token-file tls tls-ca timeout help";
 
 // Words and flags of a command line behind the program's name. Errors as split_arguments.
 Result<Arguments> split_command_line(const std::vector<std::string>& words,

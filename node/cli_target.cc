@@ -34,11 +34,22 @@ Result<Target> read_target(const Arguments& arguments, const Environment& enviro
     return fail(ErrorCode::invalid_argument, "--timeout is 0; give the node time, e.g. 10s");
   auto token = read_token(arguments, environment);
   if (!token) return tl::unexpected(token.error());
-  return Target{*host, *timeout, *std::move(token)};
+  std::string ca(arguments.value_of("tls-ca").value_or(""));
+  if (!arguments.has("tls-ca")) ca = environment("DHRT_TLS_CA").value_or("");
+  return Target{*host, *timeout, *std::move(token), arguments.has("tls") || !ca.empty(), ca};
 }
 
 Result<Client> connect_to(const Target& target) {
-  auto client = Client::connect(target.host, target.timeout);
+  TlsSession tls;
+  if (target.tls) {
+    const auto context = TlsContext::trusting(target.tls_ca);
+    if (!context) return tl::unexpected(context.error());
+    tls = (*context)->connect(target.host.host);
+    if (!tls)
+      return fail(ErrorCode::invalid_argument,
+                  "'" + target.host.host + "' can be in no certificate");
+  }
+  auto client = Client::connect(target.host, target.timeout, std::move(tls));
   if (!client || target.token.empty()) return client;
   const auto answer = client->call(
       {{.text = "auth", .quoted = false}, {.text = target.token, .quoted = true}}, target.timeout);

@@ -14,9 +14,11 @@ struct Target {
   Address host;
   Duration timeout{};
   std::string token;  // Empty: none is shown.
+  bool tls = false;
+  std::string tls_ca;  // Whom to trust; empty: whom the system does.
 };
-// --host, --timeout and --token-file, or the variables that stand for them. No flag takes a token:
-// others see the command line. invalid_argument: with the place.
+// --host, --timeout, --token-file and --tls, or the variables that stand for them. No flag takes a
+// token: others see the command line. invalid_argument: with the place.
 Result<Target> read_target(const Arguments& arguments, const Environment& environment);
 
 // Connects and shows the token. denied: it is wrong. A node that asks for none takes any.

@@ -123,12 +123,12 @@ void ClientLoop::serve(CoreLink core, const NodeReport::Node& node, HttpRules ru
                                 .post = [this](auto letter) { post(std::move(letter)); }});
 }
 
-Listener::Accept ClientLoop::accept_for(Service service) {
-  return [this, service](auto client) { accept(std::move(client), service); };
+Listener::Accept ClientLoop::accept_for(Door door) {
+  return [this, door](auto client) { accept(std::move(client), door); };
 }
 
 Status ClientLoop::listen(const Endpoint& endpoint) {
-  auto opened = Listener::open(events_, endpoint, accept_for(endpoint.service));
+  auto opened = Listener::open(events_, endpoint, accept_for(door_of(endpoint)));
   if (!opened) return tl::unexpected(opened.error());
   doors_.push_back(std::move(*opened));
   return {};
@@ -138,7 +138,7 @@ Status ClientLoop::listen_beside(ClientLoop& first) {
   for (const auto& shared : first.doors_) {
     if (shared->bound().is_unix()) continue;
     if (auto status = shared->share(); !status) return status;
-    auto opened = Listener::open_beside(*shared, events_, accept_for(shared->bound().service));
+    auto opened = Listener::open_beside(*shared, events_, accept_for(door_of(shared->bound())));
     if (!opened) return tl::unexpected(opened.error());
     doors_.push_back(std::move(*opened));
   }
@@ -269,31 +269,32 @@ std::optional<Error> ClientLoop::refusal(const StreamConnection& connection,
   return std::nullopt;
 }
 
-void ClientLoop::accept(std::unique_ptr<StreamConnection> connection, Service service) {
+void ClientLoop::accept(std::unique_ptr<StreamConnection> connection, Door door) {
   if (leaving_) return;
   const unsigned chosen = shared_.placement.place(number_);
-  if (chosen == number_) return welcome(std::move(connection), service);
+  if (chosen == number_) return welcome(std::move(connection), door);
   auto socket = take_socket(*connection);
   if (!socket) {
     shared_.placement.stays(number_, chosen);
-    return welcome(std::move(connection), service);
+    return welcome(std::move(connection), door);
   }
   // A letter can be copied, a descriptor cannot.
   const auto carried = std::make_shared<FileDescriptor>(std::move(*socket));
   ClientLoop* const loop = shared_.loops[chosen];
-  loop->post([loop, carried, service] { loop->take_over(std::move(*carried), service); });
+  loop->post([loop, carried, door] { loop->take_over(std::move(*carried), door); });
 }
 
-void ClientLoop::take_over(FileDescriptor socket, Service service) {
+void ClientLoop::take_over(FileDescriptor socket, Door door) {
   auto connection = adopt_socket(events_, std::move(socket));
-  if (connection && !leaving_) return welcome(std::move(*connection), service);
+  if (connection && !leaving_) return welcome(std::move(*connection), door);
   shared_.placement.left(number_, 1);
   if (!connection) log_warning(connection.error().message);
 }
 
 // It is counted already.
-void ClientLoop::welcome(std::unique_ptr<StreamConnection> connection, Service service) {
+void ClientLoop::welcome(std::unique_ptr<StreamConnection> connection, Door door) {
   ++figures_.connections_total;
+  if (shared_.tls) connection->expect_tls(*shared_.tls, door.tls_only);
   const std::size_t others = shared_.placement.clients() - 1;
   auto refused = refusal(*connection, others);
   if (refused) {
@@ -306,7 +307,7 @@ void ClientLoop::welcome(std::unique_ptr<StreamConnection> connection, Service s
   added = std::make_unique<Session>(
       std::move(connection),
       Session::Options{.id = id,
-                       .service = service,
+                       .service = door.service,
                        .grant = &shared_.access.without_token(),
                        .output_buffer_max = server_->output_buffer_max,
                        .handshake_timeout = shared_.options.handshake_timeout,
@@ -378,7 +379,7 @@ std::unique_ptr<ClientProtocol> ClientLoop::make_protocol(Dialect dialect, Sessi
       return std::make_unique<HttpProtocol>(*server_, http_rules_, session,
                                             dialect == Dialect::http_too_long);
     case Dialect::tls:
-      log_warning("a client asked for TLS, which this node does not speak",
+      log_warning("a client asked for TLS; --tls-cert and --tls-key let this node speak it",
                   {{"client", session.connection().remote_host()}});
       // The alert "handshake_failure" (RFC 8446, section 6.2), so that the client says why.
       session.reply(Bytes("\x15\x03\x03\x00\x02\x02\x28", 7), 0);

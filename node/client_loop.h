@@ -55,8 +55,9 @@ class ClientLoop final : public SessionHost, private ClientRoll {
   // What the loops of a node have in common; outlives them.
   struct Shared {
     const NodeOptions& options;
-    const Access& access;  // Loaded before anybody is served.
-    Placement placement;   // Of the clients.
+    const Access& access;                    // Loaded before anybody is served.
+    const std::unique_ptr<TlsContext>& tls;  // The same; null: clients get none.
+    Placement placement;                     // Of the clients.
     NodeSettings settings;
     RedisShared redis;
     ClusterView view{};  // Kept by the loop with the core.
@@ -142,10 +143,16 @@ class ClientLoop final : public SessionHost, private ClientRoll {
   void visit_clients(FunctionRef<void(Session&)> visit) override;
   unsigned loop_number() const override { return number_; }
   Session* find_client(SessionId id) override { return session(id); }
-  Listener::Accept accept_for(Service service);
-  void accept(std::unique_ptr<StreamConnection> connection, Service service);
-  void take_over(FileDescriptor socket, Service service);
-  void welcome(std::unique_ptr<StreamConnection> connection, Service service);
+  // Where a client came in.
+  struct Door {
+    Service service = Service::dhrt;
+    bool tls_only = false;
+  };
+  static Door door_of(const Endpoint& endpoint) { return {endpoint.service, endpoint.tls}; }
+  Listener::Accept accept_for(Door door);
+  void accept(std::unique_ptr<StreamConnection> connection, Door door);
+  void take_over(FileDescriptor socket, Door door);
+  void welcome(std::unique_ptr<StreamConnection> connection, Door door);
   std::optional<Error> refusal(const StreamConnection& connection, std::size_t others) const;
   void drop_ended();
   TurnClock& clock() override { return turn_clock_; }

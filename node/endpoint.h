@@ -1,6 +1,7 @@
 // What a node listens on: a dialect, and an address or the path of a unix socket.
 //
 //   DIALECT://HOST:PORT      HOST as in address.h; without a port: the dialect's own
+//   DIALECT+tls://HOST:PORT  the same, for clients that speak TLS only
 //   DIALECT+unix:///PATH     an absolute path
 //   DIALECT := dhrt | hati | rpc | hermod | resp | http
 //
@@ -34,8 +35,8 @@ inline const ServiceInfo& info_of(Service service) {
 struct Endpoint {
   Service service = Service::dhrt;
   Address address;
-  std::string path;  // Of a unix socket; empty: the address holds.
-  bool tls = false;
+  std::string path;             // Of a unix socket; empty: the address holds.
+  bool tls = false;             // Nobody is served without it.
   std::string flag = "--bind";  // Who asked for it, and what an error tells to change.
 
   bool is_unix() const { return !path.empty(); }

@@ -109,6 +109,7 @@ class Node {
   const NodeOptions options_;
   const Hooks hooks_;
   Access access_;
+  std::unique_ptr<TlsContext> tls_;
   ClientLoop::Shared shared_;
   std::vector<std::unique_ptr<ClientLoop>> loops_;
   Wakeup leave_wakeup_;

@@ -45,6 +45,7 @@ Node::Node(const NodeOptions& options, Hooks hooks)
       hooks_(std::move(hooks)),
       shared_{.options = options_,
               .access = access_,
+              .tls = tls_,
               .placement = Placement(loop_count_for(options.cpu_num)),
               .settings = NodeSettings(options_),
               .redis = RedisShared(loop_count_for(options.cpu_num))},
@@ -70,6 +71,13 @@ Status Node::start() {
                               .auth_file = options_.auth_file});
   if (!access) return tl::unexpected(access.error());
   access_ = *std::move(access);
+  if (!options_.tls_cert.empty()) {
+    auto tls = TlsContext::load({.certificate = options_.tls_cert,
+                                 .key = options_.tls_key,
+                                 .client_ca = options_.tls_client_ca});
+    if (!tls) return tl::unexpected(tls.error());
+    tls_ = *std::move(tls);
+  }
   if (auto status = open_identity(); !status) return status;
   if (auto status = open_engine(); !status) return status;
   if (auto status = open_loops(); !status) return status;
@@ -345,6 +353,7 @@ void Node::show_banner() const {
             std::string(who) + " can read and write everything\n";
   else
     text += "  access         by token\n";
+  if (tls_) text += "  TLS            by " + options_.tls_cert + "\n";
   std::fputs(text.c_str(), stderr);
   // What waits for a Hermod server to start looks for this line.
   for (const Endpoint& endpoint : all) {

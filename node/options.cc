@@ -158,6 +158,21 @@ std::string text_of(const NodeOptions& options, std::string_view name) {
   return {};
 }
 
+Status check_tls(const NodeOptions& options) {
+  if (options.tls_cert.empty() && !options.tls_key.empty())
+    return refuse("--tls-key is the key of a certificate; name that with --tls-cert");
+  if (!options.tls_cert.empty() && options.tls_key.empty())
+    return refuse("--tls-cert is a certificate that has a key; name that with --tls-key");
+  if (!options.tls_cert.empty()) return {};
+  if (!options.tls_client_ca.empty())
+    return refuse("--tls-client-ca is for who serves TLS; give --tls-cert and --tls-key, too");
+  for (const Endpoint& endpoint : endpoints_of(options)) {
+    if (endpoint.tls)
+      return refuse(to_text(endpoint) + " needs a certificate; give --tls-cert and --tls-key");
+  }
+  return {};
+}
+
 // What each option alone cannot know.
 Status check_together(const NodeOptions& options) {
   // Above half of it writes are slowed down, which is for when checkpoints do not keep up.
@@ -165,7 +180,7 @@ Status check_together(const NodeOptions& options) {
     return refuse("--checkpoint-bytes is " + text_of(options, "checkpoint-bytes") +
                   "; it must not be above half of --unflushed-max, which is " +
                   text_of(options, "unflushed-max"));
-  return {};
+  return check_tls(options);
 }
 
 bool serves(const NodeOptions& options, Service service) {

@@ -66,6 +66,10 @@ struct NodeOptions {
   std::string auth_file;
   std::string token;  // Of DHRT_TOKEN; never shown.
   bool hermod_anonymous = false;
+  std::string tls_cert;  // Paths; empty: none. TlsContext reads them.
+  std::string tls_key;
+  std::string tls_client_ca;
+  bool tcp_tls = false;
   std::vector<std::string> cors_origins;  // "https://app.example.org"
 
   std::vector<Address> join;  // Empty: found a cluster, or go back to the one on disk.

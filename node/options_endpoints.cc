@@ -24,6 +24,7 @@ std::vector<Endpoint> endpoints_of(const NodeOptions& options) {
   if (options.tcp)
     all.push_back(
         on_port(Service::hati, host_or_own(options.tcp_host), options.tcp_port, "--tcp-port"));
+  if (options.tcp) all.back().tls = options.tcp_tls;
   if (options.rpc)
     all.push_back(
         on_port(Service::rpc, host_or_own(options.rpc_host), options.rpc_port, "--rpc-port"));

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "node/log.h"
+
 namespace dhrt {
 
 using namespace session_limits;
@@ -46,7 +48,11 @@ void Session::ended() {
   take_requests();
 }
 
-void Session::failed(const std::string&) {
+void Session::failed(const std::string& reason) {
+  // Nobody served it yet, so that nobody else would tell.
+  if (!protocol_ && !over_)
+    log_info("a connection failed before its first request",
+             {{"client", connection_->remote_host()}, {"reason", reason}});
   end();
 }
 
@@ -134,6 +140,12 @@ std::unique_ptr<ClientProtocol> Session::make_protocol() {
   used_ += sniffed.skipped;
   if (sniffed.dialect == Dialect::peer_control || sniffed.dialect == Dialect::peer_bulk) {
     used_ += peer_preface_bytes;
+    if (connection_->is_encrypted()) {
+      log_warning("a peer that speaks TLS was refused; nodes speak it with clients only",
+                  {{"peer", connection_->remote_host()}});
+      close_after_replies();
+      return nullptr;
+    }
     over_ = true;
     host_.is_peer(*this,
                   sniffed.dialect == Dialect::peer_bulk ? LinkClass::bulk : LinkClass::control);
@@ -301,7 +313,7 @@ void Session::check_time(Time now) {
   }
   const Duration silent = now - last_active_;
   if (silent > idle_after) give_memory_back();
-  if (!protocol_ && (begun_ || options_.refused) &&
+  if (!protocol_ && (begun_ || options_.refused || connection_->in_handshake()) &&
       now - begun_.value_or(options_.now) > options_.handshake_timeout)
     return end();
   if (options_.idle_timeout.count() > 0 && silent > options_.idle_timeout && replies_.empty() &&

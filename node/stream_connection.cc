@@ -109,23 +109,51 @@ void StreamConnection::stop_reading() {
   uv_read_stop(stream_);
 }
 
-void StreamConnection::read_done(ssize_t count) {
-  if (handler_ == nullptr || count == 0) return;
-  if (count > 0) {
-    handler_->received(Bytes(loop_.read_buffer().data(), static_cast<std::size_t>(count)));
-  } else if (count == UV_EOF) {
-    stop_reading();
-    handler_->ended();
-  } else {
-    fail(static_cast<int>(count));
-  }
+void StreamConnection::expect_tls(TlsContext& context, bool only) {
+  tls_context_ = &context;
+  tls_only_ = only;
 }
 
-void StreamConnection::fail(int status) {
+void StreamConnection::read_done(ssize_t count) {
+  if (handler_ == nullptr || count == 0) return;
+  if (count < 0 && count != UV_EOF) return fail(uv_strerror(static_cast<int>(count)));
+  if (count == UV_EOF) {
+    stop_reading();
+    return handler_->ended();
+  }
+  const Bytes bytes(loop_.read_buffer().data(), static_cast<std::size_t>(count));
+  if (tls_context_ != nullptr) decide(bytes);
+  if (failed_) return;
+  if (tls_ != nullptr) return decrypt(bytes);
+  handler_->received(bytes);
+}
+
+// No other dialect begins with the type of a handshake's record (RFC 8446, section 5.1).
+void StreamConnection::decide(Bytes first) {
+  TlsContext& context = *std::exchange(tls_context_, nullptr);
+  if (first.front() == '\x16')
+    tls_ = std::make_unique<TlsStream>(context.accept());
+  else if (tls_only_)
+    fail("TLS is wanted here");
+}
+
+// All of it at once: a handler that wants no more for now gets at most what was read.
+void StreamConnection::decrypt(Bytes bytes) {
+  std::string plain;
+  const Status status = tls_->receive(bytes, plain);
+  send_encrypted();
+  if (handler_ != nullptr && !plain.empty()) handler_->received(plain);
+  if (!status) return fail(status.error().message);
+  if (handler_ == nullptr || !tls_->has_ended()) return;
+  stop_reading();
+  handler_->ended();
+}
+
+void StreamConnection::fail(const std::string& reason) {
   if (failed_) return;
   stop_reading();
   failed_ = true;
-  if (handler_ != nullptr) handler_->failed(uv_strerror(status));
+  if (handler_ != nullptr) handler_->failed(reason);
 }
 
 std::size_t StreamConnection::send_now(std::string& bytes) {
@@ -139,6 +167,18 @@ std::size_t StreamConnection::send_now(std::string& bytes) {
 }
 
 void StreamConnection::write(std::string& bytes) {
+  if (tls_ == nullptr) return send(bytes);
+  tls_->send(bytes);
+  bytes.clear();
+  send_encrypted();
+}
+
+void StreamConnection::send_encrypted() {
+  std::string output = tls_->take_output();
+  send(output);
+}
+
+void StreamConnection::send(std::string& bytes) {
   if (failed_) bytes.clear();
   if (bytes.empty()) return;
   const std::size_t sent = send_now(bytes);
@@ -160,13 +200,17 @@ void StreamConnection::write(std::string& bytes) {
 void StreamConnection::write_done(int status) {
   if (status == UV_ECANCELED) return;
   if (status < 0)
-    fail(status);
+    fail(uv_strerror(status));
   else if (handler_ != nullptr)
     handler_->drained();
 }
 
 void StreamConnection::shutdown() {
   if (failed_) return;
+  if (tls_ != nullptr) {
+    tls_->close();
+    send_encrypted();
+  }
   auto request = std::make_unique<uv_shutdown_t>();
   const int status = uv_shutdown(request.get(), stream_, [](uv_shutdown_t* done, int) {
     const std::unique_ptr<uv_shutdown_t> owned(done);

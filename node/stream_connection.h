@@ -2,7 +2,8 @@
 // queue that is measured.
 //
 // Whoever owns the connection ends it by dropping it; what is unsent is then lost, so look at
-// unsent() first. The handler may drop the connection inside any of its calls.
+// unsent() first. The handler may drop the connection inside any of its calls; one that is
+// encrypted only behind them.
 // Units: bytes.   Errors: told to the handler once, then nothing more comes.
 // Threads: loop thread only.
 #pragma once
@@ -11,6 +12,7 @@
 #include <string>
 
 #include "node/event_loop.h"
+#include "node/tls_stream.h"
 #include "storage/base/bytes.h"
 #include "storage/base/result.h"
 
@@ -37,6 +39,12 @@ class StreamConnection {
   uv_stream_t* raw() { return stream_; }
   uv_tcp_t* tcp() { return tcp_.get(); }     // Null if it is none.
   uv_pipe_t* pipe() { return pipe_.get(); }  // The same.
+  // What begins as TLS does is TLS from its first byte on; `only`: whatever else is refused. To be
+  // called before anything is read. `context` outlives this.
+  void expect_tls(TlsContext& context, bool only);
+  bool is_encrypted() const { return tls_ != nullptr; }
+  // The other side has begun, and is not done, with what comes before its first byte.
+  bool in_handshake() const { return tls_ != nullptr && tls_->in_handshake(); }
   // `handler` gets everything from now on; null: nobody does.
   void set_handler(Handler* handler) { handler_ = handler; }
   void start_reading();
@@ -67,14 +75,21 @@ class StreamConnection {
   struct WriteRequest;
   // How many of the bytes the system took at once.
   std::size_t send_now(std::string& bytes);
+  void send(std::string& bytes);
+  void send_encrypted();
   void read_done(ssize_t count);
+  void decide(Bytes first);
+  void decrypt(Bytes bytes);
   void write_done(int status);
-  void fail(int status);
+  void fail(const std::string& reason);
 
   EventLoop& loop_;
   Handler* handler_ = nullptr;
   bool reading_ = false;
   bool failed_ = false;
+  TlsContext* tls_context_ = nullptr;  // Until the first byte came.
+  bool tls_only_ = false;
+  std::unique_ptr<TlsStream> tls_;
   UvHandle<uv_tcp_t> tcp_;  // One of the two is there.
   UvHandle<uv_pipe_t> pipe_;
   uv_stream_t* stream_;  // That one.

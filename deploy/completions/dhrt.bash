@@ -2,19 +2,18 @@
 # /usr/share/bash-completion/completions/ under the name dhrt.
 
 _dhrt_flags_of() {
-  local node="--bind --advertise --name --allow-public --token-file --auth-file --listen
-    --cors-origin --tcp --tcp-host --tcp-port --rpc --rpc-host --rpc-port --hermod --hermod-port --hermod-terminator --hermod-config --hermod-anonymous --resp
-    --resp-port --http --http-port --join --join-timeout --leave-timeout
-    --probe-interval --suspicion-multiplier --data-dir --memory --backup-dir --durability --sync-interval
-    --log-segment-bytes --checkpoint-bytes --checkpoint-age --unflushed-max --cache-bytes
-    --cache-evict --memory-limit --evict --scrub-rate --read-timeout
-    --handshake-timeout --timeout --max-value-bytes --max-clients --max-collections
-    --output-buffer-max --cpu-num --notify-keyspace-events --log-level --config --print-config
-    --help"
-  local client="--host --token-file --timeout --json --help"
+  local node="--bind --advertise --name --allow-public --token-file --auth-file --tls-cert --tls-key --tls-client-ca
+    --listen --cors-origin --tcp --tcp-tls --tcp-host --tcp-port --rpc --rpc-host --rpc-port --hermod
+    --hermod-port --hermod-terminator --hermod-config --hermod-anonymous --resp --resp-port --http --http-port
+    --join --join-timeout --leave-timeout --probe-interval --suspicion-multiplier --data-dir --memory
+    --backup-dir --durability --sync-interval --log-segment-bytes --checkpoint-bytes --checkpoint-age
+    --unflushed-max --cache-bytes --cache-evict --memory-limit --evict --scrub-rate --read-timeout
+    --handshake-timeout --timeout --max-value-bytes --max-clients --max-collections --output-buffer-max
+    --cpu-num --notify-keyspace-events --log-level --config --print-config --help"
+  local client="--host --token-file --tls --tls-ca --timeout --json --help"
   case "$1" in
     start | join) echo "$node" ;;
-    repl) echo "--host --token-file --timeout --help" ;;
+    repl) echo "--host --token-file --tls --tls-ca --timeout --help" ;;
     export) echo "--collection --resume $client" ;;
     verify) echo "--json --help" ;;
     import) echo "--collection --format --pipeline $client" ;;
@@ -34,7 +33,8 @@ _dhrt_collections() {
   local arguments=() i
   for ((i = 1; i < COMP_CWORD; i++)); do
     case "${COMP_WORDS[i]}" in
-      --host | --token-file) arguments+=("${COMP_WORDS[i]}" "${COMP_WORDS[i + 1]}") ;;
+      --tls) arguments+=(--tls) ;;
+      --host | --token-file | --tls-ca) arguments+=("${COMP_WORDS[i]}" "${COMP_WORDS[i + 1]}") ;;
     esac
   done
   dhrt collections --timeout 500ms "${arguments[@]}" 2>/dev/null | awk 'NR > 1 { print $1 }'
@@ -56,7 +56,8 @@ _dhrt() {
       --format) candidates="ndjson words" ;;
       --hermod-terminator) candidates="none 4 17 23" ;;
       --log-level) candidates="trace debug info warning error" ;;
-      --config | --hermod-config | export | import) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+      --config | --hermod-config | --token-file | --auth-file | --tls-cert | --tls-key | --tls-client-ca | --tls-ca \
+        | export | import) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
       --data-dir | --backup-dir | verify) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
       --collection) candidates="$(_dhrt_collections)" ;;
       help) candidates="$commands" ;;

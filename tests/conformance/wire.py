@@ -157,8 +157,8 @@ class Dhrt(Server):
 
     def listener(self, service):
         """The address of the listener for a dialect of its own."""
-        found = re.search(rf"also on\s+{service}(\+unix)?://(\S+)", self.log.read_text())
-        if found.group(1):
+        found = re.search(rf"also on\s+{service}(\+unix|\+tls)?://(\S+)", self.log.read_text())
+        if found.group(1) == "+unix":
             return found.group(2)
         host, _, port = found.group(2).rpartition(":")
         return (host, int(port))

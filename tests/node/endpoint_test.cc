@@ -20,6 +20,7 @@ TEST_CASE("endpoint: a dialect and where it is served") {
            Case{"hermod://[::]:1", Service::hermod, "::", 1, "", "hermod://[::]:1"},
            Case{"resp://h:0", Service::resp, "h", 0, "", "resp://h:0"},
            Case{"http://h", Service::http, "h", 8080, "", "http://h:8080"},
+           Case{"resp+tls://h", Service::resp, "h", 6379, "", "resp+tls://h:6379"},
            Case{"resp+unix:///run/a b.sock", Service::resp, "", default_port, "/run/a b.sock",
                 "resp+unix:///run/a b.sock"},
        }) {
@@ -29,6 +30,7 @@ TEST_CASE("endpoint: a dialect and where it is served") {
     CHECK(endpoint->service == c.service);
     CHECK(endpoint->address == Address{c.host, c.port});
     CHECK(endpoint->path == c.path);
+    CHECK(endpoint->tls == (std::string(c.text).find("+tls") != std::string::npos));
     CHECK(to_text(*endpoint) == c.again);
   }
 }
@@ -48,6 +50,8 @@ TEST_CASE("endpoint: what is none is told, and what to write instead") {
            Case{"resp://h:x", "the port"},
            Case{"resp://h:70000", "the port"},
            Case{"resp+unix://run/x", "begins at /"},
+           Case{"resp+tls+unix:///run/x", "dhrt, hati, rpc, hermod, resp or http"},
+           Case{"resp+unix+tls://h", "dhrt, hati, rpc, hermod, resp or http"},
            Case{"resp+unix:///run/", "begins at /"},
            Case{"resp+unix:///" + std::string(107, 'x'), "at most 107 bytes"},
            Case{"resp+unix:///a\nb", "control characters"},

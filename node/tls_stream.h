@@ -1,0 +1,46 @@
+// One connection in TLS: ciphertext in, plain bytes out, and the other way round. Moves no bytes
+// itself; whoever does sends output() after every call.
+//
+// Errors: corrupt, with the reason; what output() has then is the alert for the other side, and
+// nothing else may be asked of the stream. Threads: the one of its connection.
+#pragma once
+
+#include <string>
+
+#include "node/tls_context.h"
+#include "storage/base/bytes.h"
+
+namespace dhrt {
+
+class TlsStream {
+ public:
+  // `session` may be null, if memory ran out: the first receive() is an error.
+  explicit TlsStream(TlsSession session);
+
+  // Begins, where the first word is ours.
+  Status start() { return shake_hands(); }
+  // Appends what is in `ciphertext` to `plain`.
+  Status receive(Bytes ciphertext, std::string& plain);
+  // Kept until the handshake is done.
+  void send(Bytes plain);
+  // Says that no more is sent.
+  void close();
+
+  bool in_handshake() const { return !shaken_; }
+  // The other side sends no more.
+  bool has_ended() const { return ended_; }
+  // What is to be sent; it is empty then.
+  std::string take_output();
+
+ private:
+  Status shake_hands();
+  Status failed();
+  void encrypt(Bytes plain);
+
+  TlsSession session_;
+  std::string waiting_;  // To be sent when the handshake is done.
+  bool shaken_ = false;
+  bool ended_ = false;
+};
+
+}  // namespace dhrt
