@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <optional>
@@ -22,6 +23,10 @@ tl::unexpected<Error> refuse(const std::string& where, const std::string& why) {
 }
 
 Result<std::string> read_file(const std::string& path, const std::string& flag) {
+  std::error_code ignored;
+  // What a container puts where a file is missing; reading one throws.
+  if (std::filesystem::is_directory(path, ignored))
+    return refuse(flag + " " + path, "it is a directory; name a file");
   std::ifstream file(path, std::ios::binary);
   std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   if (!file.is_open() || file.bad() || text.empty())
@@ -89,6 +94,14 @@ const Grant* Access::find(Bytes token) const {
     if (equal_secrets(token, one.secret)) found = &one.grant;
   }
   return found;
+}
+
+std::vector<std::string> Access::short_ones() const {
+  std::vector<std::string> names;
+  for (const Token& token : tokens_) {
+    if (token.secret.size() < token_bytes_advised) names.push_back(token.grant.name);
+  }
+  return names;
 }
 
 const Grant& Access::without_token() const {

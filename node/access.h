@@ -35,6 +35,8 @@ struct Grant {
 
 // Tokens are 1 to so many bytes, none of them a blank or a control character.
 inline constexpr std::size_t token_bytes_max = 256;
+// Of shorter ones a start warns: 16 random letters and digits are 95 bits, which nobody guesses.
+inline constexpr std::size_t token_bytes_advised = 16;
 
 // The only line of a file. invalid_argument: it cannot be read, or is no token.
 Result<std::string> read_token_file(const std::string& path);
@@ -54,6 +56,8 @@ class Access {
   bool open() const { return tokens_.empty(); }
   // Null: it is no token.
   const Grant* find(Bytes token) const;
+  // Names of tokens that are shorter than is advised.
+  std::vector<std::string> short_ones() const;
   // Of who has shown none.
   const Grant& without_token() const;
 

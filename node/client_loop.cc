@@ -356,6 +356,7 @@ void ClientLoop::is_peer(Session& session, LinkClass link_class) {
     log_warning("a peer at a unix socket was refused; nodes reach each other by TCP");
     return;
   }
+  // Nodes show no token: whoever is one reads and writes everything.
   if (!shared_.options.allow_public && !taken.connection->remote_is_private()) {
     log_warning("a peer from a public address was refused; --allow-public lets it in",
                 {{"peer", taken.connection->remote_host()}});

@@ -91,8 +91,8 @@ std::optional<Bytes> place_of(const CommandInfo& info, const std::vector<std::st
 }
 
 // Absent: the client may do it.
-std::optional<Bytes> refusal_of(CommandServer& server, const Session& session,
-                                const CommandInfo& info, const std::vector<std::string>& words) {
+std::optional<Bytes> refusal_of(CommandServer& server, Session& session, const CommandInfo& info,
+                                const std::vector<std::string>& words) {
   const auto refused = server.doorkeeper->refusal(
       session, {info.role, place_of(info, words), info.place == CommandInfo::Place::figures},
       info.name);

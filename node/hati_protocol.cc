@@ -81,8 +81,7 @@ bool HatiProtocol::may(const Request& request) {
 
 // While no token is configured, none is right.
 void HatiProtocol::authenticate(const Request& request) {
-  const auto grant =
-      server_.doorkeeper->take_token(request.value, session_.connection().remote_host());
+  const auto grant = server_.doorkeeper->take_token(request.value, session_.client_host());
   if (!grant) return fail();
   session_.set_grant(**grant);
   reply(hati::ok_reply);

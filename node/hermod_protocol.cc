@@ -110,10 +110,12 @@ void HermodProtocol::greet(const hermod::Reader::Read& read) {
   if (is_hermods) {
     session_.set_grant(configured);
   } else if (!doorkeeper.open() && read.token) {
-    const auto grant = doorkeeper.take_token(*read.token, session_.connection().remote_host());
+    const auto grant = doorkeeper.take_token(*read.token, session_.client_host());
     if (grant) session_.set_grant(**grant);
   }
-  is_super_ = is_hermods || (rules_.token.empty() && session_.grant().may_everywhere(Role::admin));
+  // Without tokens of dhrt's own everybody is an administrator, but for Hermod's token.
+  const bool is_administrator = session_.grant().may_everywhere(Role::admin);
+  is_super_ = is_hermods || (is_administrator && (rules_.token.empty() || !doorkeeper.open()));
   hermod::append_greeting(session_.open_reply(0), api_, is_super_);
 }
 
@@ -157,7 +159,9 @@ std::optional<std::string> HermodProtocol::table_of(const Request& request) {
 
 // --- Keys -----------------------------------------------------------------------------------
 
-bool HermodProtocol::may(Role needed, const std::string& collection) {
+// Before anything is told of the table, as who may not use it is not to know that it is there.
+bool HermodProtocol::may(Role needed, const Request& request) {
+  const std::string collection = collection_of(request.table);
   const Doorkeeper& doorkeeper = *server_.doorkeeper;
   const bool is_anonymous = session_.grant().role == Role::none && rules_.anonymous;
   if (doorkeeper.open() || is_anonymous) return true;
@@ -179,9 +183,9 @@ bool HermodProtocol::check_key_of(const Request& request) {
 }
 
 void HermodProtocol::get(const Request& request) {
-  if (!check_key_of(request)) return;
+  if (!may(Role::read, request) || !check_key_of(request)) return;
   const auto collection = table_of(request);
-  if (!collection || !may(Role::read, *collection)) return;
+  if (!collection) return;
   server_.database.read(*collection, request.key, Database::ReadFrom::cluster,
                         [later = later()](const Result<Database::Found>& found) {
                           if (!found) return later.fail(found.error());
@@ -191,11 +195,11 @@ void HermodProtocol::get(const Request& request) {
 }
 
 void HermodProtocol::set(const Request& request) {
-  if (!check_key_of(request)) return;
+  if (!may(Role::write, request) || !check_key_of(request)) return;
   if (const Status status = check_value(request.data, server_.limits); !status)
     return fail(status.error());
   const auto collection = table_of(request);
-  if (!collection || !may(Role::write, *collection)) return;
+  if (!collection) return;
   if (may_change(*collection))
     overwrite(request, *collection);
   else
@@ -225,12 +229,10 @@ void HermodProtocol::add(const Request& request, const std::string& collection) 
 }
 
 void HermodProtocol::remove(const Request& request) {
-  if (!is_super_ && (server_.doorkeeper->open() || session_.grant().role < Role::write))
-    return reply(405);
+  if (!may_change(collection_of(request.table))) return reply(405);
   if (!check_key_of(request)) return;
   const auto collection = table_of(request);
   if (!collection) return;
-  if (!may_change(*collection)) return reply(405);
   server_.database.remove(*collection, request.key,
                           [later = later()](const Result<Database::Removed>& removed) {
                             if (!removed) return later.fail(removed.error());

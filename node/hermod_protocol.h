@@ -47,7 +47,7 @@ class HermodProtocol final : public ClientProtocol {
   // Absent: answered already, there is no such table.
   std::optional<std::string> table_of(const hermod::Request& request);
   // What the client's token is good for; Hermod's own rule comes on top.
-  bool may(Role needed, const std::string& collection);
+  bool may(Role needed, const hermod::Request& request);
   // Whether it may replace and delete, not only add.
   bool may_change(const std::string& collection) const;
   bool check_key_of(const hermod::Request& request);

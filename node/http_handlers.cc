@@ -61,7 +61,11 @@ void respond_methods(const Exchange& exchange, const std::string& allowed) {
 // False: it was answered.
 bool may(const Exchange& exchange, const HttpRoute& route, const PathWords& words) {
   const std::string what = exchange->request().method + " " + std::string(route.path);
-  const std::vector<Bytes> collections = collections_of(route, words);
+  std::vector<Bytes> collections = collections_of(route, words);
+  // A word that is no collection can be a key only.
+  if (route.place == HttpRoute::Place::word &&
+      exchange->server().database.find(std::string(words[0])) == nullptr)
+    collections = {default_collection};
   if (collections.empty())
     return exchange->may({.role = route.role, .looks = route.place == HttpRoute::Place::figures},
                          what);
@@ -121,16 +125,24 @@ HttpExchange::HttpExchange(CommandServer& server, Session& session, http::Reques
       ticket_{&session.host(), session.id()} {
   Doorkeeper& doorkeeper = *server.doorkeeper;
   if (doorkeeper.open()) return;
-  client_ = session.connection().remote_host();
+  client_ = session.client_host();
   const auto token = token_of(request_);
   if (!token) return;
+  const auto grant = doorkeeper.take_token(*token, client_);
   // A wrong one is as good as none.
-  if (const auto grant = doorkeeper.take_token(*token, client_)) grant_ = *grant;
+  if (grant)
+    grant_ = *grant;
+  else
+    must_wait_ = grant.error().code == ErrorCode::busy;
 }
 
 bool HttpExchange::may(const Doorkeeper::Needs& needs, Bytes what) {
   const auto refused = server_.doorkeeper->refusal(*grant_, needs, client_, what);
-  if (refused) respond(refusal_response(*refused));
+  if (refused)
+    respond(must_wait_ ? error_response(503,
+                                        "too many wrong tokens came from this address; try in a "
+                                        "second")
+                       : refusal_response(*refused));
   return !refused;
 }
 

@@ -273,7 +273,9 @@ void delete_word(const Exchange& exchange, const std::string& word) {
     if (found.partial)
       return exchange->respond(error_response(
           503, "not every node says whether there is a key '" + word + "'; " + choice));
-    delete_collection(exchange, word);
+    // More than the key that the path may have meant as well.
+    if (exchange->may({.role = Role::admin, .collection = word}, "DELETE of a collection"))
+      delete_collection(exchange, word);
   });
 }
 

@@ -81,10 +81,12 @@ bool host_is_ours(Bytes header, const HttpRules& rules) {
       rules.names, [&](const std::string& name) { return equal_in_any_case(host, name); });
 }
 
-std::optional<http::Response> refuse_browser(const http::Request& request, const HttpRules& rules) {
+std::optional<http::Response> refuse_browser(const http::Request& request, const HttpRules& rules,
+                                             bool asks_for_tokens) {
   const Bytes host = request.header("host");
   const Bytes origin = request.header("origin");
-  if (!host_is_ours(host, rules))
+  // A page that got our address for its own name by DNS has no token.
+  if (!asks_for_tokens && !host_is_ours(host, rules))
     return error_response(403,
                           "the Host header names another machine; use an IP address, localhost "
                           "or the name given with --advertise");
@@ -125,7 +127,8 @@ void HttpProtocol::serve(http::Request request) {
   ++server_.figures.commands_total;
   const bool keep_alive = request.keep_alive;
   const bool is_probe = request.path.starts_with("/_/health/");
-  auto refused = is_probe ? std::nullopt : refuse_browser(request, rules_);
+  auto refused =
+      is_probe ? std::nullopt : refuse_browser(request, rules_, !server_.doorkeeper->open());
   auto extra = cross_origin_headers(request, rules_);
   const auto exchange =
       std::make_shared<HttpExchange>(server_, session_, std::move(request), std::move(extra));

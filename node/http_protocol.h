@@ -27,7 +27,8 @@ std::vector<http::Header> cross_origin_headers(const http::Request& request,
                                                const HttpRules& rules);
 
 // Absent: the request may be served. Otherwise what it is answered.
-std::optional<http::Response> refuse_browser(const http::Request& request, const HttpRules& rules);
+std::optional<http::Response> refuse_browser(const http::Request& request, const HttpRules& rules,
+                                             bool asks_for_tokens);
 
 // The Host header names this node.
 bool host_is_ours(Bytes header, const HttpRules& rules);

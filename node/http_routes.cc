@@ -92,7 +92,7 @@ constexpr std::array table{
     HttpRoute{"/{collection}/", "GET", Role::read, Place::first, "", "200 404",
               "All of a collection.",
               [](const Exchange& e, Words& w) { routes::get_collection(e, w[0]); }},
-    HttpRoute{"/{collection}/", "DELETE", Role::write, Place::first, "", "202 404",
+    HttpRoute{"/{collection}/", "DELETE", Role::admin, Place::first, "", "202 404",
               "Deletes a collection everywhere.",
               [](const Exchange& e, Words& w) { routes::delete_collection(e, w[0]); }},
     HttpRoute{"/{key}/", "POST", Role::write, Place::main, "ttl?", "201 400 412",

@@ -26,8 +26,7 @@ std::string help_for_all() {
 void auth(CommandCall& call) {
   Doorkeeper& doorkeeper = *call.server().doorkeeper;
   if (doorkeeper.open()) return call.reply(Reply::error("ERR no token is configured on this node"));
-  const auto grant =
-      doorkeeper.take_token(call.words()[1], call.session().connection().remote_host());
+  const auto grant = doorkeeper.take_token(call.words()[1], call.session().client_host());
   if (!grant && grant.error().code == ErrorCode::busy) return call.fail(grant.error());
   if (!grant) return call.reply(Reply::error("WRONGPASS " + grant.error().message));
   call.session().set_grant(**grant);

@@ -71,6 +71,9 @@ Status Node::start() {
                               .auth_file = options_.auth_file});
   if (!access) return tl::unexpected(access.error());
   access_ = *std::move(access);
+  for (const std::string& name : access_.short_ones())
+    log_warning("a token is short and may be guessed; take 16 random letters or more",
+                {{"token", name}});
   if (!options_.tls_cert.empty()) {
     auto tls = TlsContext::load({.certificate = options_.tls_cert,
                                  .key = options_.tls_key,
@@ -352,7 +355,7 @@ void Node::show_banner() const {
     text += "  WARNING        no token is configured: whoever reaches this port " +
             std::string(who) + " can read and write everything\n";
   else
-    text += "  access         by token\n";
+    text += "  access         by token; nodes show none, and are taken " + std::string(who) + "\n";
   if (tls_) text += "  TLS            by " + options_.tls_cert + "\n";
   std::fputs(text.c_str(), stderr);
   // What waits for a Hermod server to start looks for this line.

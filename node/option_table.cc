@@ -54,7 +54,7 @@ constexpr std::array table{
                "Show this name in lists; without it, the name of the machine.", "Address",
                TextOption{&O::name, false}, "HOSTNAME"},
     OptionInfo{"allow-public", "", "false", "true",
-               "Serve addresses outside private networks although nobody has to show a token.",
+               "Take nodes, and clients while there is no token, from outside private networks.",
                "Address", SwitchOption{&O::allow_public}},
 
     OptionInfo{"token-file", "FILE", "", "/etc/dhrt/token",

@@ -24,7 +24,7 @@ bool authenticate(RedisCall& call, Bytes user, Bytes password) {
     if (user != "default") call.fail(wrong_password);
     return user == "default";
   }
-  const auto grant = doorkeeper.take_token(password, call.session().connection().remote_host());
+  const auto grant = doorkeeper.take_token(password, call.session().client_host());
   if (!grant && grant.error().code == ErrorCode::busy)
     call.fail(grant.error());
   else if (!grant || (user != "default" && user != (*grant)->name))

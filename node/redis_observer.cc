@@ -19,21 +19,20 @@ std::size_t index_of(const RedisCommand& command) {
   return static_cast<std::size_t>(&command - redis_commands().data());
 }
 
-// From where on a word is secret, and how many are; none: at the end.
-std::pair<std::size_t, std::size_t> secrets_of(Bytes name, std::span<const Bytes> words) {
-  if (name == "auth") return {1, words.size()};
-  if (name == "hello") {
-    for (std::size_t i = 2; i < words.size(); ++i)
-      if (is_word(words[i], "auth")) return {i + 1, 2};
-  }
-  return {words.size(), 0};
-}
-
 std::vector<Bytes> without_secrets(Bytes name, std::span<const Bytes> words) {
   std::vector<Bytes> shown(words.begin(), words.end());
-  const auto [first, count] = secrets_of(name, words);
-  for (std::size_t i = first; i < shown.size() && i - first < count; ++i)
-    shown[i] = redacted;
+  const auto hide = [&](std::size_t first, std::size_t count) {
+    for (std::size_t i = first; i < shown.size() && i - first < count; ++i)
+      shown[i] = redacted;
+  };
+  if (name == "auth") hide(1, shown.size());
+  if (name != "hello") return shown;
+  // HELLO version [AUTH user password] [SETNAME name], as often as one likes.
+  for (std::size_t i = 2; i < words.size();) {
+    const bool shows = is_word(words[i], "auth");
+    if (shows) hide(i + 1, 2);
+    i += shows ? 3 : is_word(words[i], "setname") ? 2 : 1;
+  }
   return shown;
 }
 

@@ -40,6 +40,12 @@ bool is_one_of(const RedisCommand& command, std::initializer_list<std::string_vi
   return std::ranges::find(names, command.name) != names.end();
 }
 
+bool selects(const std::optional<RedisTransaction>& transaction) {
+  return transaction && std::ranges::any_of(transaction->commands, [](const RedisKept& kept) {
+           return kept.command->name == "select";
+         });
+}
+
 }  // namespace
 
 Needs redis_needs(const RedisCommand& command, std::span<const Bytes> words,
@@ -57,12 +63,15 @@ Needs redis_needs(const RedisCommand& command, std::span<const Bytes> words,
   return looks;
 }
 
-std::optional<Bytes> redis_refusal(CommandServer& server, const Session& session,
+std::optional<Bytes> redis_refusal(CommandServer& server, Session& session,
                                    const RedisClient& client, const RedisCommand& command,
                                    std::span<const Bytes> words) {
   if (server.doorkeeper->open()) return std::nullopt;
-  const auto refused =
-      server.doorkeeper->refusal(session, redis_needs(command, words, client), command.name);
+  const Needs needs = redis_needs(command, words, client);
+  // Where it will run is known when EXEC has run the SELECT in front of it, and looks again.
+  if (needs.collection && selects(client.transaction) && session.grant().role >= needs.role)
+    return std::nullopt;
+  const auto refused = server.doorkeeper->refusal(session, needs, command.name);
   if (!refused) return std::nullopt;
   return *refused == Doorkeeper::Refusal::no_token ? no_token_error : too_weak_error;
 }

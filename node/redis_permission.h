@@ -17,7 +17,7 @@ namespace dhrt {
 Doorkeeper::Needs redis_needs(const RedisCommand& command, std::span<const Bytes> words,
                               const RedisClient& client);
 // Absent: it may be run. Otherwise the error.
-std::optional<Bytes> redis_refusal(CommandServer& server, const Session& session,
+std::optional<Bytes> redis_refusal(CommandServer& server, Session& session,
                                    const RedisClient& client, const RedisCommand& command,
                                    std::span<const Bytes> words);
 

@@ -156,6 +156,11 @@ std::unique_ptr<ClientProtocol> Session::make_protocol() {
   return protocol;
 }
 
+const std::string& Session::client_host() {
+  if (client_host_.empty()) client_host_ = connection_->remote_host();
+  return client_host_;
+}
+
 Session::Taken Session::give_up_connection() {
   connection_->stop_reading();
   connection_->set_handler(nullptr);

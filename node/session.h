@@ -126,6 +126,8 @@ class Session final : private StreamConnection::Handler {
   SessionId id() const { return options_.id; }
   SessionHost& host() { return host_; }
   const StreamConnection& connection() const { return *connection_; }
+  // Where the client is, as StreamConnection::remote_host() has it; asked of the system once.
+  const std::string& client_host();
   const RedisClient* redis_client() const {
     return protocol_ ? protocol_->redis_client() : nullptr;
   }
@@ -196,6 +198,7 @@ class Session final : private StreamConnection::Handler {
   std::size_t used_ = 0;  // Of the input, by requests already taken.
   ReplyQueue replies_;
   std::string out_;
+  std::string client_host_;  // Empty until it is asked for.
   std::optional<ReplyQueue::Slot> waits_for_;
   std::optional<Time> begun_;  // When the first byte came.
   Time last_active_;

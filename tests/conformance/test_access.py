@@ -37,12 +37,18 @@ token = "t-orders"
 role = "write"
 collections = ["orders"]
 [[token]]
+name = "main"
+token = "t-default"
+role = "write"
+collections = ["default"]
+[[token]]
 name = "cache"
 token = "t-memory"
 role = "write"
 collections = ["memory"]
 """
-SECRETS = ("t-admin", "t-write", "t-read", "t-orders", "t-memory", "t-wrong")
+SECRETS = ("t-admin", "t-write", "t-read", "t-orders", "t-default",
+           "t-memory", "t-wrong")
 NOAUTH = b"-NOAUTH Authentication required.\r\n"
 
 
@@ -152,6 +158,8 @@ class Dialects(unittest.TestCase):
         # The collection that counts is that of the moment.
         kept = ask(select, ("MULTI",), ("SELECT", "0"), ("SET", "stolen", "1"), ("EXEC",))
         self.assertIn(b"-NOPERM", kept)
+        self.assertEqual(ask(("MULTI",), select, ("SET", "o", "2"), ("EXEC",)),
+                         b"+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+OK\r\n+OK\r\n")
         self.assertEqual(resp(address, ("EXISTS", "stolen"), token="t-admin"), b":0\r\n")
 
     def test_text(self):
@@ -197,6 +205,25 @@ class Dialects(unittest.TestCase):
         self.assertEqual(ask("GET", "/orders/", "t-orders")[0], 200)
         for target in ("/h", "/orders", "/other/h", "/getAll"):
             self.assertEqual(ask("GET", target, "t-orders")[0], 403, target)
+        self.assertEqual(ask("PUT", "/h2", "t-default", "1")[0], 201)
+        self.assertEqual(ask("GET", "/h2", "t-default")[0], 200)
+        self.assertEqual(ask("GET", "/orders", "t-default")[0], 403, "a collection's list, too")
+        self.assertEqual(ask("DELETE", "/h2", "t-read")[0], 403)
+        self.assertEqual(ask("DELETE", "/h2", "t-default")[0], 202)
+        for target in ("/orders", "/orders/"):
+            for token in ("t-orders", "t-write", "t-read", None):
+                self.assertEqual(ask("DELETE", target, token)[0], 403 if token else 401, target)
+        self.assertEqual(ask("GET", "/orders/h", "t-orders")[0], 200)
+        self.assertEqual(ask("DELETE", "/orders/", "t-admin")[0], 202)
+        # By a name that is not the node's own: a page that made it ours has no token.
+        connection = http.client.HTTPConnection(*self.dhrt.address, timeout=SECONDS)
+        for token, expected in (("t-read", 200), ("t-wrong", 401)):
+            connection.request("GET", "/h", headers={"Host": "db.example.org",
+                                                     "Authorization": "Bearer " + token})
+            response = connection.getresponse()
+            response.read()
+            self.assertEqual(response.status, expected)
+        connection.close()
         # One connection, one request with a token and one without.
         connection = http.client.HTTPConnection(*self.dhrt.address, timeout=SECONDS)
         for headers, expected in (({"Authorization": "Bearer t-read"}, 200), ({}, 401)):
@@ -225,6 +252,13 @@ class Dialects(unittest.TestCase):
             self.assertIs(ask(address, "Storage.Set", "t-memory", value="v", **key), True)
             self.assertEqual(ask(address, "Storage.Get", "t-read", **key), "v")
             self.assertEqual(ask(address, "Storage.Get", "t-memory", type="hdd", key="rpc"), -32002)
+            batch = [{"jsonrpc": "2.0", "method": "Storage.Get", "id": kind,
+                      "params": {"type": kind, "key": "rpc"}} for kind in ("memory", "hdd")]
+            answer = json.loads(http_ask(address, "POST", "/rpc", json.dumps(batch),
+                                         "Bearer t-memory")[2])
+            self.assertEqual([one.get("result", one.get("error", {}).get("code")) for one in
+                              sorted(answer, key=lambda one: one["id"], reverse=True)],
+                             ["v", -32002])
 
     def test_hati(self):
         address = self.dhrt.listener("hati")
@@ -261,6 +295,9 @@ class Dialects(unittest.TestCase):
         for request in ("get k from _basedb", "set k in _basedb to v", "del k from _basedb"):
             self.assertEqual(ask(request), b"405", request)
             self.assertEqual(ask(request, "t-wrong"), b"405", request)
+        self.assertEqual(ask("get k from nowhere"), b"405", "nobody learns which tables there are")
+        self.assertEqual(ask("get k from nowhere", "t-orders"), b"405")
+        self.assertEqual(ask("get k from nowhere", "t-read"), b"404")
         self.assertEqual(ask("sup gettab"), b"403")
         self.assertEqual(ask("sup gettab", "t-write"), b"403")
         self.assertEqual(ask("sup gettab", "t-admin"), b"200")
@@ -271,7 +308,41 @@ class Dialects(unittest.TestCase):
         self.assertEqual(ask("del k from _basedb", "t-write"), b"200")
 
 
+class UnixSocket(unittest.TestCase):
+    def test_it_asks_for_tokens_as_well(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "s")
+            with Guarded("--listen", f"resp+unix://{path}") as dhrt:
+                self.assertEqual(resp(dhrt.listener("resp"), ("GET", "k")), NOAUTH)
+                self.assertEqual(resp(dhrt.listener("resp"), ("GET", "k"), token="t-read"),
+                                 b"$-1\r\n")
+
+
+class Weaker(unittest.TestCase):
+    def test_a_token_counts_from_the_next_request_on(self):
+        with Guarded() as dhrt:
+            gets = (("GET", "k"),) * 40
+            asked = (("SET", "k", "v"), *gets, ("AUTH", "t-orders"), *gets, ("SET", "k", "w"))
+            replies = resp(dhrt.address, *asked, token="t-write")
+            self.assertEqual(replies[:5] + replies[5:5 + 40 * 7], b"+OK\r\n" + b"$1\r\nv\r\n" * 40)
+            rest = replies[5 + 40 * 7:].split(b"\r\n")
+            self.assertEqual(rest[0], b"+OK")
+            self.assertEqual([line[:7] for line in rest[1:-1]], [b"-NOPERM"] * 41)
+
+
 class HermodAnonymous(unittest.TestCase):
+    def test_an_administrator_is_one_beside_hermods_own_token(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            file.write('{"token": "t-own"}')
+            file.flush()
+            with Guarded("--hermod", "--hermod-port", "0", "--hermod-config", file.name) as dhrt:
+                for token, status in (("t-admin", b"200"), ("t-own", b"200"), ("t-write", b"403")):
+                    with Client(dhrt.listener("hermod")) as client:
+                        client.send(f"auth: {token}\x04sup gettab\x04".encode())
+                        client.end_sending()
+                        reply = client.rest().rstrip(b"\x04")
+                    self.assertEqual(reply[-4:-1].strip(), status, token)
+
     def test_who_shows_no_token_reads_and_adds(self):
         with Guarded("--hermod", "--hermod-port", "0", "--hermod-anonymous") as dhrt:
             with Client(dhrt.listener("hermod")) as client:
@@ -283,13 +354,26 @@ class HermodAnonymous(unittest.TestCase):
 
 
 class Guessing(unittest.TestCase):
-    def test_who_tries_too_often_waits(self):
-        with Guarded() as dhrt:
-            for _ in range(10):
-                self.assertEqual(text(dhrt.address, "auth t-wrong")[:10], b"-WRONGPASS")
-            self.assertEqual(text(dhrt.address, "auth t-admin")[:5], b"-BUSY")
+    def test_who_guesses_waits_and_keeps_nobody_out(self):
+        def http_status(token):
+            return http_ask(dhrt.address, "GET", "/metrics", authorization="Bearer " + token)
+
+        with Guarded("--cpu-num", "1") as dhrt:
+            self.assertEqual(http_status("t-read")[0], 200)
+            # Far more of them than come back in the meantime.
+            wrong = text(dhrt.address, *["auth t-wrong"] * 500).split(b"\r\n")[:-1]
+            self.assertEqual(len(wrong), 500)
+            self.assertEqual([line[:10] for line in wrong[:10]], [b"-WRONGPASS"] * 10)
+            self.assertEqual(wrong[-1][:5], b"-BUSY")
+            status, headers, _ = http_status("t-wrong")
+            self.assertEqual((status, headers["Retry-After"]), (503, "1"))
+            status, _, figures = http_status("t-read")
+            self.assertEqual(status, 200, "a token that was right before")
+            self.assertIn(b"dhrt_wrong_tokens_total 501\n", figures)
             log = dhrt.log.read_text()
             self.assertIn("a wrong token", log)
+            self.assertIn("a token is short", log)
+            self.assertLess(log.count("a wrong token"), 400, "so many lines a second")
 
 
 class CommandLine(unittest.TestCase):

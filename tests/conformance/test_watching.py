@@ -28,7 +28,8 @@ class Monitor(unittest.TestCase):
     COMMANDS = [
         "SET k v", "GET k", 'SET "a\\x00\\n\\"\\\\b" "\\xff\\t\\r\\x07\\x08"', "SELECT 2", "get k",
         "MULTI", "INCR n", "PING", "EXEC", "CONFIG GET save", "AUTH secret", "AUTH user secret",
-        "HELLO 2 AUTH default secret", "CLIENT SETNAME x", "CLIENT LIST", "NOSUCH a", "GET",
+        "HELLO 2 AUTH default secret", "HELLO 2 SETNAME auth AUTH default secret",
+        "CLIENT SETNAME x", "CLIENT LIST", "NOSUCH a", "GET",
         "SELECT 0", "DEL k", "LASTSAVE", "SLOWLOG LEN", "ECHO end"]
 
     def seen(self, server):

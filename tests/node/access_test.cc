@@ -128,29 +128,70 @@ TEST_CASE("access: what is wrong with a file is said with its place, and never w
     CHECK(access.error().message.find(c.says) != std::string::npos);
     CHECK(access.error().message.find("hidden") == std::string::npos);
   }
+  const auto directory = Access::load({.token_file = folder.file(".")});
+  REQUIRE_FALSE(directory);
+  CHECK(directory.error().message.find("is a directory") != std::string::npos);
   const auto missing = Access::load({.token_file = folder.file("none")});
   REQUIRE_FALSE(missing);
   CHECK(missing.error().message.find("--token-file") == 0);
 }
 
-TEST_CASE("doorkeeper: who shows wrong tokens waits, and others do not") {
+TEST_CASE("doorkeeper: wrong tokens are counted, and wait when there are many") {
   set_log_threshold(LogThreshold::error);
   const auto access = Access::load({.token = "right"});
   REQUIRE(access);
   NodeFigures figures;
   TurnClock clock;
   Doorkeeper doorkeeper(*access, figures, clock);
+  CHECK(doorkeeper.take_token("right", "10.0.0.2"));
   for (int i = 0; i < 10; ++i) {
-    const auto taken = doorkeeper.take_token("wrong", "10.0.0.1");
-    REQUIRE_FALSE(taken);
-    CHECK(taken.error().code == ErrorCode::denied);
+    const auto wrong = doorkeeper.take_token("wrong", "10.0.0.1");
+    REQUIRE_FALSE(wrong);
+    CHECK(wrong.error().code == ErrorCode::denied);
   }
-  // Even the right one: nobody learns whether it was.
   const auto late = doorkeeper.take_token("right", "10.0.0.1");
   REQUIRE_FALSE(late);
   CHECK(late.error().code == ErrorCode::busy);
   CHECK(doorkeeper.take_token("right", "10.0.0.2"));
-  CHECK(std::uint64_t{figures.wrong_tokens_total} == 10);
+  CHECK(std::uint64_t{figures.wrong_tokens_total} == 11);
+}
+
+TEST_CASE("guess limit: who guesses waits, and who was right before does not") {
+  GuessLimit limit;
+  const Grant known{.name = "known", .role = Role::read, .collections = {}};
+  const Grant other{.name = "other", .role = Role::read, .collections = {}};
+  const Time begin{Duration(1'000'000)};
+  CHECK(limit.allows(&known, "10.0.0.1", begin));
+  for (int i = 0; i < 10; ++i)
+    CHECK(limit.allows(nullptr, "10.0.0.1", begin));
+  CHECK_FALSE(limit.allows(nullptr, "10.0.0.1", begin));
+  CHECK_MESSAGE(!limit.allows(&other, "10.0.0.1", begin), "nobody learns that it is right");
+  CHECK(limit.allows(&known, "10.0.0.1", begin));
+  CHECK(limit.allows(&other, "10.0.0.2", begin));
+  CHECK_FALSE(limit.allows(nullptr, "10.0.0.1", begin + Duration(999)));
+  CHECK(limit.allows(nullptr, "10.0.0.1", begin + Duration(1000)));
+  CHECK_FALSE(limit.allows(nullptr, "10.0.0.1", begin + Duration(1000)));
+  CHECK(limit.allows(&other, "10.0.0.1", begin + Duration(3000)));
+}
+
+TEST_CASE("guess limit: networks, sockets, and more addresses than it remembers") {
+  GuessLimit limit;
+  const Time begin{Duration(1'000'000)};
+  const auto wrong = [&](const std::string& client, Time now) {
+    return limit.allows(nullptr, client, now);
+  };
+  for (int i = 0; i < 10; ++i)
+    CHECK(wrong("2001:db8::" + std::to_string(i), begin));
+  CHECK_FALSE(wrong("2001:db8::ffff:1", begin));
+  CHECK(wrong("2001:db8:0:1::1", begin));
+  for (int i = 0; i < 1000; ++i)
+    REQUIRE(wrong("unix", begin));
+  int allowed = 0;
+  for (std::size_t i = 0; i < GuessLimit::addresses_max + 100; ++i)
+    allowed += wrong("h" + std::to_string(i), begin) ? 1 : 0;
+  // Two networks were there; those that find no place have ten tries together.
+  CHECK(allowed == static_cast<int>(GuessLimit::addresses_max) - 2 + 10);
+  CHECK_MESSAGE(wrong("new", begin + Duration(60'000)), "who was quiet made place");
 }
 
 TEST_CASE("doorkeeper: a request needs a role, somewhere") {
