@@ -49,9 +49,8 @@ void Session::ended() {
 }
 
 void Session::failed(const std::string& reason) {
-  // Nobody served it yet, so that nobody else would tell.
-  if (!protocol_ && !over_)
-    log_info("a connection failed before its first request",
+  if (!over_ && connection_->misses_tls())
+    log_info("a client did not come to terms about TLS",
              {{"client", connection_->remote_host()}, {"reason", reason}});
   end();
 }

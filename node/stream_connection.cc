@@ -131,10 +131,12 @@ void StreamConnection::read_done(ssize_t count) {
 // No other dialect begins with the type of a handshake's record (RFC 8446, section 5.1).
 void StreamConnection::decide(Bytes first) {
   TlsContext& context = *std::exchange(tls_context_, nullptr);
-  if (first.front() == '\x16')
+  if (first.front() == '\x16') {
     tls_ = std::make_unique<TlsStream>(context.accept());
-  else if (tls_only_)
-    fail("TLS is wanted here");
+  } else if (tls_only_) {
+    plain_refused_ = true;
+    fail("it came without, and only TLS is served here");
+  }
 }
 
 // All of it at once: a handler that wants no more for now gets at most what was read.

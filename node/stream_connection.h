@@ -45,6 +45,8 @@ class StreamConnection {
   bool is_encrypted() const { return tls_ != nullptr; }
   // The other side has begun, and is not done, with what comes before its first byte.
   bool in_handshake() const { return tls_ != nullptr && tls_->in_handshake(); }
+  // It failed for want of TLS, or within its handshake.
+  bool misses_tls() const { return failed_ && (tls_ == nullptr ? plain_refused_ : in_handshake()); }
   // `handler` gets everything from now on; null: nobody does.
   void set_handler(Handler* handler) { handler_ = handler; }
   void start_reading();
@@ -89,6 +91,7 @@ class StreamConnection {
   bool failed_ = false;
   TlsContext* tls_context_ = nullptr;  // Until the first byte came.
   bool tls_only_ = false;
+  bool plain_refused_ = false;
   std::unique_ptr<TlsStream> tls_;
   UvHandle<uv_tcp_t> tcp_;  // One of the two is there.
   UvHandle<uv_pipe_t> pipe_;

@@ -75,6 +75,8 @@ Result<TlsContext::Context> TlsContext::read(const Files& files) {
   Context context = make_context(TLS_server_method());
   if (!context) return refuse("--tls-cert", files.certificate);
   SSL_CTX* const raw = context.get();
+  // A key that asks for a passphrase is an error; by itself OpenSSL waits for one at the terminal.
+  SSL_CTX_set_default_passwd_cb(raw, [](char*, int, int, void*) { return -1; });
   if (SSL_CTX_use_certificate_chain_file(raw, files.certificate.c_str()) != 1)
     return refuse("--tls-cert", files.certificate);
   if (SSL_CTX_use_PrivateKey_file(raw, files.key.c_str(), SSL_FILETYPE_PEM) != 1 ||
@@ -118,7 +120,7 @@ std::string TlsContext::stamp_of(const Files& files) {
     struct stat found {};
     if (path.empty() || ::stat(path.c_str(), &found) != 0) continue;
     stamp += std::to_string(found.st_ino) + " " + std::to_string(found.st_size) + " " +
-             std::to_string(found.st_mtim.tv_sec) + "." + std::to_string(found.st_mtim.tv_nsec) +
+             std::to_string(found.st_ctim.tv_sec) + "." + std::to_string(found.st_ctim.tv_nsec) +
              "\n";
   }
   return stamp;

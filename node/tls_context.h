@@ -34,7 +34,7 @@ class TlsContext {
  public:
   struct Files {
     std::string certificate;  // PEM, of the node first, then those that signed it.
-    std::string key;          // PEM.
+    std::string key;          // PEM, without a passphrase.
     std::string client_ca;    // PEM; not empty: clients need a certificate that it signed.
   };
   static Result<std::unique_ptr<TlsContext>> load(Files files);

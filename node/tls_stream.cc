@@ -11,6 +11,8 @@ namespace {
 
 // A record holds at most so much (RFC 8446, section 5.1).
 constexpr std::size_t record_bytes_max = std::size_t{16} << 10;
+// OpenSSL's buffer keeps the memory of the most it ever held.
+constexpr std::size_t piece_bytes_max = std::size_t{64} << 10;
 
 }  // namespace
 
@@ -81,10 +83,23 @@ void TlsStream::send(Bytes plain) {
 
 // To memory, so that it takes everything at once; a session that failed takes nothing.
 void TlsStream::encrypt(Bytes plain) {
-  if (plain.empty() || session_ == nullptr) return;
-  std::size_t written = 0;
-  ERR_clear_error();
-  SSL_write_ex(session_.get(), plain.data(), plain.size(), &written);
+  if (session_ == nullptr) return;
+  while (!plain.empty()) {
+    const Bytes piece = plain.substr(0, piece_bytes_max);
+    std::size_t written = 0;
+    ERR_clear_error();
+    if (SSL_write_ex(session_.get(), piece.data(), piece.size(), &written) != 1) return;
+    take_records();
+    plain.remove_prefix(piece.size());
+  }
+}
+
+void TlsStream::take_records() {
+  BIO* const out = SSL_get_wbio(session_.get());
+  const std::size_t held = output_.size();
+  const std::size_t more = BIO_ctrl_pending(out);
+  output_.resize(held + more);
+  if (more > 0) BIO_read(out, output_.data() + held, static_cast<int>(more));
 }
 
 void TlsStream::close() {
@@ -93,12 +108,8 @@ void TlsStream::close() {
 }
 
 std::string TlsStream::take_output() {
-  std::string output;
-  if (session_ == nullptr) return output;
-  BIO* const out = SSL_get_wbio(session_.get());
-  output.resize(BIO_ctrl_pending(out));
-  if (!output.empty()) BIO_read(out, output.data(), static_cast<int>(output.size()));
-  return output;
+  if (session_ != nullptr) take_records();
+  return std::exchange(output_, {});
 }
 
 }  // namespace dhrt

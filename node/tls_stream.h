@@ -37,7 +37,10 @@ class TlsStream {
   Status failed();
   void encrypt(Bytes plain);
 
+  void take_records();
+
   TlsSession session_;
+  std::string output_;
   std::string waiting_;  // To be sent when the handshake is done.
   bool shaken_ = false;
   bool ended_ = false;

@@ -245,6 +245,7 @@ class Doors(WithAuthority):
                     (dhrt.listener("resp"), array([b"PING"]), b"+PONG\r\n"),
                     (dhrt.listener("hati"), b"SET memory 0 k v\n", b"+OK\n")):
                 self.assertEqual(asked(address, request, 100), b"")
+                self.assertIn("only TLS is served here", dhrt.log.read_text())
                 self.assertEqual(asked(address, request, len(reply), self.authority.context()),
                                  reply)
 
@@ -296,10 +297,14 @@ class Renewal(WithAuthority):
 
 class Settings(WithAuthority):
     def test_files_that_are_no_certificate(self):
+        locked = self.authority.path("locked.key")
+        self.authority.openssl("pkey", "-in", self.key, "-aes256", "-passout", "pass:secret",
+                               "-out", locked)
         for flags, told in ((("--tls-cert", "/none", "--tls-key", self.key), b"--tls-cert /none"),
                             (("--tls-cert", self.key, "--tls-key", self.key), b"--tls-cert"),
                             (("--tls-cert", self.certificate, "--tls-key",
                               self.authority.path("ca.key")), b"--tls-key"),
+                            (("--tls-cert", self.certificate, "--tls-key", locked), b"--tls-key"),
                             (("--tls-cert", self.certificate, "--tls-key", self.key,
                               "--tls-client-ca", "/none"), b"--tls-client-ca /none")):
             done = subprocess.run([BINARY, "start", "--memory", "--bind", "127.0.0.1:0", *flags],
