@@ -144,7 +144,8 @@ Result<Reply> Client::call(const std::vector<text::Token>& tokens, Duration time
 
 Status Client::exchange(Duration wait, std::vector<Reply>& replies) {
   if (tls_) encrypt();
-  const short events = static_cast<short>(queued_bytes() == 0 ? POLLIN : POLLIN | POLLOUT);
+  const std::string& sendable = tls_ ? encrypted_ : unsent_;
+  const short events = static_cast<short>(sendable.empty() ? POLLIN : POLLIN | POLLOUT);
   pollfd waiting{socket_, events, 0};
   const int ready = poll(&waiting, 1, left_until(monotonic_now() + wait));
   if (interrupted()) return fail(ErrorCode::unavailable, "interrupted");
@@ -162,10 +163,11 @@ Status Client::exchange(Duration wait, std::vector<Reply>& replies) {
   return got;
 }
 
-// What waits for the handshake is in the stream, so that queued_bytes() tells what can be sent.
 void Client::encrypt() {
-  tls_->send(unsent_);
-  unsent_.clear();
+  if (!tls_->in_handshake()) {
+    tls_->send(unsent_);
+    unsent_.clear();
+  }
   encrypted_ += tls_->take_output();
 }
 
@@ -233,8 +235,10 @@ Status Client::take_replies(std::vector<Reply>& replies) {
   return {};
 }
 
-bool Client::is_alive() const {
+bool Client::is_alive() {
   if (closed_) return false;
+  // The other side ends it by a word of TLS, which is no reply.
+  if (tls_) return receive() && !tls_->has_ended();
   char byte = 0;
   const auto count = recv(socket_, &byte, 1, MSG_PEEK);
   return count > 0 || (count < 0 && (errno == EAGAIN || errno == EINTR));

@@ -43,7 +43,7 @@ class Client {
   // complete. No reply in time is not an error here; the caller keeps the deadline.
   Status exchange(Duration wait, std::vector<Reply>& replies);
   // False once the other side has closed the connection.
-  bool is_alive() const;
+  bool is_alive();
 
  private:
   Client(int socket, Address address, std::unique_ptr<TlsStream> tls)

@@ -36,6 +36,10 @@ Result<Target> read_target(const Arguments& arguments, const Environment& enviro
   if (!token) return tl::unexpected(token.error());
   std::string ca(arguments.value_of("tls-ca").value_or(""));
   if (!arguments.has("tls-ca")) ca = environment("DHRT_TLS_CA").value_or("");
+  // A variable of a script that is not set: plain bytes are not what was wanted.
+  if (arguments.has("tls-ca") && ca.empty())
+    return fail(ErrorCode::invalid_argument,
+                "--tls-ca is empty; name a file, or take --tls for whom the system trusts");
   return Target{*host, *timeout, *std::move(token), arguments.has("tls") || !ca.empty(), ca};
 }
 

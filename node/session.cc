@@ -298,7 +298,11 @@ void Session::store_failed() {
 
 void Session::close_if_done() {
   if (!closing_ || lingering_ || !replies_.empty() || connection_->unsent() > 0) return;
-  if (input_ended_) return end();
+  if (input_ended_) {
+    // Who reads to the end of TLS wants to be told it.
+    if (connection_->is_encrypted()) connection_->shutdown();
+    return end();
+  }
   lingering_ = true;
   closing_since_ = host_.clock().now();
   connection_->shutdown();
@@ -317,7 +321,9 @@ void Session::check_time(Time now) {
   }
   const Duration silent = now - last_active_;
   if (silent > idle_after) give_memory_back();
-  if (!protocol_ && (begun_ || options_.refused || connection_->in_handshake()) &&
+  // Nothing arrives here of a handshake, which begins when the client wants it.
+  if (!begun_ && connection_->in_handshake()) begun_ = now;
+  if (!protocol_ && (begun_ || options_.refused) &&
       now - begun_.value_or(options_.now) > options_.handshake_timeout)
     return end();
   if (options_.idle_timeout.count() > 0 && silent > options_.idle_timeout && replies_.empty() &&

@@ -12,6 +12,8 @@ namespace dhrt {
 namespace {
 
 constexpr const char* unix_host = "unix";
+// Words of TLS that a client leaves unread while it sends nothing else; a handshake has a few KiB.
+constexpr std::size_t unasked_bytes_max = std::size_t{64} << 10;
 
 template <typename GetName>
 sockaddr_storage address_by(GetName get_name, const uv_tcp_t* handle) {
@@ -143,7 +145,10 @@ void StreamConnection::decide(Bytes first) {
 void StreamConnection::decrypt(Bytes bytes) {
   std::string plain;
   const Status status = tls_->receive(bytes, plain);
-  send_encrypted();
+  const std::size_t answered = send_encrypted();
+  // What TLS answers by itself, to key updates for one, the handler does not see.
+  unasked_bytes_ = plain.empty() && unsent() > 0 ? unasked_bytes_ + answered : 0;
+  if (unasked_bytes_ > unasked_bytes_max) return fail("it asks, and does not read");
   if (handler_ != nullptr && !plain.empty()) handler_->received(plain);
   if (!status) return fail(status.error().message);
   if (handler_ == nullptr || !tls_->has_ended()) return;
@@ -175,9 +180,11 @@ void StreamConnection::write(std::string& bytes) {
   send_encrypted();
 }
 
-void StreamConnection::send_encrypted() {
+std::size_t StreamConnection::send_encrypted() {
   std::string output = tls_->take_output();
+  const std::size_t bytes = output.size();
   send(output);
+  return bytes;
 }
 
 void StreamConnection::send(std::string& bytes) {

@@ -78,7 +78,8 @@ class StreamConnection {
   // How many of the bytes the system took at once.
   std::size_t send_now(std::string& bytes);
   void send(std::string& bytes);
-  void send_encrypted();
+  // How many bytes those were.
+  std::size_t send_encrypted();
   void read_done(ssize_t count);
   void decide(Bytes first);
   void decrypt(Bytes bytes);
@@ -93,7 +94,8 @@ class StreamConnection {
   bool tls_only_ = false;
   bool plain_refused_ = false;
   std::unique_ptr<TlsStream> tls_;
-  UvHandle<uv_tcp_t> tcp_;  // One of the two is there.
+  std::size_t unasked_bytes_ = 0;  // That TLS said since the handler got something.
+  UvHandle<uv_tcp_t> tcp_;         // One of the two is there.
   UvHandle<uv_pipe_t> pipe_;
   uv_stream_t* stream_;  // That one.
 };

@@ -68,10 +68,24 @@ std::string tls_error() {
   return reason != nullptr ? reason : "OpenSSL error " + std::to_string(code);
 }
 
-TlsContext::TlsContext(Files files, Context context)
-    : files_(std::move(files)), context_(std::move(context)), stamp_(stamp_of(files_)) {}
+// A pipe would make its reader wait.
+Status TlsContext::check_regular(const Files& files) {
+  for (const auto& [flag, path] :
+       {std::pair{"--tls-cert", files.certificate}, std::pair{"--tls-key", files.key},
+        std::pair{"--tls-client-ca", files.client_ca}}) {
+    struct stat found {};
+    if (path.empty() || ::stat(path.c_str(), &found) != 0 || S_ISREG(found.st_mode)) continue;
+    return fail(ErrorCode::invalid_argument,
+                std::string(flag) + " " + path + ": it is no regular file; name one");
+  }
+  return {};
+}
+
+TlsContext::TlsContext(Files files, Context context, std::string stamp)
+    : files_(std::move(files)), context_(std::move(context)), stamp_(std::move(stamp)) {}
 
 Result<TlsContext::Context> TlsContext::read(const Files& files) {
+  if (auto status = check_regular(files); !status) return tl::unexpected(status.error());
   Context context = make_context(TLS_server_method());
   if (!context) return refuse("--tls-cert", files.certificate);
   SSL_CTX* const raw = context.get();
@@ -99,9 +113,11 @@ Result<TlsContext::Context> TlsContext::read(const Files& files) {
 }
 
 Result<std::unique_ptr<TlsContext>> TlsContext::load(Files files) {
+  std::string stamp = stamp_of(files);  // First: what changes meanwhile is read again.
   auto context = read(files);
   if (!context) return tl::unexpected(context.error());
-  return std::unique_ptr<TlsContext>(new TlsContext(std::move(files), *std::move(context)));
+  return std::unique_ptr<TlsContext>(
+      new TlsContext(std::move(files), *std::move(context), std::move(stamp)));
 }
 
 Result<std::unique_ptr<TlsContext>> TlsContext::trusting(const std::string& ca_file) {
@@ -111,7 +127,7 @@ Result<std::unique_ptr<TlsContext>> TlsContext::trusting(const std::string& ca_f
                                      : SSL_CTX_load_verify_file(context.get(), ca_file.c_str());
   if (status != 1) return refuse("--tls-ca", ca_file);
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
-  return std::unique_ptr<TlsContext>(new TlsContext({}, std::move(context)));
+  return std::unique_ptr<TlsContext>(new TlsContext({}, std::move(context), {}));
 }
 
 std::string TlsContext::stamp_of(const Files& files) {
@@ -126,30 +142,44 @@ std::string TlsContext::stamp_of(const Files& files) {
   return stamp;
 }
 
+// Outside the lock: other loops are not to wait for a slow disk.
 void TlsContext::read_again_if_changed() {
-  const Time now = monotonic_now();
-  if (files_.certificate.empty() || now - looked_at_ < look_again) return;
-  looked_at_ = now;
-  std::string stamp = stamp_of(files_);
-  if (stamp == stamp_) return;
-  stamp_ = std::move(stamp);
+  const std::string stamp = stamp_of(files_);
+  {
+    const std::lock_guard lock(mutex_);
+    if (stamp == stamp_) return;
+    stamp_ = stamp;
+  }
   auto context = read(files_);
   if (!context)
     return log_warning("the new certificate cannot be used; the earlier one holds: " +
                        context.error().message);
+  const std::lock_guard lock(mutex_);
+  if (stamp != stamp_) return;  // Another one found newer files meanwhile.
   context_ = *std::move(context);
   log_info("the certificate was read again", {{"file", files_.certificate}});
 }
 
-TlsSession TlsContext::accept() {
+// One caller a second.
+bool TlsContext::is_due() {
+  const Time now = monotonic_now();
   const std::lock_guard lock(mutex_);
-  read_again_if_changed();
+  if (files_.certificate.empty() || now - looked_at_ < look_again) return false;
+  looked_at_ = now;
+  return true;
+}
+
+TlsSession TlsContext::accept() {
+  if (is_due()) read_again_if_changed();
+  const std::lock_guard lock(mutex_);
   TlsSession session(SSL_new(context_.get()));
   if (session) SSL_set_accept_state(session.get());
   return session;
 }
 
-TlsSession TlsContext::connect(const std::string& host) {
+TlsSession TlsContext::connect(const std::string& host_and_zone) {
+  // "fe80::1%eth0": certificates know no interfaces.
+  const std::string host = host_and_zone.substr(0, host_and_zone.find('%'));
   const std::lock_guard lock(mutex_);
   TlsSession session(SSL_new(context_.get()));
   if (!session) return session;

@@ -43,15 +43,17 @@ class TlsContext {
 
   // For one that connected.
   TlsSession accept();
-  // To one whose certificate has to be for `host`, a name or an address.
-  TlsSession connect(const std::string& host);
+  // To one whose certificate has to be for that name or address.
+  TlsSession connect(const std::string& host_and_zone);
 
  private:
   using Context = std::shared_ptr<ssl_ctx_st>;
-  TlsContext(Files files, Context context);
+  TlsContext(Files files, Context context, std::string stamp);
+  static Status check_regular(const Files& files);
   static Result<Context> read(const Files& files);
   // Changes with the files.
   static std::string stamp_of(const Files& files);
+  bool is_due();
   void read_again_if_changed();
 
   const Files files_;

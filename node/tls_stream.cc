@@ -11,8 +11,8 @@ namespace {
 
 // A record holds at most so much (RFC 8446, section 5.1).
 constexpr std::size_t record_bytes_max = std::size_t{16} << 10;
-// OpenSSL's buffer keeps the memory of the most it ever held.
-constexpr std::size_t piece_bytes_max = std::size_t{64} << 10;
+// OpenSSL's buffers keep the memory of the most they ever held.
+constexpr std::size_t piece_bytes_max = std::size_t{16} << 10;
 
 }  // namespace
 
@@ -53,11 +53,23 @@ Status TlsStream::shake_hands() {
 
 Status TlsStream::receive(Bytes ciphertext, std::string& plain) {
   if (session_ == nullptr) return failed();
-  const auto bytes = static_cast<int>(ciphertext.size());
-  if (BIO_write(SSL_get_rbio(session_.get()), ciphertext.data(), bytes) != bytes) return failed();
-  if (!shaken_) {
-    if (Status status = shake_hands(); !status || !shaken_) return status;
+  while (!ciphertext.empty()) {
+    const Bytes piece = ciphertext.substr(0, piece_bytes_max);
+    const auto bytes = static_cast<int>(piece.size());
+    if (BIO_write(SSL_get_rbio(session_.get()), piece.data(), bytes) != bytes) return failed();
+    ciphertext.remove_prefix(piece.size());
+    if (!shaken_) {
+      if (Status status = shake_hands(); !status) return status;
+    }
+    if (shaken_) {
+      if (Status status = decrypt(plain); !status) return status;
+    }
   }
+  return {};
+}
+
+// All that is there.
+Status TlsStream::decrypt(std::string& plain) {
   while (!ended_) {
     const std::size_t held = plain.size();
     plain.resize(held + record_bytes_max);

@@ -35,6 +35,7 @@ class TlsStream {
  private:
   Status shake_hands();
   Status failed();
+  Status decrypt(std::string& plain);
   void encrypt(Bytes plain);
 
   void take_records();

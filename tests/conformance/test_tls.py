@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 import warnings
@@ -189,6 +190,33 @@ class Dialects(WithAuthority):
             self.assertEqual(receive(connection, 5), b"+OK\r\n")
             self.assertEqual(connection.recv(1), b"", "a close_notify, no cut")
 
+    def test_who_ends_first_is_told_the_end(self):
+        # An end without a word of TLS would be an error here.
+        with connect(self.dhrt.address, self.authority.context()) as connection:
+            connection.sendall(b"ping\n")
+            self.assertEqual(receive(connection, 7), b"+PONG\r\n")
+            with connection.unwrap() as plain:
+                self.assertEqual(plain.recv(1), b"")
+
+    def test_keys_are_renewed_on_the_way(self):
+        # openssl's own client asks for it at a line "K".
+        command = ["openssl", "s_client", "-connect", f"localhost:{self.dhrt.port}", "-CAfile",
+                   self.authority.certificate, "-tls1_3"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT) as client:
+            guard = threading.Timer(SECONDS, client.kill)
+            guard.start()
+            for line, awaited in ((b"K\n", b"KEYUPDATE"), (b"ping\n", b"+PONG")) * 3:
+                client.stdin.write(line)
+                client.stdin.flush()
+                said = b" "
+                while awaited not in said:
+                    self.assertNotEqual(said, b"", f"no {awaited} came")
+                    said = client.stdout.readline()
+            client.stdin.close()
+            client.stdout.read()
+            guard.cancel()
+
     def test_peers_are_refused(self):
         with connect(self.dhrt.address, self.authority.context()) as connection:
             connection.sendall(b"\0dhrt\1\0")
@@ -230,7 +258,8 @@ class Dialects(WithAuthority):
         self.assertEqual(run(BINARY, "get", "c", "--host", host, "--tls-ca", ca), b"1\n")
 
     def test_the_command_line_trusts_nobody_by_itself(self):
-        for words in (("--tls",), ("--tls-ca", self.certificate), ("--tls-ca", "/none")):
+        for words in (("--tls",), ("--tls-ca", self.certificate), ("--tls-ca", "/none"),
+                      ("--tls-ca", "")):
             done = subprocess.run([BINARY, "get", "c", "--host", f"localhost:{self.dhrt.port}",
                                    *words], capture_output=True, timeout=SECONDS, check=False)
             self.assertIn(done.returncode, (2, 3), words)

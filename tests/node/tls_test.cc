@@ -1,0 +1,183 @@
+// TLS between two streams in memory, and what a client can do to a node by TLS alone.
+#include <openssl/bio.h>
+#include <openssl/ssl.h>
+
+#include "node/tls_stream.h"
+#include "tests/node/node_fixture.h"
+#include "tests/node/temporary_folder.h"
+
+namespace dhrt {
+
+using test::TemporaryFolder;
+
+namespace {
+
+// A certificate for localhost that signs itself.
+struct Certificate {
+  Certificate() {
+    const std::string command =
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
+        "-subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout " +
+        key + " -out " + certificate + " 2>/dev/null";
+    REQUIRE(std::system(command.c_str()) == 0);
+  }
+  TemporaryFolder folder;
+  std::string certificate = folder.file("node.pem");
+  std::string key = folder.file("node.key");
+};
+
+struct Pair {
+  explicit Pair(const std::string& host = "localhost")
+      : client((*TlsContext::trusting(files.certificate))->connect(host)),
+        server((*TlsContext::load({files.certificate, files.key, ""}))->accept()) {
+    REQUIRE(client.start());
+  }
+  // Hands over what each has said, so many bytes at a time, until both are silent.
+  Status talk(std::size_t step) {
+    for (std::string there = "x", back; !there.empty() || !back.empty();) {
+      there = client.take_output();
+      if (Status status = feed(server, there, step, at_server); !status) return status;
+      back = server.take_output();
+      if (Status status = feed(client, back, step, at_client); !status) return status;
+    }
+    return {};
+  }
+  static Status feed(TlsStream& to, Bytes bytes, std::size_t step, std::string& plain) {
+    for (; !bytes.empty(); bytes.remove_prefix(std::min(step, bytes.size()))) {
+      if (Status status = to.receive(bytes.substr(0, step), plain); !status) return status;
+    }
+    return {};
+  }
+
+  Certificate files;
+  TlsStream client;
+  TlsStream server;
+  std::string at_server;
+  std::string at_client;
+};
+
+}  // namespace
+
+TEST_CASE("tls stream: bytes go both ways, however they are cut") {
+  const std::string large(300'000, 'v');
+  for (const std::size_t step : {1, 2, 3, 5, 100, 16384, 1 << 20}) {
+    CAPTURE(step);
+    Pair pair;
+    pair.client.send("early");  // Before the handshake is done.
+    CHECK(pair.client.in_handshake());
+    REQUIRE(pair.talk(step));
+    CHECK_FALSE(pair.client.in_handshake());
+    CHECK_FALSE(pair.server.in_handshake());
+    CHECK(pair.at_server == "early");
+    pair.client.send(large);
+    pair.server.send("reply");
+    pair.server.send("");
+    REQUIRE(pair.talk(step));
+    CHECK(pair.at_server == "early" + large);
+    CHECK(pair.at_client == "reply");
+    CHECK_FALSE(pair.client.has_ended());
+    pair.server.close();
+    REQUIRE(pair.talk(step));
+    CHECK(pair.client.has_ended());
+    CHECK_FALSE(pair.server.has_ended());
+  }
+}
+
+TEST_CASE("tls stream: a certificate is for its names, and an interface is no part of them") {
+  for (const char* host : {"localhost", "127.0.0.1", "127.0.0.1%lo"})
+    CHECK_MESSAGE(Pair(host).talk(1 << 20), host);
+  for (const char* host : {"example.org", "127.0.0.2", "::1"}) {
+    CAPTURE(host);
+    const Status status = Pair(host).talk(1 << 20);
+    REQUIRE_FALSE(status);
+    CHECK(status.error().message.find("certificate") != std::string::npos);
+  }
+}
+
+TEST_CASE("tls stream: what is none ends it, with a word for the other side") {
+  Pair pair;
+  std::string plain;
+  const Status status = pair.server.receive(Bytes("\x16\x03\x01\x00\x05hello", 10), plain);
+  REQUIRE_FALSE(status);
+  CHECK(status.error().code == ErrorCode::corrupt);
+  CHECK(pair.server.take_output().starts_with("\x15\x03"));
+  CHECK(plain.empty());
+  TlsStream without_memory(nullptr);
+  CHECK_FALSE(without_memory.receive("x", plain));
+  CHECK(without_memory.take_output().empty());
+}
+
+namespace {
+
+// Sends requests for new keys, each of which is answered, and never reads.
+class Asker {
+ public:
+  Asker(TlsContext& context, std::uint16_t port)
+      : session_(context.connect("localhost")), socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    // Little fits into the system's buffers, so that the node has to keep the answers soon.
+    const int bytes = 4096;
+    ::setsockopt(socket_, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+    const timeval patience{TestClient::patience_milliseconds / 1000, 0};
+    ::setsockopt(socket_, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    REQUIRE(::connect(socket_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0);
+    SSL_set_bio(session_.get(), BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+    while (SSL_do_handshake(session_.get()) != 1) {
+      REQUIRE(send_output());
+      std::array<char, 16384> answer{};
+      const ssize_t count = ::recv(socket_, answer.data(), answer.size(), 0);
+      REQUIRE(count > 0);
+      BIO_write(SSL_get_rbio(session_.get()), answer.data(), static_cast<int>(count));
+    }
+    REQUIRE(send_output());
+  }
+  Asker(const Asker&) = delete;
+  Asker& operator=(const Asker&) = delete;
+  ~Asker() { ::close(socket_); }
+
+  // False: the connection is gone.
+  bool ask(int times) {
+    for (int i = 0; i < times; ++i) {
+      SSL_key_update(session_.get(), SSL_KEY_UPDATE_REQUESTED);
+      SSL_do_handshake(session_.get());
+    }
+    return send_output();
+  }
+
+ private:
+  bool send_output() {
+    std::string bytes(BIO_ctrl_pending(SSL_get_wbio(session_.get())), '\0');
+    if (bytes.empty()) return true;
+    BIO_read(SSL_get_wbio(session_.get()), bytes.data(), static_cast<int>(bytes.size()));
+    return ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL) ==
+           static_cast<ssize_t>(bytes.size());
+  }
+
+  TlsSession session_;
+  int socket_;
+};
+
+}  // namespace
+
+NODE_TEST_CASE("tls: who asks for keys without an end, and does not read, is cut off") {
+  const Certificate files;
+  const TemporaryDirectory directory;
+  const RunningNode node(
+      node_options(directory.path(), {"--tls-cert", files.certificate, "--tls-key", files.key}));
+  REQUIRE(node.error() == "");
+  const auto context = TlsContext::trusting(files.certificate);
+  REQUIRE(context);
+  Asker asker(**context, node.port());
+  constexpr int rounds_max = 10000;
+  int rounds = 0;
+  while (rounds < rounds_max && asker.ask(100))
+    ++rounds;
+  CHECK_MESSAGE(rounds < rounds_max, "a million answers were kept for it");
+  TestClient other(node.port());
+  CHECK(other.line("ping") == "+PONG\r\n");
+}
+
+}  // namespace dhrt
