@@ -2,13 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <toml++/toml.h>
 #include <utility>
 
+#include "node/read_file.h"
 #include "node/secret.h"
 #include "storage/record.h"
 
@@ -20,18 +18,6 @@ constexpr std::array<std::string_view, 4> role_words{"none", "read", "write", "a
 
 tl::unexpected<Error> refuse(const std::string& where, const std::string& why) {
   return fail(ErrorCode::invalid_argument, where + ": " + why);
-}
-
-Result<std::string> read_file(const std::string& path, const std::string& flag) {
-  std::error_code ignored;
-  // What a container puts where a file is missing; reading one throws.
-  if (std::filesystem::is_directory(path, ignored))
-    return refuse(flag + " " + path, "it is a directory; name a file");
-  std::ifstream file(path, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  if (!file.is_open() || file.bad() || text.empty())
-    return refuse(flag + " " + path, "the file cannot be read, or is empty");
-  return text;
 }
 
 Status check_token(const std::string& token, const std::string& where) {
@@ -111,8 +97,8 @@ const Grant& Access::without_token() const {
 }
 
 Result<std::string> read_token_file(const std::string& path) {
-  auto text = read_file(path, "--token-file");
-  if (!text) return text;
+  auto text = read_file(path);
+  if (!text) return refuse("--token-file " + path, text.error().message);
   while (!text->empty() && (text->back() == '\n' || text->back() == '\r'))
     text->pop_back();
   if (auto status = check_token(*text, "--token-file " + path); !status)
@@ -140,8 +126,8 @@ Status Access::add_from_file(const std::string& path) {
 
 Status Access::add_all_from_file(const std::string& path) {
   const std::string file = "--auth-file " + path;
-  const auto text = read_file(path, "--auth-file");
-  if (!text) return tl::unexpected(text.error());
+  const auto text = read_file(path);
+  if (!text) return refuse(file, text.error().message);
   toml::table parsed;
   try {
     parsed = toml::parse(*text);

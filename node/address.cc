@@ -1,6 +1,7 @@
 #include "node/address.h"
 
 #include <algorithm>
+#include <arpa/inet.h>
 #include <charconv>
 #include <optional>
 
@@ -77,6 +78,12 @@ Result<Address> parse_remote_address(Bytes text) {
   if (address && address->port == 0)
     return refuse(text, "nothing can be reached at port 0; give a port from 1 to 65535");
   return address;
+}
+
+bool is_ip_address(const std::string& host) {
+  in6_addr parsed{};
+  return inet_pton(AF_INET, host.c_str(), &parsed) == 1 ||
+         inet_pton(AF_INET6, host.c_str(), &parsed) == 1;
 }
 
 std::string to_text(const Address& address) {

@@ -80,8 +80,8 @@ int connect_one(const addrinfo& target, Time deadline) {
 
 Result<Client> Client::connect(const Address& address, Duration timeout, TlsSession tls) {
   std::unique_ptr<TlsStream> stream;
-  if (tls) stream = std::make_unique<TlsStream>(std::move(tls));
-  if (stream) {
+  if (tls) {
+    stream = std::make_unique<TlsStream>(std::move(tls));
     if (Status status = stream->start(); !status) return tl::unexpected(status.error());
   }
   const Time deadline = monotonic_now() + timeout;

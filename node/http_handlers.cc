@@ -133,16 +133,15 @@ HttpExchange::HttpExchange(CommandServer& server, Session& session, http::Reques
   if (grant)
     grant_ = *grant;
   else
-    must_wait_ = grant.error().code == ErrorCode::busy;
+    wrong_token_ = grant.error();
 }
 
 bool HttpExchange::may(const Doorkeeper::Needs& needs, Bytes what) {
   const auto refused = server_.doorkeeper->refusal(*grant_, needs, client_, what);
-  if (refused)
-    respond(must_wait_ ? error_response(503,
-                                        "too many wrong tokens came from this address; try in a "
-                                        "second")
-                       : refusal_response(*refused));
+  if (refused) {
+    const bool must_wait = wrong_token_ && wrong_token_->code == ErrorCode::busy;
+    respond(must_wait ? error_response(*wrong_token_) : refusal_response(*refused));
+  }
   return !refused;
 }
 

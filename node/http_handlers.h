@@ -56,7 +56,7 @@ class HttpExchange {
   const Grant* grant_;
   std::string client_;  // Its address.
   ReplyTicket ticket_;
-  bool must_wait_ = false;  // Its token was not looked at.
+  std::optional<Error> wrong_token_;
   bool reserved_ = false;
 };
 using Exchange = std::shared_ptr<HttpExchange>;

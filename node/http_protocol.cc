@@ -1,10 +1,11 @@
 #include "node/http_protocol.h"
 
 #include <algorithm>
-#include <arpa/inet.h>
 #include <utility>
 
+#include "node/address.h"
 #include "node/http_handlers.h"
+#include "protocol/letter_case.h"
 
 namespace dhrt {
 
@@ -16,18 +17,6 @@ Bytes without_port(Bytes host) {
     return end == Bytes::npos ? host : host.substr(1, end - 1);
   }
   return host.substr(0, host.find(':'));
-}
-
-bool is_ip_address(const std::string& host) {
-  in6_addr parsed{};
-  return inet_pton(AF_INET, host.c_str(), &parsed) == 1 ||
-         inet_pton(AF_INET6, host.c_str(), &parsed) == 1;
-}
-
-bool equal_in_any_case(Bytes left, Bytes right) {
-  return std::ranges::equal(left, right, [](unsigned char a, unsigned char b) {
-    return std::tolower(a) == std::tolower(b);
-  });
 }
 
 // "http://host:port" of the page that made the request.

@@ -1,8 +1,7 @@
 #include "node/http_token.h"
 
-#include <algorithm>
-
 #include "protocol/json.h"
+#include "protocol/letter_case.h"
 
 namespace dhrt {
 
@@ -10,9 +9,8 @@ namespace {
 
 // What stands behind the scheme, whose name is in any case.
 std::optional<Bytes> behind(Bytes header, Bytes scheme) {
-  const auto same = [](unsigned char a, unsigned char b) { return std::tolower(a) == b; };
   if (header.size() <= scheme.size() || header[scheme.size()] != ' ' ||
-      !std::ranges::equal(header.substr(0, scheme.size()), scheme, same))
+      !equal_in_any_case(header.substr(0, scheme.size()), scheme))
     return std::nullopt;
   header.remove_prefix(scheme.size());
   while (header.starts_with(' '))

@@ -1,14 +1,12 @@
 #include "node/options_file.h"
 
-#include <filesystem>
-#include <fstream>
 #include <optional>
-#include <sstream>
 #include <toml++/toml.h>
 #include <vector>
 
 #include "node/nearest.h"
 #include "node/option_table.h"
+#include "node/read_file.h"
 
 namespace dhrt {
 
@@ -49,23 +47,11 @@ std::string unknown_key(const std::string& key) {
          (nearest ? "did you mean " + *nearest + "?" : "dhrt start --help lists them");
 }
 
-Result<std::string> read_file(const std::string& path) {
-  std::error_code error;
-  const bool is_folder = std::filesystem::is_directory(path, error);  // Opens like a file.
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  if (!is_folder && file) text << file.rdbuf();
-  // An empty file is fine, and fails to be copied.
-  if (is_folder || !file.is_open() || text.bad())
-    return refuse(path, "it cannot be read; check the path and its permissions");
-  return text.str();
-}
-
 }  // namespace
 
 Result<std::map<std::string, std::string>> read_options_file(const std::string& path) {
   const auto text = read_file(path);
-  if (!text) return tl::unexpected(text.error());
+  if (!text) return refuse(path, text.error().message);
   std::map<std::string, std::string> values;
   try {
     const toml::table table = toml::parse(*text, path);

@@ -1,9 +1,8 @@
 #include "node/options_hermod.h"
 
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 
+#include "node/read_file.h"
 #include "protocol/json.h"
 
 namespace dhrt {
@@ -16,11 +15,9 @@ tl::unexpected<Error> refuse(const std::string& path, const std::string& why) {
 }
 
 Result<std::string> token_in(const std::string& path) {
-  std::error_code error;
-  std::ifstream file(path, std::ios::binary);
-  if (!file || std::filesystem::is_directory(path, error)) return refuse(path, "it cannot be read");
-  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  const auto document = json::Document::parse(text);
+  const auto text = read_file(path);
+  if (!text) return refuse(path, text.error().message);
+  const auto document = json::Document::parse(*text);
   if (!document) return refuse(path, document.error().message);
   const auto token = document->root().member("token");
   if (!token) return std::string();

@@ -142,9 +142,12 @@ void note_time(RedisShared& shared, const RedisCommand& command, FunctionRef<Red
   const std::uint64_t microseconds = nanoseconds / 1000;
   const std::int64_t slow = settings.slow_microseconds.load(std::memory_order_relaxed);
   const std::int64_t late = settings.latency_milliseconds.load(std::memory_order_relaxed);
+  const bool is_slow = slow >= 0 && microseconds >= static_cast<std::uint64_t>(slow) &&
+                       !has_flag(command, "skip_slowlog");
+  const bool is_late = late > 0 && microseconds / 1000 >= static_cast<std::uint64_t>(late);
+  if (!is_slow && !is_late) return;  // As nearly all are: no clock is read for them.
   const std::uint64_t now = wall_now() / 1000;
-  if (slow >= 0 && microseconds >= static_cast<std::uint64_t>(slow) &&
-      !has_flag(command, "skip_slowlog")) {
+  if (is_slow) {
     RedisSent shown = sent();
     shared.slow_log.add({.unix_seconds = now,
                          .microseconds = microseconds,
@@ -153,7 +156,7 @@ void note_time(RedisShared& shared, const RedisCommand& command, FunctionRef<Red
                          .name = std::move(shown.name)},
                         static_cast<std::size_t>(settings.slow_entries_max.load()));
   }
-  if (late > 0 && microseconds / 1000 >= static_cast<std::uint64_t>(late))
+  if (is_late)
     shared.latency.add(has_flag(command, "fast") ? "fast-command" : "command",
                        {.unix_seconds = now, .milliseconds = microseconds / 1000});
 }

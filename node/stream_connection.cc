@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <utility>
 
+#include "node/address.h"
+
 namespace dhrt {
 
 namespace {
@@ -248,23 +250,15 @@ std::uint16_t StreamConnection::remote_port() const {
   return to_host_and_port(address_by(uv_tcp_getpeername, tcp_.get())).port;
 }
 
-namespace {
-
-std::string in_one(const HostAndPort& address) {
-  const bool is_v6 = address.host.find(':') != std::string::npos;
-  return (is_v6 ? "[" + address.host + "]" : address.host) + ":" + std::to_string(address.port);
-}
-
-}  // namespace
-
 std::string StreamConnection::local_address() const {
   if (tcp_ == nullptr) return unix_host;
-  return in_one(to_host_and_port(address_by(uv_tcp_getsockname, tcp_.get())));
+  return to_text(
+      Address{local_host(), to_host_and_port(address_by(uv_tcp_getsockname, tcp_.get())).port});
 }
 
 std::string StreamConnection::remote_address() const {
   if (tcp_ == nullptr) return unix_host;
-  return in_one(to_host_and_port(address_by(uv_tcp_getpeername, tcp_.get())));
+  return to_text(Address{remote_host(), remote_port()});
 }
 
 int StreamConnection::descriptor() const {

@@ -1,6 +1,5 @@
 #include "node/tls_context.h"
 
-#include <arpa/inet.h>
 #include <array>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -8,6 +7,7 @@
 #include <sys/stat.h>
 #include <utility>
 
+#include "node/address.h"
 #include "node/log.h"
 #include "storage/base/bytes.h"
 #include "storage/base/system_clock.h"
@@ -43,12 +43,6 @@ std::shared_ptr<SSL_CTX> make_context(const SSL_METHOD* method) {
   // An idle connection keeps no buffers of 16 KiB.
   SSL_CTX_set_mode(context.get(), SSL_MODE_RELEASE_BUFFERS);
   return context;
-}
-
-bool is_address(const std::string& host) {
-  std::array<unsigned char, sizeof(in6_addr)> ignored{};
-  return inet_pton(AF_INET, host.c_str(), ignored.data()) == 1 ||
-         inet_pton(AF_INET6, host.c_str(), ignored.data()) == 1;
 }
 
 }  // namespace
@@ -184,7 +178,7 @@ TlsSession TlsContext::connect(const std::string& host_and_zone) {
   TlsSession session(SSL_new(context_.get()));
   if (!session) return session;
   const bool named =
-      is_address(host)
+      is_ip_address(host)
           ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session.get()), host.c_str()) == 1
           : SSL_set1_host(session.get(), host.c_str()) == 1 &&
                 SSL_set_tlsext_host_name(session.get(), host.c_str()) == 1;

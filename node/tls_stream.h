@@ -1,8 +1,8 @@
 // One connection in TLS: ciphertext in, plain bytes out, and the other way round. Moves no bytes
-// itself; whoever does sends output() after every call.
+// itself; whoever does sends take_output() after every call.
 //
-// Errors: corrupt, with the reason; what output() has then is the alert for the other side, and
-// nothing else may be asked of the stream. Threads: the one of its connection.
+// Errors: corrupt, with the reason; what take_output() has then is the alert for the other side,
+// and nothing else may be asked of the stream. Threads: the one of its connection.
 #pragma once
 
 #include <string>
@@ -37,7 +37,6 @@ class TlsStream {
   Status failed();
   Status decrypt(std::string& plain);
   void encrypt(Bytes plain);
-
   void take_records();
 
   TlsSession session_;

@@ -5,6 +5,7 @@
 
 #include "protocol/json.h"
 #include "protocol/json_extent.h"
+#include "protocol/letter_case.h"
 
 namespace dhrt::rpc {
 
@@ -130,14 +131,6 @@ std::optional<Part> parse_part(Bytes text, std::string& why) {
   Part part;
   part.calls.push_back(*std::move(call));
   return part;
-}
-
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-bool equal_in_any_case(Bytes left, Bytes right) {
-  return std::ranges::equal(left, right, {}, lower, lower);
 }
 
 void append_escape(std::string& out, unsigned code) {

@@ -36,6 +36,15 @@ token = "c-secret"
 role = "read"
 )";
 
+// That asks for the token "right".
+struct Door {
+  Door() { set_log_threshold(LogThreshold::error); }
+  const Access access = *Access::load({.token = "right"});
+  NodeFigures figures;
+  TurnClock clock;
+  Doorkeeper keeper{access, figures, clock};
+};
+
 }  // namespace
 
 TEST_CASE("access: while no token is configured everybody may do everything") {
@@ -88,7 +97,7 @@ TEST_CASE("access: what is wrong with a file is said with its place, and never w
   };
   const std::string begin = "[[token]]\nname = \"n\"\ntoken = \"hidden\"\n";
   for (const Case& c : {
-           Case{"empty", "", "cannot be read, or is empty"},
+           Case{"empty", "", "it has no [[token]]"},
            Case{"no TOML", "token = hidden", "line 1 is no TOML"},
            Case{"nothing in it", "# nothing\n", "no [[token]]"},
            Case{"something else", begin + "role = \"read\"\n[other]\n", "something else besides"},
@@ -137,12 +146,8 @@ TEST_CASE("access: what is wrong with a file is said with its place, and never w
 }
 
 TEST_CASE("doorkeeper: wrong tokens are counted, and wait when there are many") {
-  set_log_threshold(LogThreshold::error);
-  const auto access = Access::load({.token = "right"});
-  REQUIRE(access);
-  NodeFigures figures;
-  TurnClock clock;
-  Doorkeeper doorkeeper(*access, figures, clock);
+  Door door;
+  Doorkeeper& doorkeeper = door.keeper;
   CHECK(doorkeeper.take_token("right", "10.0.0.2"));
   for (int i = 0; i < 10; ++i) {
     const auto wrong = doorkeeper.take_token("wrong", "10.0.0.1");
@@ -153,7 +158,7 @@ TEST_CASE("doorkeeper: wrong tokens are counted, and wait when there are many") 
   REQUIRE_FALSE(late);
   CHECK(late.error().code == ErrorCode::busy);
   CHECK(doorkeeper.take_token("right", "10.0.0.2"));
-  CHECK(std::uint64_t{figures.wrong_tokens_total} == 11);
+  CHECK(std::uint64_t{door.figures.wrong_tokens_total} == 11);
 }
 
 TEST_CASE("guess limit: who guesses waits, and who was right before does not") {
@@ -195,12 +200,8 @@ TEST_CASE("guess limit: networks, sockets, and more addresses than it remembers"
 }
 
 TEST_CASE("doorkeeper: a request needs a role, somewhere") {
-  set_log_threshold(LogThreshold::error);
-  const auto access = Access::load({.token = "right"});
-  REQUIRE(access);
-  NodeFigures figures;
-  TurnClock clock;
-  Doorkeeper doorkeeper(*access, figures, clock);
+  Door door;
+  Doorkeeper& doorkeeper = door.keeper;
   const Grant nobody{.name = "nobody", .role = Role::none, .collections = {}};
   const Grant reader{.name = "reader", .role = Role::read, .collections = {"a"}};
   using Needs = Doorkeeper::Needs;
@@ -216,7 +217,7 @@ TEST_CASE("doorkeeper: a request needs a role, somewhere") {
   CHECK(refusal(reader, {.role = Role::read, .collection = "b"}) == Refusal::too_weak);
   CHECK(refusal(reader, {.role = Role::write, .collection = "a"}) == Refusal::too_weak);
   CHECK(refusal(reader, {.role = Role::read}) == Refusal::too_weak);
-  CHECK(std::uint64_t{figures.requests_refused_total} == 5);
+  CHECK(std::uint64_t{door.figures.requests_refused_total} == 5);
 }
 
 }  // namespace dhrt

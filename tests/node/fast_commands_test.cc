@@ -73,13 +73,6 @@ class Speaker {
   Random random_;
 };
 
-std::string array_of(const std::vector<std::string>& words) {
-  std::string out = "*" + std::to_string(words.size()) + "\r\n";
-  for (const std::string& word : words)
-    out += "$" + std::to_string(word.size()) + "\r\n" + word + "\r\n";
-  return out;
-}
-
 }  // namespace
 
 TEST_CASE("fast commands: a pipeline is answered as its commands one by one would be") {
@@ -130,11 +123,11 @@ TEST_CASE("fast commands: arrays in runs are answered as arrays one by one") {
       const std::string key = "k" + std::to_string(random.below(9));
       const std::string value(random.chance(0.02) ? 1025 : random.below(40), 'v');
       if (random.chance(0.1))
-        commands.push_back(array_of(others[random.below(others.size())]));
+        commands.push_back(redis_array(others[random.below(others.size())]));
       else if (random.chance(0.5))
-        commands.push_back(array_of({"GET", key}));
+        commands.push_back(redis_array({"GET", key}));
       else
-        commands.push_back(array_of({"SET", key, value}));
+        commands.push_back(redis_array({"SET", key, value}));
     }
     TestClient first(together.port());
     TestClient second(single.port());

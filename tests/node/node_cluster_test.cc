@@ -52,14 +52,9 @@ NODE_TEST_CASE("cluster: the last one to stop is ready again when it starts alon
 }
 
 NODE_TEST_CASE("cluster: a read that misses here is answered by another node") {
-  const TemporaryDirectory directory;
-  RunningNode first(node_options(directory.path() + "/a"));
-  REQUIRE(first.error() == "");
-  RunningNode second(join_options(directory.path() + "/b", first.address()));
-  REQUIRE(second.error() == "");
-  TestClient one(first.port());
-  TestClient two(second.port());
-  CHECK(ask_until(two, "set x 1", "+OK") == "+OK\r\n");
+  TwoNodes nodes;
+  TestClient& one = nodes.one;
+  TestClient& two = nodes.two;
   // Asked at once, before the write may have travelled: the answer is right either way.
   for (int i = 0; i < 200; ++i) {
     const std::string key = "k" + std::to_string(i);

@@ -300,4 +300,29 @@ inline std::string ask_until(TestClient& client, const std::string& line,
   return reply;
 }
 
+// A command as Redis clients send it.
+inline std::string redis_array(const std::vector<std::string>& words) {
+  std::string out = "*" + std::to_string(words.size()) + "\r\n";
+  for (const std::string& word : words)
+    out += "$" + std::to_string(word.size()) + "\r\n" + word + "\r\n";
+  return out;
+}
+
+// Two nodes of one cluster, which take writes, and a client of each.
+struct TwoNodes {
+  TwoNodes() { CHECK(ask_until(two, "set x 1", "+OK") == "+OK\r\n"); }
+
+  const TemporaryDirectory directory;
+  RunningNode first{node_options(directory.path() + "/a")};
+  RunningNode second{join_options(directory.path() + "/b", started(first).address())};
+  TestClient one{first.port()};
+  TestClient two{started(second).port()};
+
+ private:
+  static const RunningNode& started(const RunningNode& node) {
+    REQUIRE(node.error() == "");
+    return node;
+  }
+};
+
 }  // namespace dhrt

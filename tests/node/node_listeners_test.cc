@@ -10,11 +10,6 @@ namespace {
 
 const std::string ping = "*1\r\n$4\r\nPING\r\n";
 
-std::string set_of(const std::string& key, const std::string& value) {
-  return "*3\r\n$3\r\nSET\r\n$" + std::to_string(key.size()) + "\r\n" + key + "\r\n$" +
-         std::to_string(value.size()) + "\r\n" + value + "\r\n";
-}
-
 // A socket file that nobody listens at, as a process leaves it that was killed.
 void leave_socket(const std::string& path) {
   const int socket = ::socket(AF_UNIX, SOCK_STREAM, 0);
@@ -73,7 +68,7 @@ NODE_TEST_CASE("listeners: a switch with its port, on the host of --bind") {
       node_options(directory.path(), {"--resp", "--resp-port", "0", "--http", "--http-port", "0"}));
   REQUIRE(node.error() == "");
   TestClient resp(node.port(Service::resp));
-  resp.send(set_of("k", "v") + ping);
+  resp.send(redis_array({"SET", "k", "v"}) + ping);
   CHECK(resp.receive_until("PONG\r\n") == "+OK\r\n+PONG\r\n");
   TestClient http(node.port(Service::http));
   CHECK(http.http("GET", "/k").starts_with("200 "));
@@ -92,7 +87,7 @@ NODE_TEST_CASE("listeners: a unix socket serves, is there once, and is gone with
     for (int i = 0; i < 9; ++i) {  // They are spread over the loops.
       clients.emplace_back(path);
       const std::string key = "k" + std::to_string(i);
-      clients.back().send(set_of(key, std::string(100'000, 'v')));
+      clients.back().send(redis_array({"SET", key, std::string(100'000, 'v')}));
       CHECK(clients.back().receive_until("\r\n") == "+OK\r\n");
     }
     TestClient text(own);

@@ -7,24 +7,16 @@ namespace dhrt {
 namespace {
 
 std::string ask(TestClient& client, const std::vector<std::string>& words) {
-  std::string out = "*" + std::to_string(words.size()) + "\r\n";
-  for (const std::string& word : words)
-    out += "$" + std::to_string(word.size()) + "\r\n" + word + "\r\n";
-  client.send(out);
+  client.send(redis_array(words));
   return client.reply();
 }
 
 }  // namespace
 
 NODE_TEST_CASE("redis: a read of several keys asks the other nodes for those that miss here") {
-  const TemporaryDirectory directory;
-  RunningNode first(node_options(directory.path() + "/a"));
-  REQUIRE(first.error() == "");
-  RunningNode second(join_options(directory.path() + "/b", first.address()));
-  REQUIRE(second.error() == "");
-  TestClient one(first.port());
-  TestClient two(second.port());
-  CHECK(ask_until(two, "set x 1", "+OK") == "+OK\r\n");
+  TwoNodes nodes;
+  TestClient& one = nodes.one;
+  TestClient& two = nodes.two;
   // Asked at once, before the write may have travelled: the answer is right either way.
   for (int i = 0; i < 100; ++i) {
     const std::string key = "k" + std::to_string(i);
@@ -41,14 +33,9 @@ NODE_TEST_CASE("redis: a read of several keys asks the other nodes for those tha
 }
 
 NODE_TEST_CASE("redis: what one node counts the other one has") {
-  const TemporaryDirectory directory;
-  RunningNode first(node_options(directory.path() + "/a"));
-  REQUIRE(first.error() == "");
-  RunningNode second(join_options(directory.path() + "/b", first.address()));
-  REQUIRE(second.error() == "");
-  TestClient one(first.port());
-  TestClient two(second.port());
-  CHECK(ask_until(two, "set x 1", "+OK") == "+OK\r\n");
+  TwoNodes nodes;
+  TestClient& one = nodes.one;
+  TestClient& two = nodes.two;
   for (int i = 1; i <= 100; ++i)
     CHECK(ask(one, {"INCR", "n"}) == ":" + std::to_string(i) + "\r\n");
   CHECK(ask(one, {"SET", "k", "v", "EX", "1000"}) == "+OK\r\n");
@@ -83,20 +70,9 @@ NODE_TEST_CASE("redis: a new node counts on from what the others have, synced or
 
 // With one loop each: clients of other loops may come between the records of a message.
 TEST_CASE("redis: what EXEC wrote is on another node all at once") {
-  const TemporaryDirectory directory;
-  RunningNode first(node_options(directory.path() + "/a"));
-  REQUIRE(first.error() == "");
-  RunningNode second(join_options(directory.path() + "/b", first.address()));
-  REQUIRE(second.error() == "");
-  TestClient one(first.port());
-  TestClient two(second.port());
-  CHECK(ask_until(two, "set x 1", "+OK") == "+OK\r\n");
-  const auto array = [](const std::vector<std::string>& words) {
-    std::string out = "*" + std::to_string(words.size()) + "\r\n";
-    for (const std::string& word : words)
-      out += "$" + std::to_string(word.size()) + "\r\n" + word + "\r\n";
-    return out;
-  };
+  TwoNodes nodes;
+  TestClient& one = nodes.one;
+  TestClient& two = nodes.two;
   // What is held here is not asked of others, one key after the other.
   CHECK(ask(one, {"SET", "a", "x"}) == "+OK\r\n");
   CHECK(ask(one, {"SET", "b", "x"}) == "+OK\r\n");
@@ -107,10 +83,11 @@ TEST_CASE("redis: what EXEC wrote is on another node all at once") {
   std::string seen;
   for (int round = 0; round < 10; ++round) {
     const std::string number = std::to_string(round);
-    one.send(array({"SET", "before", "v"}) + array({"MULTI"}) + array({"SET", "a", number}) +
-             array({"SET", "large", large}) + array({"SET", "b", number}) + array({"EXEC"}));
+    one.send(redis_array({"SET", "before", "v"}) + redis_array({"MULTI"}) +
+             redis_array({"SET", "a", number}) + redis_array({"SET", "large", large}) +
+             redis_array({"SET", "b", number}) + redis_array({"EXEC"}));
     while (seen != number) {
-      two.send(array({"MGET", "a", "b"}));
+      two.send(redis_array({"MGET", "a", "b"}));
       REQUIRE(two.receive_until("\r\n") == "*2\r\n");
       const std::string a = two.reply();
       REQUIRE(two.reply() == a);

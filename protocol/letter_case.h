@@ -1,0 +1,18 @@
+// Names that are the same in any case, of ASCII letters only and whatever the locale is.
+#pragma once
+
+#include <algorithm>
+
+#include "storage/base/bytes.h"
+
+namespace dhrt {
+
+inline char lower_case(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+inline bool equal_in_any_case(Bytes left, Bytes right) {
+  return std::ranges::equal(left, right, {}, lower_case, lower_case);
+}
+
+}  // namespace dhrt
