@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <string_view>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -79,7 +80,11 @@ Verdict DiskModel::begin(Kind kind, const std::string& path) {
   const std::uint64_t of_kind = ++control.by_kind[index];
   const std::uint64_t of_all = ++control.calls;
   const std::uint64_t count = control.kill_kind == any_kind ? of_all : of_kind;
-  if (control.kill_at == count && (control.kill_kind == any_kind || control.kill_kind == index)) {
+  const std::string_view kill_path = control.kill_path.data();
+  const bool is_due = kill_path.empty() ? count == control.kill_at
+                                        : control.kill_at != 0 && count >= control.kill_at &&
+                                              path.ends_with(kill_path);
+  if (is_due && (control.kill_kind == any_kind || control.kill_kind == index)) {
     control.killed = 1 + index;
     std::snprintf(control.killed_path.data(), control.killed_path.size(), "%s", path.c_str());
     const auto how = static_cast<KillHow>(control.kill_how);

@@ -50,7 +50,8 @@ struct Control {
   std::uint64_t magic;
   std::uint64_t calls;
   std::uint64_t kill_kind;  // A kind, or any_kind.
-  std::uint64_t kill_at;    // The call of that kind, from 1; 0: never.
+  // The call of that kind, from 1; 0: never. With a kill_path: the first on it from this call on.
+  std::uint64_t kill_at;
   std::uint64_t kill_how;
   std::uint64_t fail_mask;   // Bits of kinds.
   std::uint64_t fail_skip;   // Calls to let pass before.
@@ -65,6 +66,7 @@ struct Control {
   std::uint64_t lost;
   std::array<std::uint64_t, 16> by_kind;
   std::array<char, 64> fail_path;  // Part of the path of calls to fail; empty: any.
+  std::array<char, 64> kill_path;  // The end of the path of the call; empty: any.
   std::array<char, 512> killed_path;
 };
 inline constexpr std::uint64_t control_magic = 0x315448474e4c494b;

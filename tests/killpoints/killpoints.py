@@ -90,7 +90,8 @@ class Control:
               "killed", "failed", "lost")
     KINDS_AT = len(FIELDS) * 8
     FAIL_PATH_AT = KINDS_AT + 16 * 8
-    KILLED_PATH_AT = FAIL_PATH_AT + 64
+    KILL_PATH_AT = FAIL_PATH_AT + 64
+    KILLED_PATH_AT = KILL_PATH_AT + 64
     BYTES = 4096
 
     def __init__(self, path):
@@ -110,8 +111,13 @@ class Control:
         found = struct.unpack_from(f"<{len(KINDS)}Q", self.page, self.KINDS_AT)
         return dict(zip(KINDS, found))
 
-    def kill_at(self, kind, call, how):
-        """`kind` None: the call among all."""
+    def put_text(self, at, text):
+        self.page[at:at + 64] = text.encode().ljust(64, b"\0")
+
+    def kill_at(self, kind, call, how, path=""):
+        """`kind` None: the call among all. With the end of a path: the first on it from there on."""
+        self["kill_at"] = 0
+        self.put_text(self.KILL_PATH_AT, path)
         self["kill_kind"] = ANY_KIND if kind is None else KINDS.index(kind)
         self["kill_how"] = HOW.index(how)
         self["kill_at"] = call
@@ -119,8 +125,7 @@ class Control:
     def fail(self, kinds, error, skip=0, count=WITHOUT_END, short=False, path=""):
         """Calls of these kinds fail from now on, after `skip` more of them."""
         self["fail_mask"] = 0
-        text = path.encode()
-        self.page[self.FAIL_PATH_AT:self.FAIL_PATH_AT + 64] = text + bytes(64 - len(text))
+        self.put_text(self.FAIL_PATH_AT, path)
         self["fail_errno"] = ERRORS[error]
         self["fail_skip"] = skip
         self["fail_count"] = count
