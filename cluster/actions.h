@@ -100,11 +100,15 @@ struct WaitEnds {
   std::uint64_t request = 0;
 };
 struct LeaveRequested {};
+// Nobody was there to join: a cluster of our own, unless we belong to one meanwhile.
+struct FoundRequested {
+  ClusterId id;
+};
 
 using Input =
     std::variant<Tick, ConnectionUp, ConnectionDown, ConnectFailed, MessageIn, MessageComing,
                  LocalWrites, StoreChanged, CollectionGone, Applied, LocalRead, Walked, FanoutRead,
-                 LocalPublish, WaitForPeers, WaitEnds, LeaveRequested>;
+                 LocalPublish, WaitForPeers, WaitEnds, LeaveRequested, FoundRequested>;
 
 // --- Actions ------------------------------------------------------------------------------
 

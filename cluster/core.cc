@@ -34,6 +34,7 @@ void Core::step(Time now, const Input& input, Actions& actions) {
   const Step step{now, random_, actions};
   if (left_ && !std::holds_alternative<ConnectionDown>(input)) return;
   std::visit([&](const auto& what) { on(what, step); }, input);
+  if (membership_.take_accused()) detector_.accused_ourselves();
   publish_changes(step);
 }
 
@@ -180,7 +181,8 @@ struct Core::FromPeer {
     core.apply_members(request.updates);
     core.detector_.ping_request(connection, request, core.synchronizer_.root(), step);
   }
-  void operator()(const Nack&) const {}  // Others were asked too; the probe's end decides.
+  void operator()(const Nack& nack) const { core.detector_.nack(connection, nack); }
+  void operator()(const Accuse& accuse) const { core.detector_.accuse(connection, accuse, step); }
   void operator()(const Members& members) const {
     core.apply_members(members.members);
     if (members.wants_reply) core.send_table(connection, false, step);
@@ -396,6 +398,11 @@ void Core::on(const LeaveRequested&, const Step& step) {
   leaving_until_ = step.now + options_.leave_timeout;
   links_.stop();
   continue_leaving(step);
+}
+
+void Core::on(const FoundRequested& found, const Step&) {
+  if (links_.found(found.id))
+    membership_.attest(membership_.self_id(), {self().epoch, self().incarnation});
 }
 
 bool Core::someone_has_our_writes() const {

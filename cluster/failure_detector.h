@@ -5,9 +5,13 @@
 // is a suspect, and only a suspect that nobody defends in time is declared dead.
 //
 // A node that was stopped for a while has heard nothing because it did not listen: what it was
-// waiting for then is not held against anybody.
+// waiting for then is not held against anybody. Where it cannot know that, it goes by signs of its
+// own slowness, and by how many others say the same (Lifeguard: Dadgar, Phillips, Currey 2017):
+// with such signs its probes are more patient, and whom only one accuses has longer to defend
+// itself than whom several accuse.
 //
-// Bounds: one probe in flight; relays live one interval. Threads: loop thread only.
+// Bounds: one probe in flight; relays live one interval; a round trip for each member, and accusers
+// up to the confirmations wanted for each suspect. Threads: loop thread only.
 // Errors: none; what a peer may send is never impossible.
 #pragma once
 
@@ -24,8 +28,10 @@
 
 namespace dhrt {
 
-// How long a suspect may defend itself: longer in larger clusters, where news takes longer.
-Duration suspicion_timeout(const ClusterOptions& options, std::size_t members);
+// How long a suspect may defend itself: longer in larger clusters, where news takes longer, and
+// while few accuse it. `accusers` found it silent themselves; 0: it is a rumour so far.
+Duration suspicion_timeout(const ClusterOptions& options, std::size_t members,
+                           std::size_t accusers);
 
 class FailureDetector {
  public:
@@ -38,6 +44,11 @@ class FailureDetector {
   void ping_request(ConnectionId from, const PingRequest& request, std::uint64_t root,
                     const Step& step);
   void ack(ConnectionId from, const Ack& ack, const Step& step);
+  void nack(ConnectionId from, const Nack& nack);
+  // A peer has found somebody silent, who is asked by us at once as well.
+  void accuse(ConnectionId from, const Accuse& accuse, const Step& step);
+  // Somebody accused us, and we answered.
+  void accused_ourselves() { seem_slower(1); }
   // Part of a message came from it. What it answers us stands behind that message, so the part
   // counts as the answer, and as defence of a suspect.
   void message_coming(NodeId peer, Time now);
@@ -45,30 +56,48 @@ class FailureDetector {
   void link_lost(NodeId peer);
   // Members whose death we declared ourselves; an accuser may also acquit.
   bool accused_by_us(NodeId node) const { return accused_.contains(node); }
+  // Signs that we are slow ourselves, 0 to slowness_max.
+  unsigned slowness() const { return slowness_; }
 
  private:
   struct Probe {
     NodeId target = 0;
     std::uint64_t sequence = 0;
     std::uint64_t incarnation = 0;  // The target's, when we asked.
+    Time asked;
     Time direct_until;
     Time until;
     bool indirect = false;
     bool answered = false;
+    std::set<NodeId> helpers;  // Who were asked to try, and have not said that they hear nothing.
   };
   struct Relay {
     ConnectionId requester = 0;
     std::uint64_t sequence = 0;
     NodeId target = 0;
+    Time nack_at;
     Time until;
+    bool nacked = false;
+  };
+  struct Suspicion {
+    Time since;
+    std::uint64_t incarnation = 0;
+    std::set<NodeId> accusers;
   };
 
   void forgive_own_stall(const Step& step);
   bool urgent_now() const { return !urgent_.empty() && !was_urgent_; }
   void begin_probe(std::uint64_t root, const Step& step);
   void probe_indirectly(const Step& step);
-  void end_probe();
+  void end_probe(const Step& step);
+  void found_silent(const Member& member, const Step& step);
+  void serve_relays(const Step& step);
+  void ask_soon(NodeId node);
+  void note_round_trip(const Probe& probe, Time now);
+  Duration answer_time(NodeId node) const;
+  void seem_slower(std::size_t signs);
   void judge_suspects(const Step& step);
+  Suspicion& suspicion_of(const Member& member, Time now);
   std::optional<NodeId> next_target(const Step& step);
 
   const ClusterOptions& options_;
@@ -82,12 +111,10 @@ class FailureDetector {
   bool was_urgent_ = false;    // The round goes on between two urgent probes.
   std::optional<Time> ticked_;
   std::map<std::uint64_t, Relay> relays_;
-  struct Suspicion {
-    Time since;
-    std::uint64_t incarnation = 0;
-  };
   std::map<NodeId, Suspicion> suspects_;
   std::set<NodeId> accused_;
+  std::map<NodeId, Duration> round_trips_;  // Smoothed, of members that answered us directly.
+  unsigned slowness_ = 0;
 };
 
 }  // namespace dhrt

@@ -15,6 +15,12 @@ bool speaks_our_protocol(const Member& member) {
   return member.protocol_min <= protocol_version_max && member.protocol_max >= protocol_version_min;
 }
 
+// Not a number: IPv6 has brackets, IPv4 digits and dots.
+bool is_name(const std::string& address) {
+  const std::string host = address.substr(0, address.rfind(':'));
+  return !host.starts_with('[') && host.find_first_not_of("0123456789.") != std::string::npos;
+}
+
 // Two links each to all members that a table can hold, at two addresses each.
 std::size_t dials_max(const ClusterOptions& options) {
   return 8 * options.members_max;
@@ -152,10 +158,12 @@ LinkEvent Links::hello_ack(ConnectionId id, const HelloAck& ack, const Step& ste
   if (ack.status != HelloStatus::accepted) {
     const bool ourselves =
         ack.status == HelloStatus::same_node && ack.hello.start_nonce == identity_.start_nonce;
-    if (ourselves)
-      own_addresses_.insert(address);
-    else
+    if (ourselves) {
+      // Behind a name there may be others as well: the shell's next call goes on with them.
+      if (!is_name(address)) own_addresses_.insert(address);
+    } else {
       step.log(LogLevel::warning, address + " refused us: " + ack.explanation);
+    }
     step.actions.emplace_back(Close{id});
     return {};
   }
@@ -235,6 +243,13 @@ std::vector<NodeId> Links::linked() const {
     if (key.second == LinkClass::control) nodes.push_back(key.first);
   }
   return nodes;
+}
+
+bool Links::found(ClusterId id) {
+  if (!identity_.belonging.id.none()) return false;
+  identity_.belonging = {id, true};
+  belonging_changed_ = true;
+  return true;
 }
 
 bool Links::establish() {

@@ -63,6 +63,8 @@ class Links {
   std::vector<NodeId> linked() const;
 
   const Belonging& belonging() const { return identity_.belonging; }
+  // A cluster of our own, unless we belong to one. True if we did not.
+  bool found(ClusterId id);
   // Our first write: from now on this cluster gives way to no other. True if that is new.
   bool establish();
   // Stops calling and answering; for a node that leaves.

@@ -66,6 +66,7 @@ bool Membership::apply_to_self(const Member& record) {
   // An incarnation above ours, that we never took: the wall clock went back between two starts.
   const bool overtaken = record.incarnation > ours.incarnation;
   if (accused || overtaken) ours.incarnation = record.incarnation + 1;
+  accused_ = accused_ || accused;
   // An attestation counts only from an incarnation above the one that died.
   if (ours.died != 0 && ours.died >= ours.incarnation) ours.incarnation = ours.died + 1;
   if (ours == before) return false;

@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <map>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "cluster/member.h"
@@ -55,6 +56,8 @@ class Membership {
   std::vector<Member> updates_for(NodeId to);
   // Members whose record changed since the last call.
   std::set<NodeId> take_changed();
+  // Somebody has taken us for a suspect or dead since the last call.
+  bool take_accused() { return std::exchange(accused_, false); }
 
  private:
   bool apply_to_self(const Member& record);
@@ -64,6 +67,7 @@ class Membership {
   std::map<NodeId, Member> members_;
   std::map<NodeId, unsigned> rumours_;  // Member -> times its record is still to be passed on.
   std::set<NodeId> changed_;
+  bool accused_ = false;
 };
 
 }  // namespace dhrt

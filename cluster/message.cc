@@ -13,13 +13,17 @@ MessageType type_of(const Message& message) {
       MessageType::leave,         MessageType::resynced,     MessageType::write,
       MessageType::write_ack,     MessageType::read,         MessageType::read_reply,
       MessageType::pull,          MessageType::pull_reply,   MessageType::summary,
-      MessageType::summary_reply, MessageType::publish};
+      MessageType::summary_reply, MessageType::publish,      MessageType::accuse};
   static_assert(types.size() == std::variant_size_v<Message>);
   return types[message.index()];
 }
 
+bool is_optional(MessageType type) {
+  return type == MessageType::accuse;
+}
+
 std::string_view to_text(MessageType type) {
-  constexpr std::array<std::string_view, 29> names{"",
+  constexpr std::array<std::string_view, 30> names{"",
                                                    "hello",
                                                    "hello_ack",
                                                    "ping",
@@ -47,7 +51,8 @@ std::string_view to_text(MessageType type) {
                                                    "config",
                                                    "summary",
                                                    "summary_reply",
-                                                   "publish"};
+                                                   "publish",
+                                                   "accuse"};
   const auto index = static_cast<std::size_t>(type);
   return index < names.size() ? names[index] : std::string_view("unknown");
 }

@@ -46,6 +46,7 @@ enum class MessageType : std::uint8_t {
   summary = 26,
   summary_reply = 27,
   publish = 28,
+  accuse = 29,
 };
 
 // Control carries membership, live writes and reads; bulk carries pulls, so that a ping never
@@ -123,6 +124,13 @@ struct PingRequest {
 struct Nack {
   std::uint64_t sequence = 0;
   NodeId target = 0;
+};
+
+// The sender itself has found this suspect silent. Tells independent accusers apart from those who
+// pass a rumour on; an optional message.
+struct Accuse {
+  NodeId node = 0;
+  std::uint64_t incarnation = 0;
 };
 
 // Records of the member table: all of them when two nodes meet, or what just changed.
@@ -222,9 +230,11 @@ struct Publish {
 
 using Message = std::variant<Hello, HelloAck, Ping, Ack, PingRequest, Nack, Members, Join, Welcome,
                              Leave, Resynced, Write, WriteAck, Read, ReadReply, Pull, PullReply,
-                             Summary, SummaryReply, Publish>;
+                             Summary, SummaryReply, Publish, Accuse>;
 
 MessageType type_of(const Message& message);
+// A receiver of an older version may do without it.
+bool is_optional(MessageType type);
 std::string_view to_text(MessageType type);
 
 inline constexpr std::size_t updates_per_message_max = 8;

@@ -16,12 +16,26 @@ struct ClusterOptions {
   Duration probe_interval = 500ms;
   // A node that has just started makes its links first; twice dial_patience.
   Duration first_probe_delay = 2s;
-  // How long a direct probe may take before others are asked to try; below the interval.
+  // How long a direct probe may take at least before others are asked to try; and how long those
+  // wait before they say that they hear nothing either. Twice this is below the interval.
   Duration probe_timeout = 200ms;
+  // A far peer has so many of its usual round trips to answer, up to half an interval.
+  int probe_round_trips = 4;
   // Members who try when we cannot reach one ourselves.
   std::size_t indirect_probes = 3;
-  // A suspect has multiplier * max(1, log10(members)) intervals to defend itself.
+  // A suspect has multiplier * max(1, log10(members)) intervals to defend itself if others have
+  // found it silent as well, and so many times more if only one says so (Lifeguard, section IV.B).
   unsigned suspicion_multiplier = 4;
+  unsigned unconfirmed_multiplier = 4;
+  // Independent accusers beside the first that it takes for the short time. Smaller clusters than
+  // members_confirming_min have too few for it, and always take the short time.
+  std::size_t confirmations = 2;
+  std::size_t members_confirming_min = 4;
+  // Signs that it is ourselves who are slow, one counted off by each probe that is answered; each
+  // makes our probes so much more patient (Lifeguard, section IV.A).
+  unsigned slowness_max = 8;
+  // Between two ticks; a loop that was busy for longer hears answers late.
+  Duration loop_lag_max = 200ms;
   // Whole member tables are exchanged with a random peer this often, which heals what gossip lost.
   Duration table_exchange_interval = 30s;
   // Reconnects back off between these.
@@ -57,6 +71,12 @@ struct ClusterOptions {
   std::size_t fanout_reads_max = 10000;
   // Members this version is built and tested for.
   std::size_t members_max = 128;
+
+  // Timers for networks of three sizes: within a machine or a rack, within a site (the defaults
+  // above), and between sites.
+  static ClusterOptions fast();
+  static ClusterOptions lan() { return {}; }
+  static ClusterOptions wan();
 
   // Mistakes on purpose, which only the simulator makes to prove that it notices.
   bool mutate_merge_early = false;  // The peer's vector is taken before its last record is in.

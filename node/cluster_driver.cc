@@ -14,6 +14,7 @@ namespace {
 // A closed link may take this long to send what was queued, the reason of a refusal for one.
 constexpr Duration finish_timeout{1000};
 constexpr Duration malformed_log_interval{1000};
+constexpr std::size_t calls_max = 4096;
 
 }  // namespace
 
@@ -144,8 +145,10 @@ void ClusterDriver::dial(const Connect& connect) {
     return;
   }
   const std::uint64_t number = ++numbers_;
+  // The core calls a few addresses, again and again; what peers make up must not fill the table.
+  if (calls_.size() > calls_max) calls_.clear();
   dials_[number] = {connect, std::make_unique<Dial>(
-                                 loop_, *address,
+                                 loop_, *address, calls_[{connect.address, connect.link_class}]++,
                                  [this, number](Result<std::unique_ptr<StreamConnection>> result) {
                                    dialled(number, std::move(result));
                                  })};

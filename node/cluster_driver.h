@@ -90,6 +90,8 @@ class ClusterDriver final : public PeerLink::Owner {
   };
   std::vector<Finished> finished_;  // Sending their last bytes.
   std::map<std::uint64_t, Dialling> dials_;
+  // How often an address was called; a name may have several nodes behind it.
+  std::map<std::pair<std::string, LinkClass>, std::size_t> calls_;
   std::uint64_t numbers_ = 0;
   std::optional<Time> malformed_logged_;
 };

@@ -1,5 +1,6 @@
 #include "node/dial.h"
 
+#include <algorithm>
 #include <cstring>
 #include <netdb.h>
 #include <utility>
@@ -11,8 +12,12 @@ struct Dial::Lookup {
   Dial* owner = nullptr;
 };
 
-Dial::Dial(EventLoop& loop, Address address, Done done)
-    : loop_(loop), address_(std::move(address)), done_(std::move(done)), timer_(loop, [this] {
+Dial::Dial(EventLoop& loop, Address address, std::size_t first, Done done)
+    : loop_(loop),
+      address_(std::move(address)),
+      first_(first),
+      done_(std::move(done)),
+      timer_(loop, [this] {
         if (candidates_.empty()) return finish(fail(ErrorCode::unavailable, reason_));
         reason_ = "no answer in time";
         try_next();
@@ -55,7 +60,12 @@ void Dial::looked_up(int status, const addrinfo* found) {
     std::memcpy(&candidate, found->ai_addr, found->ai_addrlen);
     candidates_.push_back(candidate);
   }
+  if (!candidates_.empty()) std::ranges::rotate(candidates_, candidates_.begin() + begin());
   try_next();
+}
+
+std::ptrdiff_t Dial::begin() const {
+  return static_cast<std::ptrdiff_t>(first_ % candidates_.size());
 }
 
 void Dial::try_next() {

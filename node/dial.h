@@ -1,9 +1,12 @@
-// Opens a connection to an address: looks the name up, then tries each of its addresses in order.
+// Opens a connection to an address: looks the name up, then tries each of its addresses in turn.
 //
+// `first` says with which of them it begins, counted round, so that who counts up reaches all of a
+// name that several nodes share, even where the first one always answers.
 // Dropping a Dial gives it up. `done` is called once, never from the constructor, and may drop
 // the Dial. Bounds: each address has connect_timeout. Threads: loop thread only.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
@@ -17,7 +20,7 @@ namespace dhrt {
 class Dial {
  public:
   using Done = std::function<void(Result<std::unique_ptr<StreamConnection>>)>;
-  Dial(EventLoop& loop, Address address, Done done);
+  Dial(EventLoop& loop, Address address, std::size_t first, Done done);
   Dial(const Dial&) = delete;
   Dial& operator=(const Dial&) = delete;
   ~Dial();
@@ -27,12 +30,14 @@ class Dial {
  private:
   struct Lookup;
   void looked_up(int status, const addrinfo* found);
+  std::ptrdiff_t begin() const;
   void try_next();
   void connected(int status);
   void finish(Result<std::unique_ptr<StreamConnection>> result);
 
   EventLoop& loop_;
   Address address_;
+  std::size_t first_;
   Done done_;
   Lookup* lookup_ = nullptr;  // Freed by its callback, which comes even when we are gone.
   std::vector<sockaddr_storage> candidates_;

@@ -118,10 +118,22 @@ void Node::report_progress() {
   if (healthy && !was_healthy_ && !founds_)
     log_info("synced " + std::to_string(core_->sync_progress().records_pulled) + " records");
   was_healthy_ = healthy;
-  if (was_member_ || leaving_ || monotonic_now() - started_ < options_.join_timeout) return;
+  if (was_member_ || leaving_) return;
+  const Duration waited = monotonic_now() - started_;
+  if (options_.found_if_alone.count() > 0 && waited >= options_.found_if_alone) {
+    log_info("nobody to join has answered; this node founds a cluster, which others may join",
+             {{"tried", waits_for()}});
+    founds_ = true;
+    cluster_->input(FoundRequested{{random_seed(), random_seed()}});
+    return;
+  }
+  if (options_.found_if_alone.count() > 0 || waited < options_.join_timeout) return;
   log_error("could not join a cluster within " +
                 std::to_string(options_.join_timeout.count() / 1000) + "s",
-            {{"waiting_for", waits_for()}, {"do", "start a node there, or raise --join-timeout"}});
+            {{"waiting_for", waits_for()},
+             {"do",
+              "start a node there, or raise --join-timeout; --found-if-alone is for nodes "
+              "that are all started alike"}});
   stop(exit_code::cannot_connect);
 }
 

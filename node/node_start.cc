@@ -208,6 +208,7 @@ std::vector<Endpoint> Node::endpoints() const {
 
 void Node::make_core() {
   CoreOptions core;
+  core.cluster = timing_of(options_);
   core.cluster.probe_interval = options_.probe_interval;
   core.cluster.suspicion_multiplier = static_cast<unsigned>(options_.suspicion_multiplier);
   core.cluster.read_timeout = options_.read_timeout;

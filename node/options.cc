@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <map>
+#include <tuple>
 
 // Its own parser instead of std::regex, which g++ 12 cannot compile with sanitizers unwarned.
 #define CXXOPTS_NO_REGEX
@@ -117,6 +118,10 @@ struct Sources {
   std::string file_path;
 };
 
+// What one of the three sets of timers says of an option; absent: nothing.
+std::optional<std::string> timing_text(std::string_view name, const Sources& sources,
+                                       const OptionInput& input);
+
 Setting decide(const OptionInfo& option, const Sources& sources, const OptionInput& input) {
   const std::string name(option.name);
   if (const auto flag = sources.flags.find(name); flag != sources.flags.end())
@@ -128,6 +133,7 @@ Setting decide(const OptionInfo& option, const Sources& sources, const OptionInp
   // Who is told a port by its surroundings is to serve there.
   if (const auto port = input.environment("PORT"); name == "http" && port && !port->empty())
     return {"true", {ValueSource::Kind::environment, "PORT"}};
+  if (auto text = timing_text(name, sources, input)) return {*std::move(text), {}};
   return {std::string(option.default_text), {}};
 }
 
@@ -144,10 +150,25 @@ std::string place_of(const OptionInfo& option, const Setting& setting) {
   return "--" + std::string(option.name);
 }
 
-const OptionInfo& config_option() {
+const OptionInfo& option_named(std::string_view name) {
   for (const auto& option : option_table())
-    if (option.name == "config") return option;
+    if (option.name == name) return option;
   return option_table().front();
+}
+
+std::optional<std::string> timing_text(std::string_view name, const Sources& sources,
+                                       const OptionInput& input) {
+  const bool is_interval = name == "probe-interval";
+  if (!is_interval && name != "suspicion-multiplier") return std::nullopt;
+  NodeOptions chosen;
+  for (const std::string_view profile : {"fast", "wan"}) {
+    const OptionInfo& option = option_named(profile);
+    // What is neither true nor false is refused where options are read one by one.
+    std::ignore = apply_option(option, decide(option, sources, input).text, "", chosen);
+  }
+  const ClusterOptions timing = timing_of(chosen);
+  if (is_interval) return std::to_string(timing.probe_interval.count()) + "ms";
+  return std::to_string(timing.suspicion_multiplier);
 }
 
 // The text of a setting, as it was given.
@@ -180,6 +201,8 @@ Status check_together(const NodeOptions& options) {
     return refuse("--checkpoint-bytes is " + text_of(options, "checkpoint-bytes") +
                   "; it must not be above half of --unflushed-max, which is " +
                   text_of(options, "unflushed-max"));
+  if (int{options.fast} + int{options.lan} + int{options.wan} > 1)
+    return refuse("--fast, --lan and --wan are three sets of timers; give one of them");
   return check_tls(options);
 }
 
@@ -198,13 +221,18 @@ Environment process_environment() {
   };
 }
 
+ClusterOptions timing_of(const NodeOptions& options) {
+  if (options.fast) return ClusterOptions::fast();
+  return options.wan ? ClusterOptions::wan() : ClusterOptions::lan();
+}
+
 Result<NodeOptions> read_options(const OptionInput& input) {
   Sources sources;
   auto flags = read_flags(input);
   if (!flags) return tl::unexpected(flags.error());
   sources.flags = *std::move(flags);
   // The file is named by a flag or a variable, and then gives the rest.
-  sources.file_path = decide(config_option(), sources, input).text;
+  sources.file_path = decide(option_named("config"), sources, input).text;
   if (!sources.file_path.empty()) {
     auto file = read_options_file(sources.file_path);
     if (!file) return tl::unexpected(file.error());

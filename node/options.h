@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "cluster/options.h"
 #include "node/endpoint.h"
 #include "protocol/hermod.h"
 #include "storage/base/result.h"
@@ -93,9 +94,13 @@ struct NodeOptions {
 
   Duration read_timeout{};
   Duration join_timeout{};
+  Duration found_if_alone{};  // 0: never.
   Duration handshake_timeout{};
   Duration leave_timeout{};
   Duration timeout{};  // Of an idle client; 0: never.
+  bool fast = false;   // At most one of the three; none is lan.
+  bool lan = false;
+  bool wan = false;
   Duration probe_interval{};
   std::uint64_t suspicion_multiplier = 0;
 
@@ -126,6 +131,8 @@ struct OptionInput {
   std::string program_folder;  // Where the program is; empty: unknown.
 };
 Result<NodeOptions> read_options(const OptionInput& input);
+// The set of timers that was asked for.
+ClusterOptions timing_of(const NodeOptions& options);
 
 // Every setting with its source, as TOML that --config reads back.
 std::string print_config(const NodeOptions& options);

@@ -44,6 +44,7 @@ void PeerLink::send(MessageType type, std::uint32_t cluster_tag, Bytes payload) 
   frame.reserve(frame_head_bytes + payload.size() + frame_mac_bytes);
   append_frame(frame,
                {.type = static_cast<std::uint8_t>(type),
+                .flags = is_optional(type) ? frame_optional : std::uint16_t{0},
                 .cluster_tag = cluster_tag,
                 .sequence = ++sequence_},
                payload);

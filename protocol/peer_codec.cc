@@ -363,6 +363,11 @@ void fields(auto& archive, Is<Publish> auto& publish) {
   archive.text(publish.payload, value_bytes_ceiling);
 }
 
+void fields(auto& archive, Is<Accuse> auto& accuse) {
+  archive.u64(accuse.node);
+  archive.u64(accuse.incarnation);
+}
+
 template <typename T>
 Result<Message> decode(Bytes payload) {
   PayloadReader reader(payload);
@@ -418,6 +423,8 @@ Decode decoder_of(std::uint8_t type) {
       return decode<SummaryReply>;
     case MessageType::publish:
       return decode<Publish>;
+    case MessageType::accuse:
+      return decode<Accuse>;
     case MessageType::audit:
     case MessageType::audit_reply:
     case MessageType::hot:

@@ -1,5 +1,6 @@
-// Who is alive (SWIM: Das, Gupta, Motivala 2002; sections are cited). Times are those of the
-// default options: probes every 500 ms, 200 ms for a direct answer, 2 s for a suspect.
+// Who is alive (SWIM: Das, Gupta, Motivala 2002, and Lifeguard: Dadgar, Phillips, Currey 2017;
+// sections are cited, Lifeguard's in Roman numbers). Times are those of the default options: probes
+// every 500 ms, 200 ms for a direct answer, 2 s for a suspect, 8 s where few accuse it.
 #include "cluster/failure_detector.h"
 
 #include <set>
@@ -13,7 +14,8 @@ using namespace dhrt::test;
 
 namespace {
 
-// A node whose linked peers answer pings unless they are silent.
+// A node whose linked peers answer pings unless they are silent. Asked to try for another they say
+// that they hear nothing, unless they are deaf.
 class Probing : public Scripted {
  public:
   explicit Probing(NodeId peers) : Scripted(1) {
@@ -23,6 +25,16 @@ class Probing : public Scripted {
 
   ConnectionId to(NodeId peer) const { return links_.at(peer); }
   void silence(NodeId peer) { silent_.insert(peer); }
+  void speak(NodeId peer) { silent_.erase(peer); }
+  void deafen(NodeId peer) { deaf_.insert(peer); }
+  // Until it takes the peer for what is said; 0: it does already, -1: it does not within a minute.
+  Duration time_until(NodeId peer, MemberState state) {
+    for (Duration passed{0}; passed < 60s; passed += tick_interval) {
+      if (state_of(peer) == state) return passed;
+      run_for(tick_interval);
+    }
+    return Duration{-1};
+  }
   // The peers answer within the tick.
   void run_for(Duration duration) {
     for (Duration passed{0}; passed < duration; passed += tick_interval) {
@@ -33,18 +45,24 @@ class Probing : public Scripted {
           asked.push_back(peer);
           if (!silent_.contains(peer)) receive(connection, Ack{ping.sequence, ping.target, 0, {}});
         }
-        for (const PingRequest& request : sent<PingRequest>(connection))
+        for (const PingRequest& request : sent<PingRequest>(connection)) {
           requests[peer].push_back(request);
+          if (!deaf_.contains(peer)) receive(connection, Nack{request.sequence, request.target});
+        }
+        for (const Accuse& accuse : sent<Accuse>(connection))
+          accusations[peer].push_back(accuse);
       }
     }
   }
 
   std::vector<NodeId> asked;
   std::map<NodeId, std::vector<PingRequest>> requests;
+  std::map<NodeId, std::vector<Accuse>> accusations;
 
  private:
   std::map<NodeId, ConnectionId> links_;
   std::set<NodeId> silent_;
+  std::set<NodeId> deaf_;
 };
 
 }  // namespace
@@ -53,17 +71,24 @@ TEST_CASE("suspicion timeout: grows with the logarithm of the members (4.2)") {
   struct Case {
     const char* why;
     std::size_t members;
+    std::size_t accusers;
     Duration timeout;
   };
   for (const Case& c : {
-           Case{"nobody else", 1, 2000ms},
-           Case{"not even ourselves, yet no less", 0, 2000ms},
-           Case{"up to ten members it stays at four intervals", 10, 2000ms},
-           Case{"twice the digits, twice the time", 100, 4000ms},
-           Case{"three times", 1000, 6000ms},
+           Case{"nobody else", 1, 3, 2000ms},
+           Case{"not even ourselves, yet no less", 0, 3, 2000ms},
+           Case{"up to ten members it stays at four intervals", 10, 3, 2000ms},
+           Case{"twice the digits, twice the time", 100, 3, 4000ms},
+           Case{"three times", 1000, 3, 6000ms},
+           Case{"a rumour has four times as long (IV.B)", 10, 0, 8000ms},
+           Case{"so has what one has found", 10, 1, 8000ms},
+           Case{"a second one shortens it, by the logarithm", 10, 2, 4214ms},
+           Case{"more than three make no difference", 10, 9, 2000ms},
+           Case{"three members cannot confirm each other", 3, 1, 2000ms},
+           Case{"four can", 4, 1, 8000ms},
        }) {
     CAPTURE(c.why);
-    CHECK(suspicion_timeout({}, c.members) == c.timeout);
+    CHECK(suspicion_timeout({}, c.members, c.accusers) == c.timeout);
   }
 }
 
@@ -257,7 +282,7 @@ TEST_CASE("failure detector: a link that flaps does not hide another member's si
   Probing node(3);
   node.silence(4);
   ConnectionId flapping = node.to(2);
-  for (std::uint64_t tick = 1; tick <= 100; ++tick) {
+  for (std::uint64_t tick = 1; tick <= 150; ++tick) {
     node.input(ConnectionDown{flapping});
     node.run_for(tick_interval);
     flapping = node.link(hello_of(healthy(member(2, 10 + tick))));
@@ -319,4 +344,149 @@ TEST_CASE("failure detector: who sends a large message is alive, though its answ
     }
     CHECK(node.state_of(2) == MemberState::dead);
   }
+}
+
+TEST_CASE("failure detector: who asked us hears in time that we hear nothing either (IV.A)") {
+  Probing node(2);
+  node.silence(3);
+  node.receive(node.to(2), PingRequest{77, 3, {}});
+  node.run_for(100ms);
+  CHECK(node.sent<Nack>(node.to(2)).empty());
+  node.run_for(100ms);
+  REQUIRE(node.sent<Nack>(node.to(2)).size() == 1);
+  CHECK(node.sent<Nack>(node.to(2)).front().sequence == 77);
+  CHECK(node.sent<Nack>(node.to(2)).front().target == 3);
+  node.run_for(100ms);
+  CHECK(node.sent<Nack>(node.to(2)).empty());
+}
+
+TEST_CASE("failure detector: a node that seems slow itself is more patient (IV.A)") {
+  Probing node(2);
+  const auto patience = [&node] { return node.time_until(2, MemberState::unhealthy); };
+  SUBCASE("it is not, if others hear nothing either") {
+    node.silence(2);
+    CHECK(patience() == 600ms);
+    CHECK(node.time_until(2, MemberState::dead) == 2s);
+  }
+  SUBCASE("if its loop stood still") {
+    node.run_for(500ms);
+    node.stall_for(300ms);
+    node.silence(2);
+    node.run_for(300ms);  // The probe that was under way, or the next, is answered or begun anew.
+    CHECK(patience() > 600ms);
+  }
+  SUBCASE("if it was accused") {
+    Member accused = node.core().self();
+    accused.liveness = Liveness::suspect;
+    node.silence(2);
+    node.silence(3);
+    node.receive(node.to(3), Members{false, {accused}});
+    CHECK(patience() >= 1100ms);
+  }
+}
+
+TEST_CASE("failure detector: who hears nobody at all takes the fault for its own (IV.A)") {
+  Probing node(4);
+  for (NodeId peer = 2; peer <= 5; ++peer) {
+    node.silence(peer);
+    node.deafen(peer);
+  }
+  const auto asked_in = [&node](Duration duration) {
+    node.asked.clear();
+    node.run_for(duration);
+    return node.asked.size();
+  };
+  node.run_for(2s);
+  CHECK(asked_in(5s) <= 2);
+  for (NodeId peer = 2; peer <= 5; ++peer) {
+    CHECK(node.state_of(peer) != MemberState::dead);
+    node.speak(peer);
+    node.receive(node.to(peer), Members{false, {healthy(member(peer, 11))}});
+  }
+  node.run_for(60s);  // It gets over it, answer by answer.
+  CHECK(asked_in(5s) == 10);
+}
+
+TEST_CASE("failure detector: whom others find silent as well is dead sooner (IV.B)") {
+  Probing node(5);
+  node.silence(2);
+  REQUIRE(node.time_until(2, MemberState::unhealthy) > 0ms);
+  const std::uint64_t incarnation = node.core().members().at(2).incarnation;
+  const auto says = [&](NodeId peer) { node.receive(node.to(peer), Accuse{2, incarnation}); };
+  SUBCASE("nobody") {
+    CHECK(node.time_until(2, MemberState::dead) == 8s);
+  }
+  SUBCASE("one") {
+    says(3);
+    CHECK(node.time_until(2, MemberState::dead) == 4300ms);
+  }
+  SUBCASE("one, however often") {
+    says(3);
+    says(3);
+    says(3);
+    CHECK(node.time_until(2, MemberState::dead) == 4300ms);
+  }
+  SUBCASE("two") {
+    says(3);
+    says(4);
+    CHECK(node.time_until(2, MemberState::dead) == 2s);
+  }
+  SUBCASE("two, of an earlier incarnation of it") {
+    node.receive(node.to(3), Accuse{2, incarnation - 1});
+    node.receive(node.to(4), Accuse{2, incarnation - 1});
+    CHECK(node.time_until(2, MemberState::dead) == 8s);
+  }
+}
+
+TEST_CASE("failure detector: what a node finds itself it tells the others, but not the accused") {
+  Probing node(4);
+  node.silence(2);
+  node.run_for(20s);
+  CHECK(node.accusations[2].empty());
+  for (NodeId peer = 3; peer <= 5; ++peer) {
+    REQUIRE(node.accusations[peer].size() == 1);
+    CHECK(node.accusations[peer].front().node == 2);
+    CHECK(node.accusations[peer].front().incarnation == 10);
+  }
+}
+
+TEST_CASE("failure detector: whom a peer accuses is asked at once, and suspected meanwhile") {
+  Probing node(8);
+  node.run_for(500ms);
+  node.asked.clear();
+  node.receive(node.to(3), Accuse{2, 10});
+  CHECK(node.state_of(2) == MemberState::unhealthy);
+  node.run_for(600ms);
+  CHECK(std::ranges::count(node.asked, NodeId{2}) >= 1);
+  SUBCASE("not if nobody knows it, or it is ourselves") {
+    node.receive(node.to(3), Accuse{99, 10});
+    node.receive(node.to(3), Accuse{1, 10});
+    CHECK(node.core().members().size() == 9);
+    CHECK(node.core().state() == MemberState::healthy);
+  }
+}
+
+TEST_CASE("failure detector: a far peer has four of its usual round trips to answer") {
+  Probing node(2);
+  node.silence(2);  // It answers below, later than others do.
+  const auto asked_helper_after = [&node] {
+    node.requests.clear();
+    while (node.sent<Ping>(node.to(2)).empty())
+      node.run_for(tick_interval);
+    for (Duration passed{0}; passed < 500ms; passed += tick_interval) {
+      if (!node.requests[3].empty()) return passed;
+      node.run_for(tick_interval);
+    }
+    return Duration{-1};
+  };
+  CHECK(asked_helper_after() == 200ms);
+  for (int i = 0; i < 40; ++i) {
+    while (node.sent<Ping>(node.to(2)).empty())
+      node.run_for(tick_interval);
+    const Ping ping = node.sent<Ping>(node.to(2)).back();
+    node.run_for(tick_interval);
+    node.receive(node.to(2), Ack{ping.sequence, 2, 0, {healthy(member(2, 100))}});
+  }
+  CHECK(asked_helper_after() ==
+        300ms);  // Half an interval is the limit, and ticks are 100 ms apart.
 }

@@ -224,11 +224,21 @@ TEST_CASE("links: strangers cannot fill the table, not even by leaving again") {
   CHECK(node.core().members().size() <= 2 * ClusterOptions{}.members_max);
 }
 
-TEST_CASE("links: a seed that turns out to be ourselves is not called again") {
-  Scripted node(founder(1, our_cluster, {"name:1"}));
+TEST_CASE("links: a seed that turns out to be ourselves is not called again, unless it is a name") {
+  std::string seed;
+  SUBCASE("a number is ours alone") {
+    seed = "10.0.0.1:1";
+  }
+  SUBCASE("of any family") {
+    seed = "[fd00::1]:1";
+  }
+  SUBCASE("a name may be others' as well") {
+    seed = "name:1";
+  }
+  Scripted node(founder(1, our_cluster, {seed}));
   node.tick_for(tick_interval);
-  REQUIRE(node.dialled() == std::vector<std::string>{"name:1"});
-  const ConnectionId out = node.reached("name:1");
+  REQUIRE(node.dialled() == std::vector<std::string>{seed});
+  const ConnectionId out = node.reached(seed);
   const ConnectionId in = node.called();
   node.receive(in, node.sent<Hello>(out).front());
   node.receive(out, node.sent<HelloAck>(in).front());
@@ -236,7 +246,37 @@ TEST_CASE("links: a seed that turns out to be ourselves is not called again") {
   node.input(ConnectionDown{out});
   node.clear();
   node.tick_for(60s);
-  CHECK(node.dialled().empty());
+  CHECK(node.dialled().empty() == (seed != "name:1"));
+}
+
+TEST_CASE("links: who finds nobody to join may found a cluster, which gives way like any other") {
+  Pair pair(joiner(1, {"h2:1"}), joiner(2, {"h1:1"}));
+  pair.tick_for(5s);
+  REQUIRE_FALSE(pair[0].belongs());
+  const ClusterId lower{1, 1};
+  const ClusterId higher{2, 2};
+  SUBCASE("one of them") {
+    pair.input(0, FoundRequested{higher});
+    CHECK(pair[0].belonging() == Belonging{higher, true});
+    CHECK(pair[0].state() == MemberState::healthy);
+    pair.tick_for(60s);
+    CHECK(pair[1].belonging() == Belonging{higher, true});
+  }
+  SUBCASE("both at once") {
+    pair.input(0, FoundRequested{higher});
+    pair.input(1, FoundRequested{lower});
+    pair.tick_for(60s);
+    CHECK(pair[0].belonging() == Belonging{lower, true});
+    CHECK(pair[1].belonging() == Belonging{lower, true});
+  }
+  SUBCASE("not who belongs to one already") {
+    pair.input(0, FoundRequested{lower});
+    pair.input(0, FoundRequested{higher});
+    CHECK(pair[0].belonging().id == lower);
+    pair.tick_for(60s);
+  }
+  CHECK(pair[0].state() == MemberState::healthy);
+  CHECK(pair[1].state() == MemberState::healthy);
 }
 
 TEST_CASE("links: the own address is learnt from the first connection") {

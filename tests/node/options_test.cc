@@ -123,6 +123,32 @@ TEST_CASE("options: a flag goes before a variable, that before the file, that be
   }
 }
 
+TEST_CASE("options: three sets of timers, of which single ones can be told otherwise") {
+  struct Case {
+    const char* why;
+    std::vector<std::string> flags;
+    Duration probe_interval;
+    std::uint64_t suspicion_multiplier;
+  };
+  for (const Case& c : {
+           Case{"by default", {}, Duration(500), 4},
+           Case{"which has a name", {"--lan"}, Duration(500), 4},
+           Case{"short ones", {"--fast"}, Duration(250), 4},
+           Case{"long ones", {"--wan"}, Duration(2000), 5},
+           Case{"but this", {"--wan", "--probe-interval", "1s"}, Duration(1000), 5},
+           Case{"but that", {"--suspicion-multiplier", "9", "--fast"}, Duration(250), 9},
+       }) {
+    CAPTURE(c.why);
+    const auto options = Reader{}.read(c.flags);
+    REQUIRE(options);
+    CHECK(options->probe_interval == c.probe_interval);
+    CHECK(options->suspicion_multiplier == c.suspicion_multiplier);
+  }
+  CHECK(Reader{{{"DHRT_WAN", "true"}}}.read({})->probe_interval == Duration(2000));
+  CHECK(contains(Reader{}.error({"--fast", "--wan"}), "give one of them"));
+  CHECK(contains(Reader{}.error({"--fast=maybe"}), "--fast is 'maybe'"));
+}
+
 TEST_CASE("options: the name is that of the machine unless somebody says otherwise") {
   CHECK(Reader{{{"HOSTNAME", "box"}}}.read({})->name == "box");
   CHECK(Reader{{{"HOSTNAME", "box"}, {"DHRT_NAME", "given"}}}.read({})->name == "given");

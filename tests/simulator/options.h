@@ -12,7 +12,15 @@
 namespace dhrt::simulator {
 
 // A mistake made on purpose, to prove that the checkers notice it.
-enum class Mutant { none, ack_early, no_tombstone, reuse_sequence, merge_early, report_early };
+enum class Mutant {
+  none,
+  ack_early,
+  no_tombstone,
+  reuse_sequence,
+  merge_early,
+  report_early,
+  hasty
+};
 
 inline std::optional<Mutant> parse_mutant(std::string_view name) {
   if (name == "none") return Mutant::none;
@@ -21,6 +29,7 @@ inline std::optional<Mutant> parse_mutant(std::string_view name) {
   if (name == "reuse-sequence") return Mutant::reuse_sequence;
   if (name == "merge-early") return Mutant::merge_early;
   if (name == "report-early") return Mutant::report_early;
+  if (name == "hasty") return Mutant::hasty;
   return std::nullopt;
 }
 
@@ -44,9 +53,13 @@ struct SimulationOptions {
   bool late_join = false;  // The last node joins in the middle.
   bool flush = false;
   bool second_collection = false;  // With creates and drops.
+  // One node stands still for two seconds, again and again, and is never to be called dead.
+  bool stall = false;
   Mutant mutant = Mutant::none;
 
   static SimulationOptions from_seed(std::uint64_t seed);
+  // Five nodes that store nothing, for so long: who is alive is all that is asked.
+  static SimulationOptions membership(std::uint64_t seed, std::uint64_t hours);
   std::string describe() const;
 };
 

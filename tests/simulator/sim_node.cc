@@ -61,6 +61,7 @@ void SimNode::start() {
   options.random_seed = world_.random.next();
   // Slices of a record or two, so that a pull takes many turns.
   options.cluster.pull_slice_bytes = static_cast<std::uint32_t>(world_.random.between(1, 400));
+  if (world_.options.mutant == Mutant::hasty) options.cluster.suspicion_multiplier = 1;
   options.cluster.mutate_merge_early = world_.options.mutant == Mutant::merge_early;
   if (index_ == 0 && kept_.belonging.id.none()) found_cluster(options, {7, 7});
   core_ = std::make_unique<Core>(std::move(options));
@@ -165,6 +166,7 @@ void SimNode::perform(const Action& action) {
     world_.network->send(index_, *send);
   } else if (const auto* persist = std::get_if<Persist>(&action)) {
     kept_ = *persist;
+    if (world_.options.stall) check_nobody_dead();
   } else if (const auto* published = std::get_if<Published>(&action)) {
     heard_.push_back(published->said.payload);
   } else if (std::holds_alternative<FanoutReply>(action)) {
@@ -190,6 +192,16 @@ void SimNode::check_reported(const Message& message) {
         !collection->durable().contains(reply->vector))
       world_.history.violated(
           "VEC", "node " + std::to_string(index_) + " reported a vector that is not durable");
+  }
+}
+
+// MEMB: a correct node that is connected is not taken for dead.
+void SimNode::check_nobody_dead() {
+  for (const Member& member : kept_.members) {
+    if (member.liveness == Liveness::dead)
+      world_.history.violated(
+          "MEMB", "node " + std::to_string(index_) + " takes " + member.name + " for dead at " +
+                      std::to_string(world_.schedule.now().since_start.count()) + " ms");
   }
 }
 

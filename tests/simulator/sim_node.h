@@ -74,6 +74,7 @@ class SimNode {
   void synced(std::uint64_t life, Position position);
   void collect();
   void check_reported(const Message& message);
+  void check_nobody_dead();
   void close_silent_connections();
 
   NodeIndex index_;

@@ -38,6 +38,17 @@ SimulationOptions SimulationOptions::from_seed(std::uint64_t seed) {
   return options;
 }
 
+SimulationOptions SimulationOptions::membership(std::uint64_t seed, std::uint64_t hours) {
+  SimulationOptions options;
+  options.seed = seed;
+  options.nodes = 5;
+  options.operations = 0;
+  options.duration_milliseconds = hours * 3'600'000;
+  options.loss = 0.05;
+  options.stall = true;
+  return options;
+}
+
 std::string SimulationOptions::describe() const {
   std::string text = "seed " + std::to_string(seed) + ": " + std::to_string(nodes) + " nodes, " +
                      std::to_string(operations) + " operations on " + std::to_string(keys) +
@@ -54,7 +65,8 @@ std::string SimulationOptions::describe() const {
                                     {leave, " leave"},
                                     {late_join, " late-join"},
                                     {flush, " flush"},
-                                    {second_collection, " collections"}}) {
+                                    {second_collection, " collections"},
+                                    {stall, " stall"}}) {
     if (is_on) text += name;
   }
   return text;
@@ -214,6 +226,7 @@ void Simulation::schedule_faults() {
   if (options_.partition) every(3000, 15000, [this] { partition(); });
   if (options_.crash) every(2000, 12000, [this] { crash_someone(); });
   if (options_.leave) every(8000, 30000, [this] { leave_someone(); });
+  if (options_.stall) every(4000, 16000, [this] { nodes_[0]->pause(2000); });
   if (options_.pause) {
     every(3000, 12000, [this] {
       nodes_[random_.below(nodes_.size())]->pause(random_.between(500, pause_max.count()));
