@@ -1,4 +1,4 @@
-"""What clients may send to a node, and what a node does to clients that never read.
+"""What clients may send to a node.
 
 Each class has two nodes. While it does its worst to the first one, a client that behaves works
 on and has its latency measured; at the end the node must live, answer, and hold exactly what was
@@ -7,114 +7,18 @@ stored on purpose.
 
 import http.client
 import json
-import resource
 import socket
 import struct
-import threading
-import time
-import unittest
 import urllib.parse
 
-from client import Client, ServerError, connect, exchange, line, read_to_end
-from harness import (PATIENCE, Cluster, SharedClusterTest, Stopwatch, main, report, seeded,
-                     wait_until)
+from bad_input import ERROR, HANDSHAKE_SECONDS, MEGABYTE, BadInputTest
+from client import Client, connect, line, read_to_end
+from harness import PATIENCE, Stopwatch, main, report, seeded, wait_until
 
-HANDSHAKE_SECONDS = 1
 PEER_PREFACE = b"\0dhrt\1"
 CONTROL, BULK = b"\0", b"\1"
-MEGABYTE = 1 << 20
 VALUE_BYTES_MAX = 16 * MEGABYTE
 ALL_BYTES = bytes(range(256))
-ERROR = b"-ERR "
-
-
-class Witness(threading.Thread):
-    """A client that behaves, beside those that do not."""
-
-    def __init__(self, node):
-        super().__init__(daemon=True)
-        self.node = node
-        self.latencies = []
-        self.error = None
-        self._over = threading.Event()
-
-    def run(self):
-        try:
-            with Client(self.node.address) as client:
-                while not self._over.is_set():
-                    began = time.monotonic()
-                    number = b"%d" % len(self.latencies)
-                    client.call("set", "witness", b"key", number)
-                    if client.call("get", "witness", b"key") != number:
-                        raise AssertionError(f"write {number} was not read back")
-                    self.latencies.append(time.monotonic() - began)
-        except Exception as error:  # pylint: disable=broad-except
-            self.error = error
-
-    def finish(self):
-        self._over.set()
-        self.join()
-        if self.error:
-            raise self.error
-        sample = sorted(self.latencies)
-        return sample[len(sample) // 2], sample[len(sample) * 99 // 100], sample[-1]
-
-
-class BadInputTest(SharedClusterTest):
-    """The frame of every class below: what is stored on purpose, and the look at the end."""
-
-    cluster_flags = ["--handshake-timeout", f"{HANDSHAKE_SECONDS}s", "--max-clients", "11000"]
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.victim, cls.other = cls.cluster
-        cls.victim_pid = cls.victim.pid
-        cls.stored = {}
-        cls.witness = Witness(cls.victim)
-        cls.witness.start()
-
-    @classmethod
-    def tearDownClass(cls):
-        middle, p99, worst = cls.witness.finish()
-        report(f"a client that behaves: {len(cls.witness.latencies)} writes and reads, p50 "
-               f"{middle * 1e3:.2f} ms, p99 {p99 * 1e3:.2f} ms, worst {worst * 1e3:.1f} ms")
-
-    def tearDown(self):
-        self.witness_goes_on(20)
-        self.assertTrue(self.victim.alive())
-        self.assertEqual(self.victim.pid, self.victim_pid)
-        self.assertEqual(self.victim.call("ping"), "PONG")
-        self.cluster.wait_same(seconds=30, expected=self.stored)
-        self.assertEqual(self.victim.collections() - {"default"}, {"witness"})
-
-    def witness_goes_on(self, rounds):
-        begin = len(self.witness.latencies)
-        wait_until(lambda: self.witness.error or len(self.witness.latencies) >= begin + rounds, 60,
-                   f"{rounds} rounds of a client that behaves")
-        if self.witness.error:
-            raise self.witness.error
-
-    def store(self, key, value):
-        self.victim.call("set", key, value)
-        self.stored[key] = value
-
-    def ask(self, request, **options):
-        return exchange(self.victim.address, request, **options)
-
-    def refuses(self, request, *words):
-        """The answer to a text line must be one error with these words, and then service."""
-        answer = self.ask(request + b"ping\n")
-        self.assertTrue(answer.startswith(ERROR), (request[:80], answer[:200]))
-        self.assertTrue(answer.endswith(b"+PONG\r\n"), (request[:80], answer[-200:]))
-        for word in words:
-            self.assertIn(word, answer)
-
-    def status(self, request, **options):
-        """The status of the first answer to an HTTP request."""
-        answer = self.ask(request, **options)
-        self.assertTrue(answer.startswith(b"HTTP/1."), (request[:80], answer[:200]))
-        return int(answer[9:12])
 
 
 class TextLines(BadInputTest):
@@ -358,129 +262,6 @@ class Garbage(BadInputTest):
             answer = self.ask(request, seconds=10 * PATIENCE)
             refused += answer.startswith((ERROR, b"HTTP/1.1 4", b"HTTP/1.1 5"))
         report(f"{self.connection_count} connections of garbage, {refused} were told an error")
-
-
-class ManyConnections(BadInputTest):
-    connection_count = 10_000
-    bytes_per_connection_max = 16_384
-
-    @classmethod
-    def setUpClass(cls):
-        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = cls.connection_count + 1000
-        if hard != resource.RLIM_INFINITY and hard < wanted:
-            raise AssertionError(f"{wanted} open files are needed, the system allows {hard}; "
-                                 "raise `ulimit -Hn`")
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        super().setUpClass()
-
-    def test_ten_thousand_idle_connections_disturb_nobody(self):
-        before = self.victim.resident_bytes()
-        idle = []
-        try:
-            for number in range(self.connection_count):
-                # Several addresses, so that the ports of one do not run out.
-                source = (f"127.0.0.{2 + number // 2500}", 0)
-                idle.append(connect(self.victim.address, source=source))
-            wait_until(lambda: self.victim.stats()["connections"] > self.connection_count, 30,
-                       "all connections to be accepted")
-            each = (self.victim.resident_bytes() - before) / self.connection_count
-            report(f"{self.connection_count} idle connections take {each:.0f} bytes each")
-            self.assertLess(each, self.bytes_per_connection_max * (1 if PATIENCE == 1 else 4))
-            # Each of them may still speak.
-            for connection in idle[::500]:
-                connection.sendall(b"ping\n")
-                self.assertEqual(connection.recv(100), b"+PONG\r\n")
-        finally:
-            for connection in idle:
-                connection.close()
-        wait_until(lambda: self.victim.stats()["connections"] < 100, 30, "the node to notice")
-
-
-class NeverReading(BadInputTest):
-    request_count = 300
-    memory_growth_max = 100 * MEGABYTE
-
-    def test_a_client_that_asks_for_much_and_reads_nothing_is_held_back(self):
-        value = b"v" * MEGABYTE
-        self.victim.call("set", "witness", b"large", value)
-        before = self.victim.resident_bytes()
-        with Client(self.victim.address) as greedy:
-            greedy.socket.sendall(line("get", "witness", b"large") * self.request_count)
-            self.witness_goes_on(300)
-            growth = self.victim.resident_bytes() - before
-            report(f"{self.request_count} MiB asked for and not read: the node grew by "
-                   f"{growth / MEGABYTE:.1f} MiB")
-            self.assertLess(growth, self.memory_growth_max * (1 if PATIENCE == 1 else 4))
-            # Held back or cut off; what does come must be whole.
-            whole = 0
-            try:
-                for _ in range(self.request_count):
-                    self.assertEqual(greedy.receive(), value)
-                    whole += 1
-            except ConnectionError:
-                self.assertGreater(self.victim.stats()["slow_clients_disconnected"], 0)
-            report(f"then it read {whole} whole values")
-        self.victim.call("del", "witness", b"large")
-
-    def test_a_client_that_sends_much_and_reads_nothing_is_held_back(self):
-        before = self.victim.resident_bytes()
-        with connect(self.victim.address, 2) as flood:
-            sent = 0
-            try:
-                while sent < 200 * MEGABYTE:
-                    sent += flood.send(b"help\n" * 20_000)
-            except TimeoutError:
-                pass  # It is not listened to any more.
-            except (ConnectionResetError, BrokenPipeError):
-                self.assertGreater(self.victim.stats()["slow_clients_disconnected"], 0)
-            growth = self.victim.resident_bytes() - before
-            report(f"after {sent} bytes of requests nothing more was taken; the node grew by "
-                   f"{growth / MEGABYTE:.1f} MiB")
-            self.assertLess(sent, 200 * MEGABYTE)
-            self.assertLess(growth, self.memory_growth_max * (1 if PATIENCE == 1 else 4))
-
-
-class Limits(unittest.TestCase):
-    """Limits that a flag moves are kept where it put them."""
-
-    def test_connections_over_the_limit_are_told_so(self):
-        with Cluster(1, ["--max-clients", "20"]) as cluster:
-            node = cluster[0]
-            clients = [self.enterContext(node.client())]
-            wait_until(lambda: json.loads(clients[0].call("stats"))["connections"] == 1, 30,
-                       "earlier clients to be gone")
-            clients += [self.enterContext(node.client()) for _ in range(19)]
-            self.assertEqual([client.call("ping") for client in clients], ["PONG"] * 20)
-            refused = exchange(node.address, b"ping\n")
-            self.assertTrue(refused.startswith(b"-"), refused)
-            self.assertIn(b"--max-clients", refused)
-            refused = exchange(node.address, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            self.assertTrue(refused.startswith(b"HTTP/1.1 503"), refused)
-            clients.pop().close()
-            wait_until(node.answers, 30, "a place to be free again")
-            for client in clients:
-                self.assertEqual(client.call("ping"), "PONG")
-
-    def test_a_smaller_value_limit_holds_in_every_dialect(self):
-        with Cluster(1, ["--max-value-bytes", "1kb"]) as cluster:
-            node = cluster[0]
-            self.assertEqual(node.call("set", b"key", b"v" * 1024), "OK")
-            with self.assertRaisesRegex(ServerError, "1025.*--max-value-bytes"):
-                node.call("set", b"key", b"w" * 1025)
-            answer = exchange(node.address, b"PUT /key HTTP/1.1\r\nHost: localhost\r\n"
-                                            b"Content-Length: 1025\r\n\r\n" + b"w" * 1025)
-            self.assertTrue(answer.startswith(b"HTTP/1.1 413"), answer)
-            self.assertIn(b"--max-value-bytes", answer)
-            self.assertEqual(node.call("get", b"key"), b"v" * 1024)
-
-    def test_idle_clients_are_ended_where_a_timeout_is_set(self):
-        with Cluster(1, ["--timeout", "1s"]) as cluster:
-            watch = Stopwatch()
-            with cluster[0].client(seconds=10) as client:
-                self.assertEqual(client.call("ping"), "PONG")
-                self.assertEqual(read_to_end(client.socket), b"")
-            self.assertGreater(watch.seconds(), 0.9)
 
 
 del BadInputTest  # Its subclasses are the tests.
