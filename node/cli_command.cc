@@ -13,6 +13,7 @@
 #include "node/cli_interrupt.h"
 #include "node/cli_print.h"
 #include "node/cli_target.h"
+#include "node/cli_watch.h"
 #include "protocol/json.h"
 
 namespace dhrt {
@@ -226,7 +227,7 @@ int exit_code_of(const ReplyError& error) {
 }
 
 bool is_remote_command(const CommandInfo& command) {
-  constexpr std::array<Bytes, 4> only_in_repl{"auth", "help", "quit", "watch"};
+  constexpr std::array<Bytes, 3> only_in_repl{"auth", "help", "quit"};
   return std::ranges::find(only_in_repl, command.name) == only_in_repl.end();
 }
 
@@ -262,6 +263,7 @@ int run_command(const CommandInfo& command, const std::vector<std::string>& word
   }
   const auto target = read_target(*arguments, console.environment);
   if (!target) return report(console, target.error());
+  if (command.name == "watch") return run_watch(*target, {.asked = *arguments}, console);
   if (auto status = read_value(arguments->words, console); !status)
     return report(console, status.error());
   auto client = connect_to(*target);

@@ -49,6 +49,8 @@ constexpr std::array flags{
     FlagInfo{"from", "KEY", "", "", "berlin", "Begin at this key."},
     FlagInfo{"limit", "N", "", "", "100", "Read at most so many keys."},
     FlagInfo{"prefix", "TEXT", "", "", "ber", "Only keys that begin with this."},
+    FlagInfo{"since", "TOKEN", "now", "", "0",
+             "Go on behind this token, as --json shows it; 0 begins with everything."},
 };
 
 constexpr std::size_t summary_column = 26;

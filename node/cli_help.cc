@@ -49,6 +49,14 @@ constexpr std::string_view exit_codes =
     "  3 cannot connect                 4 not allowed              5 the node refused\n"
     "  6 no answer in time            130 interrupted\n";
 
+constexpr std::string_view watch_notes =
+    "\nA line for each change: set KEY VALUE, del KEY, expire KEY, or reset (forget all keys; "
+    "what\n"
+    "there is follows), with tabs between. A key that changes often is told with what it is by "
+    "then.\n"
+    "With --json lines have a token from time to time: --since goes on behind it, at any node.\n"
+    "A connection that is lost is made again, within --timeout. Ctrl-C ends it.\n";
+
 std::string_view import_notes() {
   return "\nFormats\n"
          "  ndjson  one object a line: {\"key\":\"k\",\"value\":\"v\"}, also \"collection\", "
@@ -109,6 +117,7 @@ std::string command_help(const CommandInfo& command) {
   if (!command.flags.empty()) out += "\nFlags of the command\n" + flags_help(command.flags);
   out += "\nFlags of the program\n" + flags_help(client_flags);
   if (command.name == "get") out += flags_help("raw");
+  if (command.name == "watch") out += std::string(watch_notes);
   if (command.name == "set")
     out += "\nA value of - is read from standard input; words behind -- are never flags.\n";
   return out;

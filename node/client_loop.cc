@@ -31,6 +31,7 @@ ClientLoop::ClientLoop(unsigned number, Shared& shared)
       shared_(shared),
       store_wakeup_(events_, [] {}),  // The turn that it brings collects.
       mailbox_(events_),
+      watchers_(shared.watches, number),
       hermod_rules_{shared.options.hermod_terminator, shared.options.hermod_token,
                     shared.options.hermod_anonymous},
       delays_(events_),
@@ -107,6 +108,7 @@ void ClientLoop::serve(CoreLink core, const NodeReport::Node& node, HttpRules ru
                                 .redis = &shared_.redis,
                                 .delays = &delays_,
                                 .waits = &*waits_,
+                                .watchers = &watchers_,
                                 .saves = shared_.saves,
                                 .settings = &shared_.settings,
                                 .options = &shared_.options,
@@ -185,8 +187,9 @@ void ClientLoop::end_turn() {
 Position ClientLoop::collect() {
   if (core_.collect) return core_.collect();
   const Position durable = driver_->collect(news_);
-  // A node that is alone has nobody to tell, and the core may hear of it later.
-  if (shared_.view.alone.get() && !leaving_)
+  // A node that is alone has nobody to tell, and the core may hear of it later; who watches is
+  // woken from there.
+  if (shared_.view.alone.get() && !leaving_ && !shared_.watches.any())
     news_.keep_last_writes();
   else
     bring_news();

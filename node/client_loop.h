@@ -47,6 +47,7 @@
 #include "node/saves.h"
 #include "node/session.h"
 #include "node/turn_clock.h"
+#include "node/watch_hub.h"
 
 namespace dhrt {
 
@@ -68,6 +69,7 @@ class ClientLoop final : public SessionHost, private ClientRoll {
     std::vector<ClientLoop*> loops{};               // All, before any of them turns.
     RedisCursors cursors{};
     RedisChannels channels{};
+    WatchHub watches{};
   };
   // Where the cluster core is. Called on this loop's thread.
   struct CoreLink {
@@ -125,6 +127,7 @@ class ClientLoop final : public SessionHost, private ClientRoll {
   Database& database() { return *database_; }
   RedisListeners& listeners() { return *listeners_; }
   RedisWaits& waits() { return *waits_; }
+  Watchers& watchers() { return watchers_; }
   KeyEvents& key_events() { return *key_events_; }
 
  private:
@@ -185,6 +188,7 @@ class ClientLoop final : public SessionHost, private ClientRoll {
   std::optional<Database> database_;
   std::optional<NodeReport> report_;
   std::optional<RedisListeners> listeners_;
+  Watchers watchers_;
   // What clients said on channels, for peers: behind what was written before, so that who hears it
   // there finds that, too.
   struct Said {

@@ -98,8 +98,13 @@ void ClusterDriver::tick() {
 Position ClusterDriver::collect() {
   std::vector<Input> inputs;
   const Position durable = store_.collect(inputs);
-  for (Input& next : inputs)
+  for (Input& next : inputs) {
+    if (const auto* changed = std::get_if<StoreChanged>(&next))
+      hooks_.changed(changed->collection.name);
+    else if (const auto* gone = std::get_if<CollectionGone>(&next))
+      hooks_.changed(gone->collection.name);
     inputs_.push_back(std::move(next));
+  }
   pump();
   return durable;
 }

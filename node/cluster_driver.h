@@ -32,6 +32,8 @@ class ClusterDriver final : public PeerLink::Owner {
     std::function<void(FanoutReply)> fanout_reply;
     std::function<void(Waited)> waited;
     std::function<void(Publish)> published;
+    // What is durable of a collection is another than before, or it is gone.
+    std::function<void(const std::string& collection)> changed;
     std::function<void(Persist)> persist;
     std::function<void()> left;
   };

@@ -51,9 +51,9 @@ constexpr std::array commands{
                 Role::write, Place::first_of_all},
     CommandInfo{"stats", "stats", "Show figures of the node.", 1, 1, false, "", "Node", Role::read,
                 Place::figures},
-    CommandInfo{"watch", "watch <collection> [prefix]",
-                "Follow changes; not given by this version.", 2, 3, false, "", "Keys", Role::read,
-                Place::first},
+    CommandInfo{"watch", "watch <collection> [prefix] [--since TOKEN]",
+                "Follow what changes, from now on or from a token on.", 2, 3, false, "since",
+                "Keys", Role::read, Place::first},
 };
 static_assert(std::ranges::is_sorted(commands, {}, &CommandInfo::name));  // find bisects.
 

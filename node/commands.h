@@ -26,6 +26,7 @@ class Doorkeeper;
 class RedisListeners;
 class RedisDelays;
 class RedisWaits;
+class Watchers;
 class Saves;
 struct NodeSettings;
 struct RedisShared;
@@ -45,6 +46,7 @@ struct CommandServer {
   RedisShared* redis = nullptr;
   RedisDelays* delays = nullptr;
   RedisWaits* waits = nullptr;
+  Watchers* watchers = nullptr;
   Saves* saves = nullptr;
   NodeSettings* settings = nullptr;
   const NodeOptions* options = nullptr;
@@ -125,7 +127,7 @@ void nodes(CommandCall& call);
 void ping(CommandCall& call);
 void quit(CommandCall& call);
 void stats(CommandCall& call);
-void watch(CommandCall& call);
+void watch(CommandCall& call);  // watch_command.cc
 }  // namespace commands
 
 }  // namespace dhrt

@@ -34,6 +34,7 @@ class HttpExchange {
 
   CommandServer& server() { return server_; }
   Database& database() { return server_.database; }
+  Session& session() { return *session_; }  // While the request is being routed.
   const http::Request& request() const { return request_; }
   http::Request& request() { return request_; }
   bool is_head() const { return request_.method == "HEAD"; }
@@ -88,6 +89,7 @@ void collections(const Exchange& exchange);
 void stats(const Exchange& exchange);
 void metrics(const Exchange& exchange);
 void openapi(const Exchange& exchange);
+void watch(const Exchange& exchange, const std::string& collection);  // http_watch.cc
 
 void nkvd_set(const Exchange& exchange);  // http_nkvd.cc
 void nkvd_get(const Exchange& exchange);

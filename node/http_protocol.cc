@@ -125,7 +125,7 @@ void HttpProtocol::serve(http::Request request) {
     exchange->respond(*refused);
   else
     route_http(exchange);
-  if (!keep_alive) session_.close_after_replies();
+  if (!keep_alive && !session_.becomes_another()) session_.close_after_replies();
 }
 
 void HttpProtocol::answer_and_close(int status, const std::string& message) {

@@ -41,6 +41,9 @@ constexpr std::array table{
               [](const Exchange& e, Words&) { routes::collections(e); }},
     HttpRoute{"/_/stats", "GET", Role::read, Place::figures, "", "200", "Every figure of the node.",
               [](const Exchange& e, Words&) { routes::stats(e); }},
+    HttpRoute{"/_/watch/{collection}", "GET", Role::read, Place::third, "prefix? since?", "200 400",
+              "What changes in a collection, as Server-Sent Events; Last-Event-ID goes on.",
+              [](const Exchange& e, Words& w) { routes::watch(e, w[2]); }},
     HttpRoute{"/_/openapi.json", "GET", Role::none, Place::node, "", "200", "This document.",
               [](const Exchange& e, Words&) { routes::openapi(e); }},
     HttpRoute{"/metrics", "GET", Role::read, Place::figures, "", "200",
@@ -201,6 +204,8 @@ std::vector<Bytes> collections_of(const HttpRoute& route, const PathWords& words
       return {default_collection};
     case HttpRoute::Place::first:
       return {words[0]};
+    case HttpRoute::Place::third:
+      return {words[2]};
     case HttpRoute::Place::word:
       return {default_collection, words[0]};
   }

@@ -29,7 +29,8 @@ struct HttpRoute {
     node,     // Not about a collection.
     figures,  // The same; it shows figures, no data.
     main,     // The default collection.
-    first,    // The first word names the collection.
+    first,    // The first word names the collection,
+    third,    // the third one.
     word,     // It may be that of a key of the default collection, or of a collection.
   };
   Place place;

@@ -139,6 +139,7 @@ void Node::report_progress() {
 
 bool Node::maintain() {
   const bool more = main_loop().store().maintain(wall_now(), maintenance_records);
+  shared_.watches.tell_expired();
   // Deadlines pass on every node: the others tell their own listeners.
   for (const auto& [collection, key] : std::exchange(expired_, {}))
     main_loop().key_events().tell_here(event_flags::expired, "expired", collection, key);

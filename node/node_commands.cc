@@ -79,8 +79,4 @@ void stats(CommandCall& call) {
   call.reply(Reply::bulk(call.server().report.stats()));
 }
 
-void watch(CommandCall& call) {
-  call.reply(Reply::error("ERR watch is not given by this version; read with `scan` instead"));
-}
-
 }  // namespace dhrt::commands

@@ -143,6 +143,7 @@ Status Node::open_engine() {
                        .scrub_bytes_per_second = options_.scrub_rate,
                        .expired =
                            [this](const std::string& collection, Bytes key) {
+                             shared_.watches.expired(collection, key, wall_now());
                              if (main_loop().key_events().wants(event_flags::expired))
                                expired_.emplace_back(collection, key);
                            },
@@ -160,6 +161,11 @@ Status Node::open_engine() {
   shared_.redis.settings.events = options_.notify_keyspace_events;
   saves_.emplace(*engine_);
   shared_.saves = &*saves_;
+  shared_.watches.set_started(wall_now());
+  shared_.watches.set_post([this](unsigned loop, WatchHub::Letter letter) {
+    ClientLoop& told = *loops_[loop];
+    told.post([&told, letter = std::move(letter)] { letter(told.watchers()); });
+  });
   shared_.shut_down = [this](bool hastens) {
     if (hastens) is_to_hasten_ = true;
     leave();
@@ -239,6 +245,7 @@ void Node::make_core() {
           .fanout_reply = [this](FanoutReply reply) { answer(std::move(reply)); },
           .waited = [this](Waited waited) { answer(waited); },
           .published = [this](Publish said) { main_loop().listeners().spread(std::move(said)); },
+          .changed = [this](const std::string& collection) { shared_.watches.changed(collection); },
           .persist =
               [this](Persist persist) {
                 identity_.belonging = persist.belonging;

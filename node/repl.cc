@@ -9,6 +9,7 @@
 #include "node/cli_help.h"
 #include "node/cli_interrupt.h"
 #include "node/cli_print.h"
+#include "node/cli_watch.h"
 #include "node/repl_editor.h"
 #include "node/repl_history.h"
 #include "node/repl_session.h"
@@ -93,9 +94,23 @@ class Repl {
     const auto reason = for_person_ ? reason_to_keep(*tokens) : std::nullopt;
     if (reason)
       say_error(*reason, exit_code::usage);
+    else if (name == "watch")
+      watch(*tokens, *command);
     else
       ask(*tokens, name);
     return true;
+  }
+
+  // On a connection of its own, until Ctrl-C: the node takes nothing but quit on such a one.
+  void watch(const std::vector<text::Token>& tokens, const CommandInfo& command) {
+    auto arguments = split_arguments(tokens, {command.flags, flags_without_value});
+    const std::size_t count = arguments ? arguments->words.size() : 0;
+    if (!arguments || count < command.arity_min || count > command.arity_max)
+      return say_error(
+          arguments ? "usage: " + std::string(command.usage) : arguments.error().message,
+          exit_code::usage);
+    last_code_ = run_watch(session_.target(),
+                           {.asked = std::move(*arguments), .auth = session_.auth()}, console_);
   }
 
   void explain(const std::vector<text::Token>& tokens) {

@@ -24,6 +24,8 @@ class ReplSession {
   // Asked of the node at most every few seconds; empty if it does not say.
   const std::vector<std::string>& collections();
   const Target& target() const { return target_; }
+  // What shows a new connection who asks; empty: nothing more than the target has.
+  const std::vector<text::Token>& auth() const { return auth_; }
 
  private:
   Result<Reply> ask_once(const std::vector<text::Token>& tokens);

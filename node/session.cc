@@ -98,6 +98,7 @@ std::size_t Session::take_some() {
   if (over_ || closing_ || input.empty()) return 0;
   const ClientProtocol::Took took = protocol_->take(input);
   used_ += took.bytes;
+  if (next_protocol_) protocol_ = std::move(next_protocol_);
   return took.bytes == 0 ? 0 : took.requests;
 }
 
@@ -219,6 +220,7 @@ void Session::turn_end(Position durable) {
     if (over_) return;
     replies_.release(durable, out_);
   }
+  if (listens_) produce_unasked();
   send_out();
   if (over_) return;
   if (waiting_ && !closing_ && !must_wait()) is_runnable();
@@ -240,6 +242,13 @@ void Session::produce() {
   else
     out_ += piece;
   is_runnable();
+}
+
+// The same, for who is told what it did not ask for now.
+void Session::produce_unasked() {
+  if (!protocol_ || closing_ || !replies_.empty()) return;
+  if (connection_->unsent() + out_.size() > unread_bytes_max) return;
+  if (protocol_->produce(out_)) is_runnable();
 }
 
 void Session::send_out() {
@@ -319,6 +328,7 @@ void Session::check_time(Time now) {
     if (now - closing_since_ > (lingering_ ? linger_timeout : drain_timeout)) end();
     return;
   }
+  if (protocol_ && listens_) protocol_->look(now);
   const Duration silent = now - last_active_;
   if (silent > idle_after) give_memory_back();
   // Nothing arrives here of a handshake, which begins when the client wants it.

@@ -45,6 +45,15 @@ class ClientProtocol {
   virtual void end_of_input(Bytes rest) { static_cast<void>(rest); }
   // Tells the client that it is not served at all. The session closes then.
   virtual void refuse(const Error& why) = 0;
+  // For who listens (Session::set_listening): appends a piece of what the client did not ask for
+  // now; true: there is more. Called at the end of a turn in which the session had something to do
+  // (see Session::has_news), behind all replies, and only while the client reads.
+  virtual bool produce(std::string& out) {
+    static_cast<void>(out);
+    return false;
+  }
+  // The same: called a few times a second.
+  virtual void look(Time now) { static_cast<void>(now); }
   // What it remembers of a Redis client; null: it sent no command of one.
   virtual const RedisClient* redis_client() const { return nullptr; }
 };
@@ -146,7 +155,7 @@ class Session final : private StreamConnection::Handler {
   // Where a complete reply is to be appended, at once.
   std::string& open_reply(Position position) { return replies_.open(position); }
   // Another request may be taken in the same call of take().
-  bool takes_more() { return !must_wait(); }
+  bool takes_more() { return !must_wait() && !next_protocol_; }
   // The same after a request that did no more than append its reply.
   bool has_room() const { return replies_.bytes() <= session_limits::unread_bytes_max; }
   void stream(std::unique_ptr<ReplyStream> stream);
@@ -161,6 +170,11 @@ class Session final : private StreamConnection::Handler {
   // Something that the client did not ask for now, behind all replies that are complete. A client
   // that leaves too much unread is cut off.
   void push(Bytes bytes);
+  // When the request that is being taken is done, another dialect has the connection.
+  void become(std::unique_ptr<ClientProtocol> next) { next_protocol_ = std::move(next); }
+  bool becomes_another() const { return next_protocol_ != nullptr; }
+  // Asks the protocol to produce() at the end of this turn.
+  void has_news() { is_due(); }
   // Who listens is not idle.
   void set_listening(bool listens) { listens_ = listens; }
 
@@ -182,6 +196,7 @@ class Session final : private StreamConnection::Handler {
   void is_runnable();
   std::size_t unread() const { return replies_.bytes() + out_.size() + connection_->unsent(); }
   void produce();
+  void produce_unasked();
   void send_out();
   void check_output(Time now);
   void close_if_done();
@@ -193,6 +208,7 @@ class Session final : private StreamConnection::Handler {
   SessionHost& host_;
   std::unique_ptr<StreamConnection> connection_;
   std::unique_ptr<ClientProtocol> protocol_;
+  std::unique_ptr<ClientProtocol> next_protocol_;
   Bytes arrived_;         // Within received(): all there is to take, where it was read.
   std::string input_;     // Otherwise: what is left of earlier bytes.
   std::size_t used_ = 0;  // Of the input, by requests already taken.

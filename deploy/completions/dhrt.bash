@@ -23,6 +23,7 @@ _dhrt_flags_of() {
     has) echo "--read $client" ;;
     del) echo "--ack $client" ;;
     scan) echo "--from --limit --prefix --full $client" ;;
+    watch) echo "--since $client" ;;
     create) echo "--memory --disk --ttl --replicas --on --partitions --on-conflict --miss $client" ;;
     help) ;;
     *) echo "$client" ;;
@@ -43,7 +44,7 @@ _dhrt_collections() {
 
 _dhrt() {
   local commands="start join repl export import verify backup collections count create del drop flush get has keys
-    nodes ping scan set stats help"
+    nodes ping scan set stats watch help"
   local word="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD - 1]}"
   local command="${COMP_WORDS[1]}"
   local candidates=""
@@ -62,7 +63,7 @@ _dhrt() {
       --data-dir | --backup-dir | verify) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
       --collection) candidates="$(_dhrt_collections)" ;;
       help) candidates="$commands" ;;
-      count | del | drop | flush | get | has | keys | scan | set)
+      count | del | drop | flush | get | has | keys | scan | set | watch)
         candidates="$(_dhrt_collections)" ;;
     esac
   fi

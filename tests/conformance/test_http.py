@@ -90,6 +90,8 @@ class OpenApi(unittest.TestCase):
         query = "&".join(name + "=1" for name in required)
         documented = {int(status) for status in operation["responses"]}
         body = b"value" if "requestBody" in operation else None
+        if path.startswith("/_/watch/"):
+            method = "HEAD"  # The answer to GET has no end.
         for target in (filled(path), filled(path) + "?" + query):
             answer = ask(dhrt, method, target, body=body)
             self.assertIn(answer.status, documented, target)

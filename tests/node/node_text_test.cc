@@ -94,7 +94,7 @@ NODE_TEST_CASE("text: what is wrong is told, and the connection stays usable") {
            Case{"default stays", "drop default", "cannot be dropped"},
            Case{"no such collection", "flush nothere", "no collection"},
            Case{"HTTP in lower case", "get /x HTTP/1.1", "methods are upper-case"},
-           Case{"watch", "watch c", "not given by this version"},
+           Case{"no watch token", "watch c --since x", "the watch token is none"},
            Case{"auth", "auth secret", "no token is configured on this node"},
        }) {
     CAPTURE(c.why);

@@ -84,6 +84,8 @@ struct Totals {
   std::uint64_t late_joins = 0;
   std::uint64_t flushes = 0;
   std::uint64_t drops = 0;
+  std::uint64_t watched = 0;         // Events that were told to who watches.
+  std::uint64_t watchers_moved = 0;  // To another node, with a token.
   std::uint64_t simulated_milliseconds = 0;
 
   void add(const Totals& other);

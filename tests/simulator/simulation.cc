@@ -10,6 +10,7 @@ namespace {
 // In a healed cluster everything is healthy and equal within this much simulated time.
 constexpr Duration convergence_bound = 120s;
 constexpr Duration pause_max = 12s;
+constexpr std::uint64_t watch_interval_milliseconds = 70;
 
 }  // namespace
 
@@ -92,6 +93,8 @@ void Totals::add(const Totals& other) {
   late_joins += other.late_joins;
   flushes += other.flushes;
   drops += other.drops;
+  watched += other.watched;
+  watchers_moved += other.watchers_moved;
   simulated_milliseconds += other.simulated_milliseconds;
 }
 
@@ -106,6 +109,9 @@ Simulation::Simulation(const SimulationOptions& options)
   world_.network = network_.get();
   for (std::size_t i = 0; i < options_.nodes; ++i)
     nodes_.push_back(std::make_unique<SimNode>(i, world_));
+  for (const char* collection : {"default", "second"})
+    watchers_.push_back(std::make_unique<SimWatcher>(collection, nodes_, totals_,
+                                                     options.seed ^ watchers_.size() ^ 0x3a7c4));
 }
 
 Outcome Simulation::run() {
@@ -125,6 +131,7 @@ Outcome Simulation::run() {
   }
   schedule_operations();
   schedule_faults();
+  watch();
   run_until({Duration(static_cast<Duration::rep>(options_.duration_milliseconds))});
 
   heal();
@@ -136,6 +143,7 @@ Outcome Simulation::run() {
     check_said();
   else
     history_.violated("CONV", disagreement());
+  check_watched();
   for (const auto& node : nodes_) {
     history_.check_final([&](const std::string& collection, const std::string& key) {
       return node->find(collection, key);
@@ -172,6 +180,22 @@ void Simulation::check_said() {
     if (heard == expected) continue;
     history_.violated("SAID", "node " + std::to_string(i) + " heard " +
                                   std::to_string(heard.size()) + " words, or not these");
+  }
+}
+
+// Again and again, as long as the history lasts.
+void Simulation::watch() {
+  schedule_.in(watch_interval_milliseconds, [this] {
+    for (const auto& watcher : watchers_)
+      watcher->look();
+    watch();
+  });
+}
+
+void Simulation::check_watched() {
+  if (history_.violation()) return;
+  for (const auto& watcher : watchers_) {
+    if (const auto wrong = watcher->disagreement()) history_.violated("WATCH", *wrong);
   }
 }
 

@@ -11,6 +11,7 @@
 #include "tests/simulator/network.h"
 #include "tests/simulator/options.h"
 #include "tests/simulator/sim_node.h"
+#include "tests/simulator/sim_watcher.h"
 
 namespace dhrt::simulator {
 
@@ -38,6 +39,8 @@ class Simulation {
   void heal();
   void await_convergence();
   void check_said();
+  void watch();
+  void check_watched();
   bool run_until(Time end);
   bool converged();
   std::string disagreement();
@@ -50,6 +53,7 @@ class Simulation {
   SimNode::World world_;
   std::unique_ptr<Network> network_;
   std::vector<std::unique_ptr<SimNode>> nodes_;
+  std::vector<std::unique_ptr<SimWatcher>> watchers_;
   std::uint64_t values_ = 0;
   bool faulty_ = true;
 };

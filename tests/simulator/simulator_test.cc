@@ -24,5 +24,7 @@ TEST_CASE("simulator: without faults everything written is everywhere within sec
   const auto outcome = Simulation(options).run();
   CHECK_FALSE(outcome.violation.has_value());
   CHECK(outcome.totals.acknowledged > 200);
+  CHECK(outcome.totals.watched > 50);
+  CHECK(outcome.totals.watchers_moved > 5);
   CHECK(outcome.converged_milliseconds <= 5000);
 }
