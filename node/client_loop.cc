@@ -380,8 +380,10 @@ std::unique_ptr<ClientProtocol> ClientLoop::make_protocol(Dialect dialect, Sessi
       return std::make_unique<HttpProtocol>(*server_, http_rules_, session,
                                             dialect == Dialect::http_too_long);
     case Dialect::tls:
-      log_warning("a client asked for TLS; --tls-cert and --tls-key let this node speak it",
-                  {{"client", session.connection().remote_host()}});
+      log_warning(
+          "a client asked for TLS; --tls-cert and --tls-key, or --tls-self-signed, let this node "
+          "speak it",
+          {{"client", session.connection().remote_host()}});
       // The alert "handshake_failure" (RFC 8446, section 6.2), so that the client says why.
       session.reply(Bytes("\x15\x03\x03\x00\x02\x02\x28", 7), 0);
       return nullptr;

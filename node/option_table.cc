@@ -74,6 +74,9 @@ constexpr std::array table{
     OptionInfo{"tls-client-ca", "FILE", "", "/etc/dhrt/clients.pem",
                "Serve over TLS only whose certificate these signed.", "Access",
                TextOption{&O::tls_client_ca, true}},
+    OptionInfo{"tls-self-signed", "", "false", "true",
+               "Serve TLS by a certificate that the node makes and keeps in --data-dir.", "Access",
+               SwitchOption{&O::tls_self_signed}},
 
     OptionInfo{"listen", "DIALECT://HOST:PORT", "", "resp+unix:///run/dhrt.sock",
                "Listen there, too: dhrt, hati, rpc, hermod, resp, http; repeat for more.",

@@ -43,6 +43,7 @@ struct NodeOptions {
   Address bind;
   std::optional<Address> advertise;  // Absent: the bound address, or the one that reaches a peer.
   std::string name;
+  std::string host_name;  // What the machine calls itself.
   bool allow_public = false;
 
   std::vector<Endpoint> listen;  // Beside `bind`; the switches below add to them.
@@ -69,6 +70,7 @@ struct NodeOptions {
   std::string tls_cert;  // Paths; empty: none. TlsContext reads them.
   std::string tls_key;
   std::string tls_client_ca;
+  bool tls_self_signed = false;
   bool tcp_tls = false;
   std::vector<std::string> cors_origins;  // "https://app.example.org"
 

@@ -3,6 +3,7 @@
 
 _dhrt_flags_of() {
   local node="--bind --advertise --name --allow-public --token-file --auth-file --tls-cert --tls-key --tls-client-ca
+    --tls-self-signed
     --listen --cors-origin --tcp --tcp-tls --tcp-host --tcp-port --rpc --rpc-host --rpc-port --hermod
     --hermod-port --hermod-terminator --hermod-config --hermod-anonymous --resp --resp-port --http --http-port
     --join --join-timeout --leave-timeout --probe-interval --suspicion-multiplier --data-dir --memory

@@ -1,7 +1,9 @@
 // TLS between two streams in memory, and what a client can do to a node by TLS alone.
 #include <openssl/bio.h>
 #include <openssl/ssl.h>
+#include <sys/stat.h>
 
+#include "node/tls_self_signed.h"
 #include "node/tls_stream.h"
 #include "tests/node/node_fixture.h"
 #include "tests/node/temporary_folder.h"
@@ -178,6 +180,108 @@ NODE_TEST_CASE("tls: who asks for keys without an end, and does not read, is cut
   CHECK_MESSAGE(rounds < rounds_max, "a million answers were kept for it");
   TestClient other(node.port());
   CHECK(other.line("ping") == "+PONG\r\n");
+}
+
+namespace {
+
+constexpr WallMilliseconds day{86'400'000};
+
+unsigned mode_of(const std::string& path) {
+  struct stat found {};
+  REQUIRE(::stat(path.c_str(), &found) == 0);
+  return found.st_mode & 0777U;
+}
+
+// A client that trusts that file and wants this host.
+Status handshake(const SelfSigned& files, const std::string& host) {
+  TlsStream client((*TlsContext::trusting(files.certificate))->connect(host));
+  TlsStream server((*TlsContext::load({files.certificate, files.key, ""}))->accept());
+  REQUIRE(client.start());
+  std::string plain;
+  for (int i = 0; i < 4; ++i) {
+    if (Status status = server.receive(client.take_output(), plain); !status) return status;
+    if (Status status = client.receive(server.take_output(), plain); !status) return status;
+  }
+  CHECK_FALSE(client.in_handshake());
+  return {};
+}
+
+}  // namespace
+
+TEST_CASE("self-signed: it is for this machine, and for the names that were asked for") {
+  const TemporaryFolder folder;
+  const std::string directory = folder.file("");
+  // A name that no certificate can have, or that would smuggle in others, is left out.
+  const auto made = keep_self_signed(
+      directory, {"db1.example.org", "192.0.2.7", "fe80::1%eth0", "a,DNS:evil.example", "ü", ""},
+      wall_now());
+  REQUIRE(made);
+  CHECK(made->made_now);
+  CHECK(mode_of(made->key) == 0600);
+  for (const char* host :
+       {"localhost", "127.0.0.1", "::1", "db1.example.org", "192.0.2.7", "fe80::1"})
+    CHECK_MESSAGE(handshake(*made, host), host);
+  for (const char* host : {"example.org", "192.0.2.8", "evil.example"})
+    CHECK_FALSE_MESSAGE(handshake(*made, host), host);
+}
+
+TEST_CASE("self-signed: it stays as long as it serves") {
+  const TemporaryFolder folder;
+  const std::string directory = folder.file("");
+  const WallMilliseconds now = wall_now();
+  const auto first = keep_self_signed(directory, {"db1"}, now);
+  REQUIRE(first);
+  CHECK(first->fingerprint.size() == 32 * 3 - 1);
+  const auto again = [&](std::vector<std::string> names, WallMilliseconds when) {
+    const auto kept = keep_self_signed(directory, std::move(names), when);
+    REQUIRE(kept);
+    CHECK(kept->made_now == (kept->fingerprint != first->fingerprint));
+    CHECK(handshake(*kept, "localhost"));
+    return kept->made_now;
+  };
+  CHECK_FALSE(again({"db1"}, now));
+  CHECK_FALSE(again({}, now + 300 * day));
+  SUBCASE("until a month before its end") {
+    CHECK(again({"db1"}, now + 336 * day));
+  }
+  SUBCASE("unless it begins in the future") {
+    CHECK(again({"db1"}, now - 2 * day));
+  }
+  SUBCASE("unless it lacks a name") {
+    CHECK(again({"db2"}, now));
+  }
+  SUBCASE("unless a file is lost") {
+    std::filesystem::remove(first->key);
+    CHECK(again({"db1"}, now));
+  }
+  SUBCASE("unless a file is damaged") {
+    folder.write("tls.pem", "-----BEGIN CERTIFICATE-----\n");
+    CHECK(again({"db1"}, now));
+  }
+  SUBCASE("unless the key is another's") {
+    const TemporaryFolder other;
+    const auto theirs = keep_self_signed(other.file(""), {}, now);
+    REQUIRE(theirs);
+    std::filesystem::rename(theirs->key, first->key);
+    CHECK(again({"db1"}, now));
+  }
+  // What an interrupted start left, which all may read, does not become the key.
+  folder.write("tls.key.new", "x");
+  CHECK(again({"db3"}, now));
+  CHECK(mode_of(first->key) == 0600);
+}
+
+TEST_CASE("self-signed: where it cannot be kept, the start says so") {
+  const auto made = keep_self_signed("/none", {}, wall_now());
+  REQUIRE_FALSE(made);
+  CHECK(made.error().message.find("/none/tls.key") != std::string::npos);
+  const TemporaryDirectory directory;
+  NodeOptions options =
+      node_options(directory.path() + "/file/data", {"--memory", "--tls-self-signed"});
+  std::ofstream(directory.path() + "/file") << "no directory";
+  const RunningNode node(options);
+  CHECK(node.error().find("--tls-self-signed") != std::string::npos);
+  CHECK(node.error().find("--data-dir") != std::string::npos);
 }
 
 }  // namespace dhrt
