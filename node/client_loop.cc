@@ -29,6 +29,7 @@ constexpr SessionId session_id_step = event_loops_max;
 ClientLoop::ClientLoop(unsigned number, Shared& shared)
     : number_(number),
       shared_(shared),
+      hooks_(figures_, shared.request_log),
       store_wakeup_(events_, [] {}),  // The turn that it brings collects.
       mailbox_(events_),
       hermod_rules_{shared.options.hermod_terminator, shared.options.hermod_token,
@@ -394,7 +395,8 @@ std::unique_ptr<ClientProtocol> ClientLoop::make_protocol(Dialect dialect, Sessi
     case Dialect::peer_bulk:
       break;
   }
-  return std::make_unique<TextProtocol>(*server_, session);
+  return std::make_unique<TextProtocol>(
+      *server_, session, dialect == Dialect::resp ? ClientDialect::resp : ClientDialect::text);
 }
 
 std::unique_ptr<ClientProtocol> ClientLoop::make_protocol_of(Service service, Session& session) {

@@ -13,9 +13,33 @@ using hati::Verb;
 
 namespace {
 
+Bytes name_of(Verb verb) {
+  switch (verb) {
+    case Verb::set:
+      return "SET";
+    case Verb::get:
+      return "GET";
+    case Verb::has:
+      return "HAS";
+    case Verb::remove:
+      return "DELETE";
+    case Verb::count:
+      return "COUNT";
+    case Verb::flush_all:
+      return "FLUSHALL";
+    case Verb::stats:
+      return "STATS";
+    case Verb::auth:
+      return "AUTH";
+    case Verb::none:
+      break;
+  }
+  return "?";
+}
+
 // Counts an error as it answers it.
 std::string failed(NodeFigures& figures) {
-  ++figures.errors_total;
+  ++figures.of(ClientDialect::hati).errors_total;
   return std::string(hati::error_reply);
 }
 
@@ -88,7 +112,8 @@ void HatiProtocol::authenticate(const Request& request) {
 }
 
 void HatiProtocol::run(const Request& request) {
-  ++server_.figures.commands_total;
+  ++server_.figures.of(ClientDialect::hati).commands_total;
+  session_.starts_request(ClientDialect::hati, name_of(request.verb));
   if (!may(request)) return fail();
   switch (request.verb) {
     case Verb::set:

@@ -24,6 +24,31 @@ std::string collection_of(Bytes table) {
   return std::string(table);
 }
 
+Bytes name_of(Verb verb) {
+  switch (verb) {
+    case Verb::get:
+      return "get";
+    case Verb::set:
+      return "set";
+    case Verb::remove:
+      return "del";
+    case Verb::list_tables:
+      return "sup gettab";
+    case Verb::table_length:
+      return "sup length";
+    case Verb::create_table:
+      return "sup create";
+    case Verb::delete_table:
+      return "sup delete";
+    case Verb::leave:
+      return "ext";
+    case Verb::none:
+    case Verb::bad_super:
+      break;
+  }
+  return "?";
+}
+
 unsigned code_of(const Error& error) {
   return error.code == ErrorCode::invalid_argument ? 400 : 500;
 }
@@ -52,7 +77,7 @@ struct HermodProtocol::Later {
     ticket.give(std::move(bytes), 0);
   }
   void fail(const Error& error) const {
-    ++figures->errors_total;
+    ++figures->of(ClientDialect::hermod).errors_total;
     reply(code_of(error), error.message);
   }
 };
@@ -70,13 +95,13 @@ void HermodProtocol::reply(unsigned code, Bytes data, Position position) {
 }
 
 void HermodProtocol::fail(const Error& error) {
-  ++server_.figures.errors_total;
+  ++server_.figures.of(ClientDialect::hermod).errors_total;
   reply(code_of(error), error.message);
 }
 
 void HermodProtocol::refuse(const Error& why) {
   begun_ = uv_hrtime();
-  ++server_.figures.errors_total;
+  ++server_.figures.of(ClientDialect::hermod).errors_total;
   reply(500, why.message);
 }
 
@@ -93,7 +118,7 @@ ClientProtocol::Took HermodProtocol::take(Bytes input) {
   }
   if (read.outcome == Outcome::message) run(hermod::parse_request(read.message));
   if (read.outcome == Outcome::too_long) {
-    ++server_.figures.commands_total;
+    ++server_.figures.of(ClientDialect::hermod).commands_total;
     fail({ErrorCode::invalid_argument, "the message is longer than its value may be, " +
                                            std::to_string(server_.limits.value_bytes_max) +
                                            " bytes; --max-value-bytes moves it"});
@@ -120,7 +145,8 @@ void HermodProtocol::greet(const hermod::Reader::Read& read) {
 }
 
 void HermodProtocol::run(const Request& request) {
-  ++server_.figures.commands_total;
+  ++server_.figures.of(ClientDialect::hermod).commands_total;
+  session_.starts_request(ClientDialect::hermod, name_of(request.verb));
   if (const Status status = server_.database.member(); !status && request.verb != Verb::leave)
     return fail(status.error());
   switch (request.verb) {

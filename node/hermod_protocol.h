@@ -28,6 +28,7 @@ class HermodProtocol final : public ClientProtocol {
 
   Took take(Bytes input) override;
   void refuse(const Error& why) override;
+  ClientDialect dialect() const override { return ClientDialect::hermod; }
 
  private:
   struct Later;

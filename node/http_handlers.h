@@ -15,6 +15,8 @@
 
 namespace dhrt {
 
+// Method and path, without the value where the path has one.
+std::string name_to_log(const http::Request& request);
 http::Response error_response(int status, const std::string& message);
 http::Response error_response(const Error& error);
 // 401, with how to show a token, or 403.
@@ -36,6 +38,8 @@ class HttpExchange {
   Database& database() { return server_.database; }
   const http::Request& request() const { return request_; }
   http::Request& request() { return request_; }
+  // Null: it has ended.
+  Session* session() const { return ticket_.host->session(ticket_.session); }
   bool is_head() const { return request_.method == "HEAD"; }
 
   // Once, now or later; `position` is what must be durable first.

@@ -46,6 +46,7 @@ class HttpProtocol final : public ClientProtocol {
 
   Took take(Bytes input) override;
   void refuse(const Error& why) override;
+  ClientDialect dialect() const override { return ClientDialect::http; }
 
  private:
   void answer_and_close(int status, const std::string& message);

@@ -63,6 +63,7 @@ class Node {
   // --- Start (node_start.cc).
   Status start();
   Status open_tls();
+  Status open_request_log();
   std::vector<std::string> certificate_names() const;
   Status open_identity();
   Status open_engine();
@@ -115,6 +116,7 @@ class Node {
   Access access_;
   std::unique_ptr<TlsContext> tls_;
   std::optional<SelfSigned> self_signed_;
+  std::unique_ptr<RequestLog> request_log_;
   ClientLoop::Shared shared_;
   std::vector<std::unique_ptr<ClientLoop>> loops_;
   Wakeup leave_wakeup_;

@@ -46,6 +46,7 @@ Node::Node(const NodeOptions& options, Hooks hooks)
       shared_{.options = options_,
               .access = access_,
               .tls = tls_,
+              .request_log = request_log_,
               .placement = Placement(loop_count_for(options.cpu_num)),
               .settings = NodeSettings(options_),
               .redis = RedisShared(loop_count_for(options.cpu_num))},
@@ -76,6 +77,7 @@ Status Node::start() {
                 {{"token", name}});
   if (auto status = open_identity(); !status) return status;
   if (auto status = open_tls(); !status) return status;
+  if (auto status = open_request_log(); !status) return status;
   if (auto status = open_engine(); !status) return status;
   if (auto status = open_loops(); !status) return status;
   start_clocks();
@@ -117,6 +119,15 @@ Status Node::open_tls() {
   auto tls = TlsContext::load(std::move(files));
   if (!tls) return tl::unexpected(tls.error());
   tls_ = *std::move(tls);
+  return {};
+}
+
+Status Node::open_request_log() {
+  if (options_.log_requests.empty()) return {};
+  auto log =
+      RequestLog::open({.path = options_.log_requests, .format = options_.log_requests_format});
+  if (!log) return tl::unexpected(log.error());
+  request_log_ = *std::move(log);
   return {};
 }
 
@@ -290,7 +301,8 @@ void Node::serve() {
                         .started = started_,
                         .memory = options_.memory,
                         .data_dir = options_.data_dir,
-                        .address = to_text(bound())};
+                        .address = to_text(bound()),
+                        .request_log = request_log_.get()};
   for (const auto& loop : loops_)
     node.figures.push_back(&loop->figures());
   HttpRules rules{.names = {options_.name, options_.bind.host}, .origins = options_.cors_origins};

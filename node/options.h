@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "node/endpoint.h"
+#include "node/request_log_format.h"
 #include "protocol/hermod.h"
 #include "storage/base/result.h"
 #include "storage/base/time.h"
@@ -107,6 +108,8 @@ struct NodeOptions {
   std::uint64_t max_collections = 0;
 
   LogThreshold log_level = LogThreshold::info;
+  std::string log_requests;  // Path; empty: off. "-": standard error.
+  RequestLogFormat log_requests_format = RequestLogFormat::text;
   std::uint32_t notify_keyspace_events = 0;  // Of node/redis_events.h.
   std::string config;                        // Path; empty: no file.
   bool print_config = false;

@@ -29,7 +29,8 @@ ClientProtocol::Took RedisProtocol::take(Bytes input) {
   if (options_.inline_commands && !midway() && (searched_ > 0 || input.front() != '*'))
     return take_line(input);
   const bool is_plain = client_.replies == RedisClient::Replies::on && !client_.transaction &&
-                        !client_.only_listens() && !server_.redis->watches_each();
+                        !client_.only_listens() && !server_.redis->watches_each() &&
+                        !session_.is_traced();
   if (!midway() && is_plain) {
     if (const ClientProtocol::Took took = take_fast(input); took.bytes > 0) return took;
   }
@@ -42,8 +43,8 @@ ClientProtocol::Took RedisProtocol::take_fast(Bytes input) {
   resp::recognise(input, client_.database == 0 ? Bytes() : Bytes(client_.collection),
                   server_.limits, batch);
   if (batch.empty()) return {};
-  FastExecutor executor(server_.database, server_.figures, server_.limits, session_,
-                        resp::null_of(client_.version));
+  FastExecutor executor(server_.database, server_.figures.of(ClientDialect::resp), server_.limits,
+                        session_, resp::null_of(client_.version));
   const Stopwatch stopwatch;
   std::uint64_t of_others = 0;
   const auto took = executor.run(batch, input, [&](Bytes command) {

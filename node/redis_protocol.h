@@ -49,6 +49,7 @@ class RespProtocol final : public ClientProtocol {
   Took take(Bytes input) override { return commands_.take(input); }
   void refuse(const Error& why) override;
   const RedisClient* redis_client() const override { return &commands_.client(); }
+  ClientDialect dialect() const override { return ClientDialect::resp; }
 
  private:
   Session& session_;

@@ -163,7 +163,7 @@ void RpcCall::fail(const Error& error) const {
 }
 
 void run_rpc_call(const RpcCall& call) {
-  ++call.server.figures.commands_total;
+  ++call.server.figures.of(ClientDialect::rpc).commands_total;
   const rpc::Call& asked = call.call;
   if (asked.fault) return call.fail(asked.fault->code, asked.fault->message);
   const auto* method = std::ranges::find(methods, asked.method, &RpcMethod::name);

@@ -50,6 +50,7 @@ ClientProtocol::Took RpcProtocol::take(Bytes input) {
 }
 
 void RpcProtocol::serve(http::Request request) {
+  if (session_.is_traced()) session_.starts_request(ClientDialect::rpc, name_to_log(request));
   const bool keep_alive = request.keep_alive;
   const bool asks_first =
       request.method == "OPTIONS" && !request.header("access-control-request-method").empty();
@@ -64,7 +65,7 @@ void RpcProtocol::serve(http::Request request) {
 
 // What is no HTTP is still answered in the form that the client reads.
 void RpcProtocol::answer_and_close(int status, const std::string& message) {
-  ++server_.figures.errors_total;
+  ++server_.figures.of(ClientDialect::rpc).errors_total;
   http::Request unknown;
   unknown.keep_alive = false;
   rpc::ReplyBody body;

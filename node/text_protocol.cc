@@ -15,7 +15,7 @@ namespace dhrt {
 ClientProtocol::Took TextProtocol::take(Bytes input) {
   if (searched_ == 0) {
     if (input.front() == '*' || (arrays_ && arrays_->midway())) return arrays().take(input);
-    if (!server_.redis->monitors.any()) {
+    if (!server_.redis->monitors.any() && !session_.is_traced()) {
       if (const Took took = take_fast(input); took.bytes > 0) return took;
     }
   }
@@ -33,8 +33,8 @@ ClientProtocol::Took TextProtocol::take_fast(Bytes input) {
   batch.clear();
   text::recognise(input, server_.limits, batch);
   if (batch.empty()) return {};
-  FastExecutor executor(server_.database, server_.figures, server_.limits, session_,
-                        resp::null_of(resp::Version::resp2));
+  FastExecutor executor(server_.database, server_.figures.of(ClientDialect::text), server_.limits,
+                        session_, resp::null_of(resp::Version::resp2));
   return executor.run(batch, input, [this](Bytes line) { take_line(line); });
 }
 
@@ -43,7 +43,7 @@ std::size_t TextProtocol::take_line(Bytes input) {
   if (!line) return 0;
   searched_ = 0;
   if (line->error) {
-    ++server_.figures.errors_total;
+    ++server_.figures.of(ClientDialect::text).errors_total;
     resp::append_reply(session_.open_reply(0), Reply::error("ERR " + *line->error));
     if (line->closes) session_.close_after_replies();
   } else if (!line->tokens.empty()) {
