@@ -100,6 +100,7 @@ void ClientLoop::serve(CoreLink core, const NodeReport::Node& node, HttpRules ru
                                 .report = *report_,
                                 .figures = figures_,
                                 .limits = limits,
+                                .limits_before_token = before_token(limits),
                                 .output_buffer_max = shared_.options.output_buffer_max,
                                 .doorkeeper = &*doorkeeper_,
                                 .backups = shared_.backups,

@@ -54,14 +54,14 @@ std::string value_or_error(NodeFigures& figures, const Result<Database::Found>& 
 }  // namespace
 
 ClientProtocol::Took HatiProtocol::take(Bytes input) {
-  const hati::LineReader::Read read = reader_.read(input, server_.limits);
+  const hati::LineReader::Read read = reader_.read(input, server_.limits_of(session_));
   if (read.complete) run(read.request);
   return {.bytes = read.consumed};
 }
 
 // The end of the stream ends the line, but a client that died in the middle of a value meant more.
 void HatiProtocol::end_of_input(Bytes rest) {
-  const Request request = hati::parse_request(rest, server_.limits);
+  const Request request = hati::parse_request(rest, server_.limits_of(session_));
   run(hati::only_reads(request.verb) ? request : Request());
 }
 

@@ -110,15 +110,19 @@ void HermodProtocol::refuse(const Error& why) {
 ClientProtocol::Took HermodProtocol::take(Bytes input) {
   using Outcome = hermod::Reader::Read::Outcome;
   begun_ = uv_hrtime();
-  hermod::Reader::Read read = reader_.read(input, server_.limits);
+  hermod::Reader::Read read = reader_.read(input, limits());
   if (read.outcome == Outcome::greeting) {
     greet(read);
     if (read.consumed > 0) return {.bytes = read.consumed};
-    read = reader_.read(input, server_.limits);
+    read = reader_.read(input, limits());
   }
   if (read.outcome == Outcome::message) run(hermod::parse_request(read.message));
   if (read.outcome == Outcome::too_long) {
     ++server_.figures.of(ClientDialect::hermod).commands_total;
+    if (&limits() == &server_.limits_before_token) {
+      reply(405);
+      return {.bytes = read.consumed};
+    }
     fail({ErrorCode::invalid_argument, "the message is longer than its value may be, " +
                                            std::to_string(server_.limits.value_bytes_max) +
                                            " bytes; --max-value-bytes moves it"});
@@ -126,17 +130,20 @@ ClientProtocol::Took HermodProtocol::take(Bytes input) {
   return {.bytes = read.consumed};
 }
 
+const ProtocolLimits& HermodProtocol::limits() const {
+  return rules_.anonymous ? server_.limits : server_.limits_of(session_);
+}
+
 void HermodProtocol::greet(const hermod::Reader::Read& read) {
   api_ = read.api;
   static const Grant configured{.name = "Hermod's token", .role = Role::admin, .collections = {}};
-  const bool is_hermods =
-      !rules_.token.empty() && read.token && equal_secrets(*read.token, rules_.token);
   Doorkeeper& doorkeeper = *server_.doorkeeper;
-  if (is_hermods) {
-    session_.set_grant(configured);
-  } else if (!doorkeeper.open() && read.token) {
-    const auto grant = doorkeeper.take_token(*read.token, session_.client_host());
+  bool is_hermods = !rules_.token.empty() && read.token && equal_secrets(*read.token, rules_.token);
+  if (read.token && (!rules_.token.empty() || !doorkeeper.open())) {
+    const Grant* const shown = is_hermods ? &configured : doorkeeper.find(*read.token);
+    const auto grant = doorkeeper.judge(shown, session_.client_host());
     if (grant) session_.set_grant(**grant);
+    is_hermods = is_hermods && grant;
   }
   // Without tokens of dhrt's own everybody is an administrator, but for Hermod's token.
   const bool is_administrator = session_.grant().may_everywhere(Role::admin);

@@ -32,6 +32,7 @@ class HermodProtocol final : public ClientProtocol {
 
  private:
   struct Later;
+  const ProtocolLimits& limits() const;
   void greet(const hermod::Reader::Read& read);
   void run(const hermod::Request& request);
   void get(const hermod::Request& request);

@@ -150,8 +150,7 @@ HttpExchange::HttpExchange(CommandServer& server, Session& session, http::Reques
 bool HttpExchange::may(const Doorkeeper::Needs& needs, Bytes what) {
   const auto refused = server_.doorkeeper->refusal(*grant_, needs, client_, what);
   if (refused) {
-    const bool must_wait = wrong_token_ && wrong_token_->code == ErrorCode::busy;
-    respond(must_wait ? error_response(*wrong_token_) : refusal_response(*refused));
+    respond(must_wait() != nullptr ? error_response(*must_wait()) : refusal_response(*refused));
   }
   return !refused;
 }

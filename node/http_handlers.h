@@ -31,6 +31,10 @@ class HttpExchange {
   // What the request's token is for.
   const Grant& grant() const { return *grant_; }
   const std::string& client() const { return client_; }
+  // Too many wrong tokens came from there. Null: no.
+  const Error* must_wait() const {
+    return wrong_token_ && wrong_token_->code == ErrorCode::busy ? &*wrong_token_ : nullptr;
+  }
   // False: it is not good enough, and the request was answered so.
   bool may(const Doorkeeper::Needs& needs, Bytes what);
 

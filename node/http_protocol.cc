@@ -134,7 +134,11 @@ void HttpProtocol::answer_and_close(int status, const std::string& message) {
   ++server_.figures.of(ClientDialect::http).errors_total;
   http::Request unknown;
   unknown.keep_alive = false;
-  http::append_response(session_.open_reply(0), error_response(status, message), unknown);
+  constexpr int unauthorised = 401;  // Which says how to show a token.
+  const http::Response response = status == unauthorised
+                                      ? refusal_response(Doorkeeper::Refusal::no_token)
+                                      : error_response(status, message);
+  http::append_response(session_.open_reply(0), response, unknown);
   session_.close_after_replies();
 }
 

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "node/doorkeeper.h"
 #include "node/fast_commands.h"
 #include "node/redis_listeners.h"
 #include "node/redis_observer.h"
@@ -62,7 +63,7 @@ ClientProtocol::Took RedisProtocol::take_fast(Bytes input) {
 
 ClientProtocol::Took RedisProtocol::take_one(Bytes input) {
   using Outcome = resp::CommandReader::Read::Outcome;
-  const resp::CommandReader::Read read = reader_.read(input, server_.limits);
+  const resp::CommandReader::Read read = reader_.read(input, server_.limits_of(session_));
   switch (read.outcome) {
     case Outcome::need_more:
       break;
@@ -70,14 +71,20 @@ ClientProtocol::Took RedisProtocol::take_one(Bytes input) {
       runner_.run(read.words);
       break;
     case Outcome::error:
-      runner_.fail("ERR " + read.message);
+      fail(read.message);
       break;
     case Outcome::fatal:
-      runner_.fail("ERR " + read.message);
+      fail(read.message);
       session_.close_after_replies();
       break;
   }
   return took(read.consumed);
+}
+
+// Who has shown no token has other limits, of which it need not know.
+void RedisProtocol::fail(const std::string& message) {
+  const bool is_unknown = session_.grant().role == Role::none;
+  runner_.fail(is_unknown ? std::string(no_token_error) : "ERR " + message);
 }
 
 ClientProtocol::Took RedisProtocol::take_line(Bytes input) {

@@ -29,6 +29,7 @@ class RedisProtocol {
   ClientProtocol::Took take_fast(Bytes input);
   ClientProtocol::Took take_one(Bytes input);
   ClientProtocol::Took take_line(Bytes input);
+  void fail(const std::string& message);
   ClientProtocol::Took took(std::size_t bytes);
 
   CommandServer& server_;

@@ -58,7 +58,10 @@ class RpcBody : public std::enable_shared_from_this<RpcBody> {
     const rpc::Part& part = parts_[part_];
     if (call_ == 0) reply_.begin(part);
     waits_ = true;
-    const RpcCall call{exchange_->server(), exchange_->grant(), exchange_->client(),
+    const RpcCall call{exchange_->server(),
+                       exchange_->grant(),
+                       exchange_->client(),
+                       exchange_->must_wait(),
                        part.calls[call_],
                        [self = shared_from_this()](const rpc::Outcome& outcome, Position position) {
                          self->made(outcome, position);

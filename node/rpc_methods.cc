@@ -170,7 +170,9 @@ void run_rpc_call(const RpcCall& call) {
   if (method == methods.end()) return call.fail(rpc::code::no_method, no_method(asked.method));
   if (asked.params_fault && !method->params.empty())
     return call.fail(asked.params_fault->code, asked.params_fault->message);
-  if (!may(call, *method))
+  const bool allowed = may(call, *method);
+  if (!allowed && call.must_wait != nullptr) return call.fail(*call.must_wait);
+  if (!allowed)
     return call.fail(rpc::code::refused, call.grant.role == Role::none
                                              ? "no token was shown, or a wrong one"
                                              : "the token is not good enough for that");

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "node/doorkeeper.h"
 #include "node/fast_commands.h"
 #include "node/redis_observer.h"
 #include "node/redis_shared.h"
@@ -39,12 +40,15 @@ ClientProtocol::Took TextProtocol::take_fast(Bytes input) {
 }
 
 std::size_t TextProtocol::take_line(Bytes input) {
-  auto line = text::parse_line(input, server_.limits, searched_);
+  auto line = text::parse_line(input, server_.limits_of(session_), searched_);
   if (!line) return 0;
   searched_ = 0;
   if (line->error) {
+    // Who has shown no token has other limits, of which it need not know.
+    const bool is_unknown = session_.grant().role == Role::none;
     ++server_.figures.of(ClientDialect::text).errors_total;
-    resp::append_reply(session_.open_reply(0), Reply::error("ERR " + *line->error));
+    resp::append_reply(session_.open_reply(0), Reply::error(is_unknown ? std::string(no_token_error)
+                                                                       : "ERR " + *line->error));
     if (line->closes) session_.close_after_replies();
   } else if (!line->tokens.empty()) {
     show(line->tokens);
