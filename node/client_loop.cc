@@ -32,6 +32,7 @@ ClientLoop::ClientLoop(unsigned number, Shared& shared)
       hooks_(figures_, shared.request_log),
       store_wakeup_(events_, [] {}),  // The turn that it brings collects.
       mailbox_(events_),
+      handshakes_(events_),
       hermod_rules_{shared.options.hermod_terminator, shared.options.hermod_token,
                     shared.options.hermod_anonymous},
       delays_(events_),
@@ -296,7 +297,7 @@ void ClientLoop::take_over(FileDescriptor socket, Door door) {
 // It is counted already.
 void ClientLoop::welcome(std::unique_ptr<StreamConnection> connection, Door door) {
   ++figures_.connections_total;
-  if (shared_.tls) connection->expect_tls(*shared_.tls, door.tls_only);
+  if (shared_.tls) connection->expect_tls(*shared_.tls, handshakes_, door.tls_only);
   const std::size_t others = shared_.placement.clients() - 1;
   auto refused = refusal(*connection, others);
   if (refused) {

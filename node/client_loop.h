@@ -175,6 +175,7 @@ class ClientLoop final : public SessionHost, private ClientRoll {
   EventLoop events_;
   Wakeup store_wakeup_;
   Mailbox mailbox_;
+  HandshakeQueue handshakes_;
   std::thread thread_;
 
   TurnClock turn_clock_;

@@ -3,6 +3,8 @@
 #include <openssl/ssl.h>
 #include <sys/stat.h>
 
+#include "node/listener.h"
+#include "node/stream_connection.h"
 #include "node/tls_self_signed.h"
 #include "node/tls_stream.h"
 #include "tests/node/node_fixture.h"
@@ -163,6 +165,97 @@ class Asker {
 };
 
 }  // namespace
+
+TEST_CASE("tls: many clients that shake hands at once share the turns, first come first served") {
+  EventLoop loop;
+  HandshakeQueue queue(loop);
+  std::string done;
+  std::vector<HandshakeQueue::Ticket> tickets;
+  constexpr std::size_t each = HandshakeQueue::steps_per_turn_max;
+  for (std::size_t i = 0; i < each; ++i)
+    CHECK(queue.admits());
+  for (std::size_t i = 0; i < 2 * each; ++i) {
+    CHECK_FALSE(queue.admits());
+    tickets.push_back(queue.wait([&done, i] { done += static_cast<char>('a' + i); }));
+  }
+  queue.forget(tickets[1]);
+  uv_run(loop.raw(), UV_RUN_NOWAIT);
+  CHECK(done == "acdefghi");
+  CHECK_FALSE(queue.admits());  // Nobody overtakes who waits.
+  uv_run(loop.raw(), UV_RUN_NOWAIT);
+  CHECK(done == "acdefghijklmnop");
+  CHECK(queue.admits());
+  // Without anything to do the loop comes to rest.
+  uv_run(loop.raw(), UV_RUN_DEFAULT);
+  CHECK(queue.admits());
+}
+
+namespace {
+
+// Takes clients and tells what they sent.
+struct TlsServer final : StreamConnection::Handler {
+  explicit TlsServer(TlsContext& context) {
+    auto opened = Listener::open(loop, *parse_endpoint("dhrt://127.0.0.1:0"),
+                                 [this, &context](auto connection) {
+                                   connection->expect_tls(context, queue, true);
+                                   connection->set_handler(this);
+                                   connection->start_reading();
+                                   connections.push_back(std::move(connection));
+                                 });
+    REQUIRE(opened);
+    listener = *std::move(opened);
+  }
+  void received(Bytes bytes) override { said += bytes; }
+  void ended() override {}
+  void failed(const std::string&) override {}
+  void drained() override {}
+
+  EventLoop loop;
+  HandshakeQueue queue{loop};
+  std::vector<std::unique_ptr<StreamConnection>> connections;
+  std::unique_ptr<Listener> listener;
+  std::string said;
+};
+
+}  // namespace
+
+TEST_CASE("tls: a client whose handshake has to wait is served all the same") {
+  const Certificate files;
+  const auto context = TlsContext::load({files.certificate, files.key, ""});
+  const auto trusting = TlsContext::trusting(files.certificate);
+  REQUIRE((context && trusting));
+  TlsServer server(**context);
+  constexpr std::size_t count = 3 * HandshakeQueue::steps_per_turn_max;
+  const std::uint16_t port = server.listener->bound().address.port;
+  std::vector<std::unique_ptr<TestClient>> sockets;
+  std::vector<std::unique_ptr<TlsStream>> clients;
+  for (std::size_t i = 0; i < count; ++i) {
+    sockets.push_back(std::make_unique<TestClient>(port));
+    clients.push_back(std::make_unique<TlsStream>((*trusting)->connect("localhost")));
+    REQUIRE(clients[i]->start());
+    clients[i]->send("x");
+    sockets[i]->send(clients[i]->take_output());
+  }
+  while (server.connections.size() < count)
+    uv_run(server.loop.raw(), UV_RUN_NOWAIT);
+  // One that gives up while it waits takes its place in the queue along.
+  server.connections.back().reset();
+  server.connections.pop_back();
+  constexpr int turns_max = 1'000'000;
+  for (int turn = 0; server.said.size() < count - 1 && turn < turns_max; ++turn) {
+    uv_run(server.loop.raw(), UV_RUN_NOWAIT);
+    for (std::size_t i = 0; i < count; ++i) {
+      std::string arrived;
+      while (sockets[i]->anything_within(0))
+        arrived += sockets[i]->receive(1);
+      std::string plain;
+      static_cast<void>(clients[i]->receive(arrived, plain));
+      if (const std::string output = clients[i]->take_output(); !output.empty())
+        sockets[i]->send(output);
+    }
+  }
+  CHECK(server.said == std::string(count - 1, 'x'));
+}
 
 NODE_TEST_CASE("tls: who asks for keys without an end, and does not read, is cut off") {
   const Certificate files;
