@@ -29,9 +29,11 @@ constexpr SessionId session_id_step = event_loops_max;
 ClientLoop::ClientLoop(unsigned number, Shared& shared)
     : number_(number),
       shared_(shared),
+      hooks_(figures_, shared.request_log),
       store_wakeup_(events_, [] {}),  // The turn that it brings collects.
       mailbox_(events_),
       watchers_(shared.watches, number),
+      handshakes_(events_),
       hermod_rules_{shared.options.hermod_terminator, shared.options.hermod_token,
                     shared.options.hermod_anonymous},
       delays_(events_),
@@ -100,6 +102,7 @@ void ClientLoop::serve(CoreLink core, const NodeReport::Node& node, HttpRules ru
                                 .report = *report_,
                                 .figures = figures_,
                                 .limits = limits,
+                                .limits_before_token = before_token(limits),
                                 .output_buffer_max = shared_.options.output_buffer_max,
                                 .doorkeeper = &*doorkeeper_,
                                 .backups = shared_.backups,
@@ -297,7 +300,7 @@ void ClientLoop::take_over(FileDescriptor socket, Door door) {
 // It is counted already.
 void ClientLoop::welcome(std::unique_ptr<StreamConnection> connection, Door door) {
   ++figures_.connections_total;
-  if (shared_.tls) connection->expect_tls(*shared_.tls, door.tls_only);
+  if (shared_.tls) connection->expect_tls(*shared_.tls, handshakes_, door.tls_only);
   const std::size_t others = shared_.placement.clients() - 1;
   auto refused = refusal(*connection, others);
   if (refused) {
@@ -383,8 +386,10 @@ std::unique_ptr<ClientProtocol> ClientLoop::make_protocol(Dialect dialect, Sessi
       return std::make_unique<HttpProtocol>(*server_, http_rules_, session,
                                             dialect == Dialect::http_too_long);
     case Dialect::tls:
-      log_warning("a client asked for TLS; --tls-cert and --tls-key let this node speak it",
-                  {{"client", session.connection().remote_host()}});
+      log_warning(
+          "a client asked for TLS; --tls-cert and --tls-key, or --tls-self-signed, let this node "
+          "speak it",
+          {{"client", session.connection().remote_host()}});
       // The alert "handshake_failure" (RFC 8446, section 6.2), so that the client says why.
       session.reply(Bytes("\x15\x03\x03\x00\x02\x02\x28", 7), 0);
       return nullptr;
@@ -395,7 +400,8 @@ std::unique_ptr<ClientProtocol> ClientLoop::make_protocol(Dialect dialect, Sessi
     case Dialect::peer_bulk:
       break;
   }
-  return std::make_unique<TextProtocol>(*server_, session);
+  return std::make_unique<TextProtocol>(
+      *server_, session, dialect == Dialect::resp ? ClientDialect::resp : ClientDialect::text);
 }
 
 std::unique_ptr<ClientProtocol> ClientLoop::make_protocol_of(Service service, Session& session) {

@@ -24,6 +24,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "node/client_hooks.h"
 #include "node/client_roll.h"
 #include "node/cluster_view.h"
 #include "node/commands.h"
@@ -56,9 +57,10 @@ class ClientLoop final : public SessionHost, private ClientRoll {
   // What the loops of a node have in common; outlives them.
   struct Shared {
     const NodeOptions& options;
-    const Access& access;                    // Loaded before anybody is served.
-    const std::unique_ptr<TlsContext>& tls;  // The same; null: clients get none.
-    Placement placement;                     // Of the clients.
+    const Access& access;                            // Loaded before anybody is served.
+    const std::unique_ptr<TlsContext>& tls;          // The same; null: clients get none.
+    const std::unique_ptr<RequestLog>& request_log;  // The same; null: none is kept.
+    Placement placement;                             // Of the clients.
     NodeSettings settings;
     RedisShared redis;
     ClusterView view{};  // Kept by the loop with the core.
@@ -159,6 +161,7 @@ class ClientLoop final : public SessionHost, private ClientRoll {
   std::optional<Error> refusal(const StreamConnection& connection, std::size_t others) const;
   void drop_ended();
   TurnClock& clock() override { return turn_clock_; }
+  RequestHooks* hooks() override { return &hooks_; }
   Session* session(SessionId id) override;
   void reply_is_due(SessionId id) override { due_.push_back(id); }
   void has_more_to_do(SessionId id) override;
@@ -171,9 +174,11 @@ class ClientLoop final : public SessionHost, private ClientRoll {
   const unsigned number_;
   Shared& shared_;
   NodeFigures figures_;
+  ClientHooks hooks_;
   EventLoop events_;
   Wakeup store_wakeup_;
   Mailbox mailbox_;
+  HandshakeQueue handshakes_;
   std::thread thread_;
 
   TurnClock turn_clock_;

@@ -51,6 +51,9 @@ std::string shown(Bytes text) {
   return text.size() > shown_bytes_max ? out + "..." : out;
 }
 
+// What is no command may be a secret that was sent too early.
+constexpr Bytes unknown_request = "?";
+
 Reply unknown_command(Bytes name) {
   return Reply::error("ERR unknown command '" + shown(name) + "'; `help` lists the commands");
 }
@@ -118,7 +121,7 @@ Reply to_reply(const Error& error) {
 }
 
 void CommandCall::reply(const Reply& reply, Position position) {
-  if (reply.is_error()) ++server_.figures.errors_total;
+  if (reply.is_error()) ++server_.figures.of(ClientDialect::text).errors_total;
   resp::append_reply(session_.open_reply(position), reply);
 }
 
@@ -127,7 +130,7 @@ void CommandCall::fail(const Error& error) {
 }
 
 void CommandCall::Later::reply(const Reply& reply, Position position) const {
-  if (reply.is_error()) ++server_->figures.errors_total;
+  if (reply.is_error()) ++server_->figures.of(ClientDialect::text).errors_total;
   ticket_.give(to_bytes(reply), position);
 }
 
@@ -136,12 +139,13 @@ void CommandCall::Later::fail(const Error& error) const {
 }
 
 void run_command(CommandServer& server, Session& session, std::vector<text::Token> tokens) {
-  ++server.figures.commands_total;
+  ++server.figures.of(ClientDialect::text).commands_total;
   const auto refuse = [&](const Reply& reply) {
-    ++server.figures.errors_total;
+    ++server.figures.of(ClientDialect::text).errors_total;
     resp::append_reply(session.open_reply(0), reply);
   };
   const CommandInfo* info = find_command(tokens.front().text);
+  session.starts_request(ClientDialect::text, info == nullptr ? unknown_request : info->name);
   if (is_http_in_lower_case(tokens)) return refuse(Reply::error(std::string(upper_case_wanted)));
   if (info == nullptr) return refuse(unknown_command(tokens.front().text));
   auto arguments = split_arguments(std::move(tokens), {info->flags, flags_without_value});

@@ -37,6 +37,10 @@ struct CommandServer {
   const NodeReport& report;
   NodeFigures& figures;
   ProtocolLimits limits;
+  ProtocolLimits limits_before_token;  // For sessions that may do nothing yet.
+  const ProtocolLimits& limits_of(const Session& session) const {
+    return session.grant().role == Role::none ? limits_before_token : limits;
+  }
   std::size_t output_buffer_max = 0;
   std::string scratch{};  // For whoever needs one within a call.
   Doorkeeper* doorkeeper = nullptr;

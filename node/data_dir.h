@@ -4,6 +4,7 @@
 //   <data-dir>/identity.json   who the node is
 //   <data-dir>/collections/    the storage engine's files, one per collection
 //   <data-dir>/log/            what is not in them yet
+//   <data-dir>/tls.pem, .key   of --tls-self-signed
 //
 // Errors: busy: a live node has it; io: it cannot be made or written. Threads: one.
 #pragma once

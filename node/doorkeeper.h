@@ -40,7 +40,13 @@ class Doorkeeper {
   const Grant& without_token() const { return access_.without_token(); }
   // What the token is for. denied: it is wrong, which was counted and written down; busy: too many
   // wrong ones came from there.
-  Result<const Grant*> take_token(Bytes token, const std::string& client);
+  Result<const Grant*> take_token(Bytes token, const std::string& client) {
+    return judge(find(token), client);
+  }
+  // The same for a token that somebody else has looked up. Null: it is wrong.
+  Result<const Grant*> judge(const Grant* grant, const std::string& client);
+  // Without counting; nobody is to be told. Null: there is no such token.
+  const Grant* find(Bytes token) const { return access_.find(token); }
   // What a request needs: a role, and where.
   struct Needs {
     Role role = Role::none;

@@ -18,7 +18,7 @@ class FastExecutor {
  public:
   // All outlive the executor, which lives for one batch.
   // `null`: the reply to a read of what is not there.
-  FastExecutor(Database& database, NodeFigures& figures, const ProtocolLimits& limits,
+  FastExecutor(Database& database, NodeFigures::OfDialect& figures, const ProtocolLimits& limits,
                Session& session, Bytes null)
       : database_(database), figures_(figures), limits_(limits), session_(session), null_(null) {}
 
@@ -42,7 +42,7 @@ class FastExecutor {
   bool set(const FastCommand& command, const Database::Place& place);
 
   Database& database_;
-  NodeFigures& figures_;
+  NodeFigures::OfDialect& figures_;
   const ProtocolLimits& limits_;
   Session& session_;
   Bytes null_;

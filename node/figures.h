@@ -4,8 +4,11 @@
 // Threads: a counter is changed by one thread, its loop's, and read by any.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
+
+#include "node/client_dialect.h"
 
 namespace dhrt {
 
@@ -28,8 +31,15 @@ struct NodeFigures {
   Counter connections;  // Clients that are connected now.
   Counter connections_total;
   Counter connections_refused;
-  Counter commands_total;
-  Counter errors_total;  // Commands and requests that were answered with an error.
+  // By dialect. JSON-RPC at an HTTP address counts as both: a request, and its calls.
+  struct OfDialect {
+    Counter connections;  // That are there now and speak it.
+    Counter connections_total;
+    Counter commands_total;  // And requests.
+    Counter errors_total;    // Of those, answered with an error.
+  };
+  std::array<OfDialect, client_dialects.size()> dialects;
+  OfDialect& of(ClientDialect dialect) { return dialects[static_cast<std::size_t>(dialect)]; }
   Counter slow_clients_disconnected;
   Counter wrong_tokens_total;
   Counter requests_refused_total;  // For want of a token, or of a better one.

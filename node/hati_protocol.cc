@@ -13,9 +13,33 @@ using hati::Verb;
 
 namespace {
 
+Bytes name_of(Verb verb) {
+  switch (verb) {
+    case Verb::set:
+      return "SET";
+    case Verb::get:
+      return "GET";
+    case Verb::has:
+      return "HAS";
+    case Verb::remove:
+      return "DELETE";
+    case Verb::count:
+      return "COUNT";
+    case Verb::flush_all:
+      return "FLUSHALL";
+    case Verb::stats:
+      return "STATS";
+    case Verb::auth:
+      return "AUTH";
+    case Verb::none:
+      break;
+  }
+  return "?";
+}
+
 // Counts an error as it answers it.
 std::string failed(NodeFigures& figures) {
-  ++figures.errors_total;
+  ++figures.of(ClientDialect::hati).errors_total;
   return std::string(hati::error_reply);
 }
 
@@ -30,14 +54,14 @@ std::string value_or_error(NodeFigures& figures, const Result<Database::Found>& 
 }  // namespace
 
 ClientProtocol::Took HatiProtocol::take(Bytes input) {
-  const hati::LineReader::Read read = reader_.read(input, server_.limits);
+  const hati::LineReader::Read read = reader_.read(input, server_.limits_of(session_));
   if (read.complete) run(read.request);
   return {.bytes = read.consumed};
 }
 
 // The end of the stream ends the line, but a client that died in the middle of a value meant more.
 void HatiProtocol::end_of_input(Bytes rest) {
-  const Request request = hati::parse_request(rest, server_.limits);
+  const Request request = hati::parse_request(rest, server_.limits_of(session_));
   run(hati::only_reads(request.verb) ? request : Request());
 }
 
@@ -88,7 +112,8 @@ void HatiProtocol::authenticate(const Request& request) {
 }
 
 void HatiProtocol::run(const Request& request) {
-  ++server_.figures.commands_total;
+  ++server_.figures.of(ClientDialect::hati).commands_total;
+  session_.starts_request(ClientDialect::hati, name_of(request.verb));
   if (!may(request)) return fail();
   switch (request.verb) {
     case Verb::set:

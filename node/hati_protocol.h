@@ -15,6 +15,7 @@ class HatiProtocol final : public ClientProtocol {
   Took take(Bytes input) override;
   void end_of_input(Bytes rest) override;
   void refuse(const Error& why) override;
+  ClientDialect dialect() const override { return ClientDialect::hati; }
 
  private:
   void run(const hati::Request& request);

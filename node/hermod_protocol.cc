@@ -24,6 +24,31 @@ std::string collection_of(Bytes table) {
   return std::string(table);
 }
 
+Bytes name_of(Verb verb) {
+  switch (verb) {
+    case Verb::get:
+      return "get";
+    case Verb::set:
+      return "set";
+    case Verb::remove:
+      return "del";
+    case Verb::list_tables:
+      return "sup gettab";
+    case Verb::table_length:
+      return "sup length";
+    case Verb::create_table:
+      return "sup create";
+    case Verb::delete_table:
+      return "sup delete";
+    case Verb::leave:
+      return "ext";
+    case Verb::none:
+    case Verb::bad_super:
+      break;
+  }
+  return "?";
+}
+
 unsigned code_of(const Error& error) {
   return error.code == ErrorCode::invalid_argument ? 400 : 500;
 }
@@ -52,7 +77,7 @@ struct HermodProtocol::Later {
     ticket.give(std::move(bytes), 0);
   }
   void fail(const Error& error) const {
-    ++figures->errors_total;
+    ++figures->of(ClientDialect::hermod).errors_total;
     reply(code_of(error), error.message);
   }
 };
@@ -70,13 +95,13 @@ void HermodProtocol::reply(unsigned code, Bytes data, Position position) {
 }
 
 void HermodProtocol::fail(const Error& error) {
-  ++server_.figures.errors_total;
+  ++server_.figures.of(ClientDialect::hermod).errors_total;
   reply(code_of(error), error.message);
 }
 
 void HermodProtocol::refuse(const Error& why) {
   begun_ = uv_hrtime();
-  ++server_.figures.errors_total;
+  ++server_.figures.of(ClientDialect::hermod).errors_total;
   reply(500, why.message);
 }
 
@@ -85,15 +110,19 @@ void HermodProtocol::refuse(const Error& why) {
 ClientProtocol::Took HermodProtocol::take(Bytes input) {
   using Outcome = hermod::Reader::Read::Outcome;
   begun_ = uv_hrtime();
-  hermod::Reader::Read read = reader_.read(input, server_.limits);
+  hermod::Reader::Read read = reader_.read(input, limits());
   if (read.outcome == Outcome::greeting) {
     greet(read);
     if (read.consumed > 0) return {.bytes = read.consumed};
-    read = reader_.read(input, server_.limits);
+    read = reader_.read(input, limits());
   }
   if (read.outcome == Outcome::message) run(hermod::parse_request(read.message));
   if (read.outcome == Outcome::too_long) {
-    ++server_.figures.commands_total;
+    ++server_.figures.of(ClientDialect::hermod).commands_total;
+    if (&limits() == &server_.limits_before_token) {
+      reply(405);
+      return {.bytes = read.consumed};
+    }
     fail({ErrorCode::invalid_argument, "the message is longer than its value may be, " +
                                            std::to_string(server_.limits.value_bytes_max) +
                                            " bytes; --max-value-bytes moves it"});
@@ -101,17 +130,20 @@ ClientProtocol::Took HermodProtocol::take(Bytes input) {
   return {.bytes = read.consumed};
 }
 
+const ProtocolLimits& HermodProtocol::limits() const {
+  return rules_.anonymous ? server_.limits : server_.limits_of(session_);
+}
+
 void HermodProtocol::greet(const hermod::Reader::Read& read) {
   api_ = read.api;
   static const Grant configured{.name = "Hermod's token", .role = Role::admin, .collections = {}};
-  const bool is_hermods =
-      !rules_.token.empty() && read.token && equal_secrets(*read.token, rules_.token);
   Doorkeeper& doorkeeper = *server_.doorkeeper;
-  if (is_hermods) {
-    session_.set_grant(configured);
-  } else if (!doorkeeper.open() && read.token) {
-    const auto grant = doorkeeper.take_token(*read.token, session_.client_host());
+  bool is_hermods = !rules_.token.empty() && read.token && equal_secrets(*read.token, rules_.token);
+  if (read.token && (!rules_.token.empty() || !doorkeeper.open())) {
+    const Grant* const shown = is_hermods ? &configured : doorkeeper.find(*read.token);
+    const auto grant = doorkeeper.judge(shown, session_.client_host());
     if (grant) session_.set_grant(**grant);
+    is_hermods = is_hermods && grant;
   }
   // Without tokens of dhrt's own everybody is an administrator, but for Hermod's token.
   const bool is_administrator = session_.grant().may_everywhere(Role::admin);
@@ -120,7 +152,8 @@ void HermodProtocol::greet(const hermod::Reader::Read& read) {
 }
 
 void HermodProtocol::run(const Request& request) {
-  ++server_.figures.commands_total;
+  ++server_.figures.of(ClientDialect::hermod).commands_total;
+  session_.starts_request(ClientDialect::hermod, name_of(request.verb));
   if (const Status status = server_.database.member(); !status && request.verb != Verb::leave)
     return fail(status.error());
   switch (request.verb) {

@@ -28,9 +28,11 @@ class HermodProtocol final : public ClientProtocol {
 
   Took take(Bytes input) override;
   void refuse(const Error& why) override;
+  ClientDialect dialect() const override { return ClientDialect::hermod; }
 
  private:
   struct Later;
+  const ProtocolLimits& limits() const;
   void greet(const hermod::Reader::Read& read);
   void run(const hermod::Request& request);
   void get(const hermod::Request& request);

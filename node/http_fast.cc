@@ -19,7 +19,7 @@ constexpr std::size_t value_bytes_max = std::size_t{64} << 10;
 std::size_t HttpFast::take(Bytes input) {
   const auto request = http::recognise(input, server_.limits);
   if (!request || !serve(*request)) return 0;
-  ++server_.figures.commands_total;
+  ++server_.figures.of(ClientDialect::http).commands_total;
   return request->end;
 }
 

@@ -92,6 +92,17 @@ void route(const Exchange& exchange) {
 
 }  // namespace
 
+// POST takes values as the last words of paths (http_routes.cc). Behind '?' there may be more.
+std::string name_to_log(const http::Request& request) {
+  std::string path = request.path;
+  const std::size_t slash = path.rfind('/');
+  const std::size_t second = path.find('/', 1);
+  if (request.method == "POST" && second != std::string::npos &&
+      !is_reserved_word(Bytes(path).substr(1, second - 1)))
+    path.replace(slash + 1, std::string::npos, "*");
+  return request.method + " " + path;
+}
+
 http::Response error_response(int status, const std::string& message) {
   const std::string text = json::is_utf8(message) ? message : "the request is not UTF-8";
   http::Response response{.status = status, .body = "{\"error\":" + json::quoted(text) + "}"};
@@ -139,14 +150,13 @@ HttpExchange::HttpExchange(CommandServer& server, Session& session, http::Reques
 bool HttpExchange::may(const Doorkeeper::Needs& needs, Bytes what) {
   const auto refused = server_.doorkeeper->refusal(*grant_, needs, client_, what);
   if (refused) {
-    const bool must_wait = wrong_token_ && wrong_token_->code == ErrorCode::busy;
-    respond(must_wait ? error_response(*wrong_token_) : refusal_response(*refused));
+    respond(must_wait() != nullptr ? error_response(*must_wait()) : refusal_response(*refused));
   }
   return !refused;
 }
 
 void HttpExchange::respond(const http::Response& response, Position position) {
-  if (response.status >= 400) ++server_.figures.errors_total;
+  if (response.status >= 400) ++server_.figures.of(ClientDialect::http).errors_total;
   if (!reserved_) return append(session_->open_reply(position), response);
   std::string bytes;
   append(bytes, response);

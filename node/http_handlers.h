@@ -15,6 +15,8 @@
 
 namespace dhrt {
 
+// Method and path, without the value where the path has one.
+std::string name_to_log(const http::Request& request);
 http::Response error_response(int status, const std::string& message);
 http::Response error_response(const Error& error);
 // 401, with how to show a token, or 403.
@@ -29,6 +31,10 @@ class HttpExchange {
   // What the request's token is for.
   const Grant& grant() const { return *grant_; }
   const std::string& client() const { return client_; }
+  // Too many wrong tokens came from there. Null: no.
+  const Error* must_wait() const {
+    return wrong_token_ && wrong_token_->code == ErrorCode::busy ? &*wrong_token_ : nullptr;
+  }
   // False: it is not good enough, and the request was answered so.
   bool may(const Doorkeeper::Needs& needs, Bytes what);
 
@@ -37,6 +43,8 @@ class HttpExchange {
   Session& session() { return *session_; }  // While the request is being routed.
   const http::Request& request() const { return request_; }
   http::Request& request() { return request_; }
+  // Null: it has ended.
+  Session* session() const { return ticket_.host->session(ticket_.session); }
   bool is_head() const { return request_.method == "HEAD"; }
 
   // Once, now or later; `position` is what must be durable first.

@@ -99,7 +99,8 @@ ClientProtocol::Took HttpProtocol::take(Bytes input) {
     return {.bytes = input.size()};
   }
   // Its answers say nothing about origins, and it looks at no tokens.
-  if (parser_.idle() && rules_.origins.empty() && server_.doorkeeper->open()) {
+  if (parser_.idle() && rules_.origins.empty() && server_.doorkeeper->open() &&
+      !session_.is_traced()) {
     if (const std::size_t taken = fast_.take(input); taken > 0) return {.bytes = taken};
   }
   http::Fed fed = parser_.feed(input);
@@ -113,7 +114,8 @@ ClientProtocol::Took HttpProtocol::take(Bytes input) {
 }
 
 void HttpProtocol::serve(http::Request request) {
-  ++server_.figures.commands_total;
+  ++server_.figures.of(ClientDialect::http).commands_total;
+  if (session_.is_traced()) session_.starts_request(ClientDialect::http, name_to_log(request));
   const bool keep_alive = request.keep_alive;
   const bool is_probe = request.path.starts_with("/_/health/");
   auto refused =
@@ -129,10 +131,14 @@ void HttpProtocol::serve(http::Request request) {
 }
 
 void HttpProtocol::answer_and_close(int status, const std::string& message) {
-  ++server_.figures.errors_total;
+  ++server_.figures.of(ClientDialect::http).errors_total;
   http::Request unknown;
   unknown.keep_alive = false;
-  http::append_response(session_.open_reply(0), error_response(status, message), unknown);
+  constexpr int unauthorised = 401;  // Which says how to show a token.
+  const http::Response response = status == unauthorised
+                                      ? refusal_response(Doorkeeper::Refusal::no_token)
+                                      : error_response(status, message);
+  http::append_response(session_.open_reply(0), response, unknown);
   session_.close_after_replies();
 }
 

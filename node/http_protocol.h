@@ -6,6 +6,7 @@
 
 #include "node/commands.h"
 #include "node/http_fast.h"
+#include "node/http_token.h"
 #include "node/session.h"
 #include "protocol/http.h"
 
@@ -42,10 +43,13 @@ class HttpProtocol final : public ClientProtocol {
         session_(session),
         fast_(server, rules, session),
         parser_(server.limits),
-        too_long_(too_long) {}
+        too_long_(too_long) {
+    ask_before_long_bodies(parser_, server, session);
+  }
 
   Took take(Bytes input) override;
   void refuse(const Error& why) override;
+  ClientDialect dialect() const override { return ClientDialect::http; }
 
  private:
   void answer_and_close(int status, const std::string& message);

@@ -1,5 +1,6 @@
 #include "node/http_token.h"
 
+#include "node/doorkeeper.h"
 #include "protocol/json.h"
 #include "protocol/letter_case.h"
 
@@ -19,6 +20,15 @@ std::optional<Bytes> behind(Bytes header, Bytes scheme) {
 }
 
 }  // namespace
+
+// The answer to a wrong one ends the connection, so that none is counted twice.
+void ask_before_long_bodies(http::Parser& parser, CommandServer& server, Session& session) {
+  if (server.doorkeeper->open()) return;
+  parser.ask_before_long_bodies([&server, &session](const http::Request& head) {
+    const auto token = token_of(head);
+    return token && server.doorkeeper->take_token(*token, session.client_host()).has_value();
+  });
+}
 
 std::optional<std::string> token_of(const http::Request& request) {
   const Bytes header = request.header("authorization");

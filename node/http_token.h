@@ -4,6 +4,8 @@
 #include <optional>
 #include <string>
 
+#include "node/commands.h"
+#include "node/session.h"
 #include "protocol/http.h"
 
 namespace dhrt {
@@ -11,5 +13,8 @@ namespace dhrt {
 // Of `Authorization: Bearer TOKEN`, or the password of `Authorization: Basic`, whatever the user's
 // name is. Absent: there is none.
 std::optional<std::string> token_of(const http::Request& request);
+
+// Where tokens are asked for, a long body is read only of who has shown one.
+void ask_before_long_bodies(http::Parser& parser, CommandServer& server, Session& session);
 
 }  // namespace dhrt

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "node/file_descriptor.h"
+#include "node/replace_file.h"
 #include "protocol/json.h"
 
 namespace dhrt {
@@ -120,28 +121,6 @@ tl::unexpected<Error> io_error(const std::string& path, const char* doing) {
               std::string(doing) + " " + path + ": " + std::strerror(number));
 }
 
-Status write_file(const std::string& path, Bytes bytes) {
-  const FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-  if (!file) return io_error(path, "create");
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(file.get(), bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return io_error(path, "write");
-    bytes.remove_prefix(static_cast<std::size_t>(written));
-  }
-  if (::fsync(file.get()) != 0) return io_error(path, "sync");
-  return {};
-}
-
-Status sync_directory_of(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  const FileDescriptor opened(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!opened) return io_error(directory, "open");
-  if (::fsync(opened.get()) != 0) return io_error(directory, "sync");
-  return {};
-}
-
 }  // namespace
 
 std::string encode_identity(const NodeIdentity& identity) {
@@ -219,10 +198,8 @@ Result<std::optional<NodeIdentity>> read_identity(const std::string& path) {
 }
 
 Status write_identity(const std::string& path, const NodeIdentity& identity) {
-  const std::string fresh = path + ".new";
-  if (auto status = write_file(fresh, encode_identity(identity)); !status) return status;
-  if (std::rename(fresh.c_str(), path.c_str()) != 0) return io_error(path, "replace");
-  return sync_directory_of(path);
+  constexpr unsigned readable = 0644;
+  return replace_file(path, encode_identity(identity), readable);
 }
 
 NodeIdentity next_start(const std::optional<NodeIdentity>& stored, NodeId new_id,

@@ -54,22 +54,6 @@ void append_escaped(std::string& out, std::string_view text) {
   }
 }
 
-void append_field(std::string& out, const LogField& field) {
-  out += ' ';
-  out += field.first;
-  out += '=';
-  const bool bare = !field.second.empty() && std::ranges::none_of(field.second, [](char c) {
-    return c == ' ' || c == '"' || c == '=' || is_control(c);
-  });
-  if (bare) {
-    out += field.second;
-    return;
-  }
-  out += '"';
-  append_escaped(out, field.second);
-  out += '"';
-}
-
 }  // namespace
 
 void set_log_threshold(LogThreshold threshold) {
@@ -91,13 +75,29 @@ bool log_shows(LogLevel level) {
   return logger().should_log(to_spdlog(level));
 }
 
+void append_log_field(std::string& out, const LogField& field) {
+  out += ' ';
+  out += field.first;
+  out += '=';
+  const bool bare = !field.second.empty() && std::ranges::none_of(field.second, [](char c) {
+    return c == ' ' || c == '"' || c == '=' || is_control(c);
+  });
+  if (bare) {
+    out += field.second;
+    return;
+  }
+  out += '"';
+  append_escaped(out, field.second);
+  out += '"';
+}
+
 void log_line(LogLevel level, std::string_view text, std::initializer_list<LogField> fields) {
   if (!log_shows(level)) return;
   std::string line;
   for (const char c : text)
     line += is_control(c) ? ' ' : c;
   for (const LogField& field : fields)
-    append_field(line, field);
+    append_log_field(line, field);
   logger().log(to_spdlog(level), spdlog::string_view_t(line.data(), line.size()));
 }
 

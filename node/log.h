@@ -24,6 +24,9 @@ void set_log_threshold(LogThreshold threshold);
 bool log_shows(LogLevel level);
 void log_line(LogLevel level, std::string_view text, std::initializer_list<LogField> fields = {});
 
+// Appends " key=value", the value quoted and escaped where it has to be.
+void append_log_field(std::string& out, const LogField& field);
+
 inline void log_info(std::string_view text, std::initializer_list<LogField> fields = {}) {
   log_line(LogLevel::info, text, fields);
 }

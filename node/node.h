@@ -28,6 +28,7 @@
 #include "node/node_report.h"
 #include "node/options.h"
 #include "node/repairs.h"
+#include "node/tls_self_signed.h"
 #include "storage/engine.h"
 
 namespace dhrt {
@@ -61,6 +62,9 @@ class Node {
   Node(const NodeOptions& options, Hooks hooks);
   // --- Start (node_start.cc).
   Status start();
+  Status open_tls();
+  Status open_request_log();
+  std::vector<std::string> certificate_names() const;
   Status open_identity();
   Status open_engine();
   Status open_loops();
@@ -71,6 +75,7 @@ class Node {
   ClientLoop::CoreLink link_to_core(ClientLoop& loop);
   void handle_signals();
   void show_banner() const;
+  std::string tls_banner(const std::string& here) const;
   std::string waits_for() const;
 
   // --- The turn.
@@ -110,6 +115,8 @@ class Node {
   const Hooks hooks_;
   Access access_;
   std::unique_ptr<TlsContext> tls_;
+  std::optional<SelfSigned> self_signed_;
+  std::unique_ptr<RequestLog> request_log_;
   ClientLoop::Shared shared_;
   std::vector<std::unique_ptr<ClientLoop>> loops_;
   Wakeup leave_wakeup_;

@@ -90,8 +90,11 @@ void NodeReport::write_client_metrics(const WriteMetric& write) const {
   counter("connections_total", "Clients that connected.", &NodeFigures::connections_total);
   counter("connections_refused_total", "Clients that were refused.",
           &NodeFigures::connections_refused);
-  counter("commands_total", "Commands and requests of clients.", &NodeFigures::commands_total);
-  counter("errors_total", "Of those, answered with an error.", &NodeFigures::errors_total);
+  write("commands_total", "Commands and requests of clients.", sum(&OfDialect::commands_total));
+  write("errors_total", "Of those, answered with an error.", sum(&OfDialect::errors_total));
+  if (node_.request_log != nullptr)
+    write("request_log_dropped_total", "Lines that the log of requests left out.",
+          node_.request_log->dropped());
   counter("slow_clients_disconnected_total", "Clients cut off because they did not read.",
           &NodeFigures::slow_clients_disconnected);
   counter("wrong_tokens_total", "Tokens that were shown and are none.",
@@ -134,6 +137,20 @@ std::string NodeReport::metrics() const {
   write_client_metrics([&](std::string_view name, std::string_view help, std::uint64_t value) {
     text.counter(name, help, value);
   });
+  const auto by_dialect = [&](std::string_view name, std::string_view type, std::string_view help,
+                              Counter OfDialect::*field) {
+    text.begin(name, type, help);
+    for (std::size_t i = 0; i < client_dialects.size(); ++i)
+      text.sample(name, quoted_label("dialect", client_dialects[i]),
+                  static_cast<double>(sum_of(i, field)));
+  };
+  by_dialect("dialect_connections", "gauge", "Clients that speak it.", &OfDialect::connections);
+  by_dialect("dialect_connections_total", "counter", "Clients that spoke it.",
+             &OfDialect::connections_total);
+  by_dialect("dialect_commands_total", "counter", "Commands and requests in it.",
+             &OfDialect::commands_total);
+  by_dialect("dialect_errors_total", "counter", "Of those, answered with an error.",
+             &OfDialect::errors_total);
   text.counter("records_pulled_total", "Records that came by catching up.",
                cluster->records_pulled);
   write_engine(text, node_.engine.figures());

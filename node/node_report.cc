@@ -57,6 +57,20 @@ std::uint64_t NodeReport::sum(Counter NodeFigures::*counter) const {
   return sum;
 }
 
+std::uint64_t NodeReport::sum(Counter OfDialect::*counter) const {
+  std::uint64_t sum = 0;
+  for (std::size_t i = 0; i < client_dialects.size(); ++i)
+    sum += sum_of(i, counter);
+  return sum;
+}
+
+std::uint64_t NodeReport::sum_of(std::size_t dialect, Counter OfDialect::*counter) const {
+  std::uint64_t sum = 0;
+  for (const NodeFigures* figures : node_.figures)
+    sum += figures->dialects[dialect].*counter;
+  return sum;
+}
+
 NodeReport::Totals NodeReport::totals() const {
   Totals totals;
   for (Collection* collection : store_.collections()) {
@@ -99,8 +113,8 @@ NodeReport::Figures NodeReport::figures() const {
           .connections = sum(&NodeFigures::connections),
           .connections_total = sum(&NodeFigures::connections_total),
           .connections_refused = sum(&NodeFigures::connections_refused),
-          .commands_total = sum(&NodeFigures::commands_total),
-          .errors_total = sum(&NodeFigures::errors_total),
+          .commands_total = sum(&OfDialect::commands_total),
+          .errors_total = sum(&OfDialect::errors_total),
           .memory_bytes = engine.memory_bytes,
           .checkpoints = engine.checkpoints,
           .checkpoint_unix_seconds = ended / 1000,
@@ -167,8 +181,8 @@ void NodeReport::write_clients(json::Writer& writer) const {
   number("connections", &NodeFigures::connections);
   number("connections_total", &NodeFigures::connections_total);
   number("connections_refused", &NodeFigures::connections_refused);
-  number("commands_total", &NodeFigures::commands_total);
-  number("errors_total", &NodeFigures::errors_total);
+  writer.key("commands_total").number(sum(&OfDialect::commands_total));
+  writer.key("errors_total").number(sum(&OfDialect::errors_total));
   number("slow_clients_disconnected", &NodeFigures::slow_clients_disconnected);
   number("wrong_tokens_total", &NodeFigures::wrong_tokens_total);
   number("requests_refused_total", &NodeFigures::requests_refused_total);
@@ -178,6 +192,22 @@ void NodeReport::write_clients(json::Writer& writer) const {
   for (const NodeFigures* figures : node_.figures)
     writer.number(std::uint64_t{figures->connections});
   writer.end_array();
+  write_dialects(writer);
+}
+
+void NodeReport::write_dialects(json::Writer& writer) const {
+  writer.key("dialects").begin_object();
+  for (std::size_t i = 0; i < client_dialects.size(); ++i) {
+    writer.key(client_dialects[i]).begin_object();
+    writer.key("connections").number(sum_of(i, &OfDialect::connections));
+    writer.key("connections_total").number(sum_of(i, &OfDialect::connections_total));
+    writer.key("commands_total").number(sum_of(i, &OfDialect::commands_total));
+    writer.key("errors_total").number(sum_of(i, &OfDialect::errors_total));
+    writer.end_object();
+  }
+  writer.end_object();
+  if (node_.request_log != nullptr)
+    writer.key("request_log_dropped_total").number(node_.request_log->dropped());
 }
 
 void NodeReport::write_replication(json::Writer& writer, const ClusterPicture& cluster) const {

@@ -18,6 +18,7 @@
 #include "node/cluster_view.h"
 #include "node/figures.h"
 #include "node/options.h"
+#include "node/request_log.h"
 #include "storage/catalog.h"
 #include "storage/engine.h"
 #include "storage/store.h"
@@ -70,7 +71,8 @@ class NodeReport {
     Time started;
     bool memory = false;
     std::string data_dir;
-    std::string address;  // Where the node listens.
+    std::string address;                      // Where the node listens.
+    const RequestLog* request_log = nullptr;  // Null: none is kept.
   };
   // `refresh`, if there is one, puts the present picture on the board.
   NodeReport(Node node, Store& store, const Catalog& catalog, std::function<void()> refresh)
@@ -129,8 +131,12 @@ class NodeReport {
  private:
   std::shared_ptr<const ClusterPicture> cluster() const;
   std::uint64_t sum(Counter NodeFigures::*counter) const;
+  using OfDialect = NodeFigures::OfDialect;
+  std::uint64_t sum(Counter OfDialect::*counter) const;
+  std::uint64_t sum_of(std::size_t dialect, Counter OfDialect::*counter) const;
   void write_node(json::Writer& writer, const ClusterPicture& cluster) const;
   void write_clients(json::Writer& writer) const;
+  void write_dialects(json::Writer& writer) const;
   void write_replication(json::Writer& writer, const ClusterPicture& cluster) const;
   void write_limits(json::Writer& writer) const;
   void write_nodes(json::Writer& writer, const ClusterPicture& cluster) const;

@@ -46,6 +46,7 @@ Node::Node(const NodeOptions& options, Hooks hooks)
       shared_{.options = options_,
               .access = access_,
               .tls = tls_,
+              .request_log = request_log_,
               .placement = Placement(loop_count_for(options.cpu_num)),
               .settings = NodeSettings(options_),
               .redis = RedisShared(loop_count_for(options.cpu_num))},
@@ -74,14 +75,9 @@ Status Node::start() {
   for (const std::string& name : access_.short_ones())
     log_warning("a token is short and may be guessed; take 16 random letters or more",
                 {{"token", name}});
-  if (!options_.tls_cert.empty()) {
-    auto tls = TlsContext::load({.certificate = options_.tls_cert,
-                                 .key = options_.tls_key,
-                                 .client_ca = options_.tls_client_ca});
-    if (!tls) return tl::unexpected(tls.error());
-    tls_ = *std::move(tls);
-  }
   if (auto status = open_identity(); !status) return status;
+  if (auto status = open_tls(); !status) return status;
+  if (auto status = open_request_log(); !status) return status;
   if (auto status = open_engine(); !status) return status;
   if (auto status = open_loops(); !status) return status;
   start_clocks();
@@ -98,6 +94,52 @@ Status Node::start() {
   tick_.every(tick_interval);
   maintenance_.start();
   return {};
+}
+
+// Behind the identity, for a certificate of our own is kept beside it.
+Status Node::open_tls() {
+  TlsContext::Files files{.certificate = options_.tls_cert,
+                          .key = options_.tls_key,
+                          .client_ca = options_.tls_client_ca};
+  if (options_.tls_self_signed) {
+    if (!data_dir_)
+      return fail(ErrorCode::invalid_argument,
+                  "--tls-self-signed keeps its certificate in the data directory, and " +
+                      options_.data_dir + " cannot be used; give another one with --data-dir");
+    auto kept = keep_self_signed(data_dir_->path(), certificate_names(), wall_now());
+    if (!kept) return tl::unexpected(kept.error());
+    self_signed_ = *std::move(kept);
+    files.certificate = self_signed_->certificate;
+    files.key = self_signed_->key;
+    if (self_signed_->made_now)
+      log_info("a certificate was made; clients have to trust this one",
+               {{"file", files.certificate}});
+  }
+  if (files.certificate.empty()) return {};
+  auto tls = TlsContext::load(std::move(files));
+  if (!tls) return tl::unexpected(tls.error());
+  tls_ = *std::move(tls);
+  return {};
+}
+
+Status Node::open_request_log() {
+  if (options_.log_requests.empty()) return {};
+  auto log =
+      RequestLog::open({.path = options_.log_requests, .format = options_.log_requests_format});
+  if (!log) return tl::unexpected(log.error());
+  request_log_ = *std::move(log);
+  return {};
+}
+
+// What clients may call this node.
+std::vector<std::string> Node::certificate_names() const {
+  std::vector<std::string> names{options_.host_name};
+  if (options_.advertise) names.push_back(options_.advertise->host);
+  for (const Endpoint& endpoint : endpoints_of(options_)) {
+    if (!endpoint.is_unix() && !is_wildcard(endpoint.address.host))
+      names.push_back(endpoint.address.host);
+  }
+  return names;
 }
 
 Status Node::open_identity() {
@@ -267,7 +309,8 @@ void Node::serve() {
                         .started = started_,
                         .memory = options_.memory,
                         .data_dir = options_.data_dir,
-                        .address = to_text(bound())};
+                        .address = to_text(bound()),
+                        .request_log = request_log_.get()};
   for (const auto& loop : loops_)
     node.figures.push_back(&loop->figures());
   HttpRules rules{.names = {options_.name, options_.bind.host}, .origins = options_.cors_origins};
@@ -341,6 +384,16 @@ std::string Node::waits_for() const {
   return addresses;
 }
 
+std::string Node::tls_banner(const std::string& here) const {
+  if (!tls_) return {};
+  if (!self_signed_) return "  TLS            by " + options_.tls_cert + "\n";
+  const std::string& file = self_signed_->certificate;
+  return "  TLS            by " + file + ", which this node signed for itself; its SHA-256 is\n" +
+         "                 " + self_signed_->fingerprint + "\n" +
+         "                 dhrt get hello --host " + here + " --tls-ca " + file + "\n" +
+         "                 curl --cacert " + file + " https://" + here + "/hello\n";
+}
+
 void Node::show_banner() const {
   const Address here{is_wildcard(bound().host) ? "127.0.0.1" : bound().host, bound().port};
   std::string text = "dhrt " DHRT_VERSION "\n";
@@ -364,7 +417,7 @@ void Node::show_banner() const {
             std::string(who) + " can read and write everything\n";
   else
     text += "  access         by token; nodes show none, and are taken " + std::string(who) + "\n";
-  if (tls_) text += "  TLS            by " + options_.tls_cert + "\n";
+  text += tls_banner(to_text(here));
   std::fputs(text.c_str(), stderr);
   // What waits for a Hermod server to start looks for this line.
   for (const Endpoint& endpoint : all) {

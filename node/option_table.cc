@@ -23,6 +23,7 @@ using Words = std::span<const std::string_view>;
 
 // In the order of the enumerations that they name.
 constexpr std::array<std::string_view, 5> level_words{"trace", "debug", "info", "warning", "error"};
+constexpr std::array<std::string_view, 2> request_log_words{"text", "json"};
 constexpr std::array<std::string_view, 3> durability_words{"sync", "interval", "none"};
 constexpr std::array<std::string_view, 3> eviction_words{"none", "lru", "s3fifo"};
 
@@ -33,6 +34,9 @@ void choose_terminator(O& options, std::size_t word) {
 }
 void choose_level(O& options, std::size_t word) {
   options.log_level = static_cast<LogThreshold>(word);
+}
+void choose_request_log_format(O& options, std::size_t word) {
+  options.log_requests_format = static_cast<RequestLogFormat>(word);
 }
 void choose_durability(O& options, std::size_t word) {
   options.durability = static_cast<Durability>(word);
@@ -74,6 +78,9 @@ constexpr std::array table{
     OptionInfo{"tls-client-ca", "FILE", "", "/etc/dhrt/clients.pem",
                "Serve over TLS only whose certificate these signed.", "Access",
                TextOption{&O::tls_client_ca, true}},
+    OptionInfo{"tls-self-signed", "", "false", "true",
+               "Serve TLS by a certificate that the node makes and keeps in --data-dir.", "Access",
+               SwitchOption{&O::tls_self_signed}},
 
     OptionInfo{"listen", "DIALECT://HOST:PORT", "", "resp+unix:///run/dhrt.sock",
                "Listen there, too: dhrt, hati, rpc, hermod, resp, http; repeat for more.",
@@ -212,6 +219,11 @@ constexpr std::array table{
                "Process", EventsOption{}},
     OptionInfo{"log-level", "LEVEL", "info", "debug", "Of trace, debug, info, warning, error.",
                "Process", ChoiceOption{level_words, choose_level}},
+    OptionInfo{"log-requests", "FILE", "", "/var/log/dhrt-requests",
+               "Write a line for each request there, or with - to standard error.", "Process",
+               TextOption{&O::log_requests, true}},
+    OptionInfo{"log-requests-format", "FORMAT", "text", "json", "Of these lines: text or json.",
+               "Process", ChoiceOption{request_log_words, choose_request_log_format}},
     OptionInfo{"config",
                "FILE",
                "",

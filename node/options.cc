@@ -180,16 +180,23 @@ std::string text_of(const NodeOptions& options, std::string_view name) {
 }
 
 Status check_tls(const NodeOptions& options) {
+  if (options.tls_self_signed && (!options.tls_cert.empty() || !options.tls_key.empty()))
+    return refuse(
+        "--tls-self-signed makes a certificate, and --tls-cert and --tls-key name one; give "
+        "either");
   if (options.tls_cert.empty() && !options.tls_key.empty())
     return refuse("--tls-key is the key of a certificate; name that with --tls-cert");
   if (!options.tls_cert.empty() && options.tls_key.empty())
     return refuse("--tls-cert is a certificate that has a key; name that with --tls-key");
-  if (!options.tls_cert.empty()) return {};
+  if (!options.tls_cert.empty() || options.tls_self_signed) return {};
   if (!options.tls_client_ca.empty())
-    return refuse("--tls-client-ca is for who serves TLS; give --tls-cert and --tls-key, too");
+    return refuse(
+        "--tls-client-ca is for who serves TLS; give --tls-cert and --tls-key, too, or "
+        "--tls-self-signed");
   for (const Endpoint& endpoint : endpoints_of(options)) {
     if (endpoint.tls)
-      return refuse(to_text(endpoint) + " needs a certificate; give --tls-cert and --tls-key");
+      return refuse(to_text(endpoint) +
+                    " needs a certificate; give --tls-cert and --tls-key, or --tls-self-signed");
   }
   return {};
 }
@@ -239,6 +246,7 @@ Result<NodeOptions> read_options(const OptionInput& input) {
     sources.file = *std::move(file);
   }
   NodeOptions options;
+  options.host_name = input.host_name;
   for (const auto& option : option_table()) {
     auto setting = decide(option, sources, input);
     if (auto status = apply_option(option, setting.text, place_of(option, setting), options);

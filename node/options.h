@@ -17,6 +17,7 @@
 
 #include "cluster/options.h"
 #include "node/endpoint.h"
+#include "node/request_log_format.h"
 #include "protocol/hermod.h"
 #include "storage/base/result.h"
 #include "storage/base/time.h"
@@ -44,6 +45,7 @@ struct NodeOptions {
   Address bind;
   std::optional<Address> advertise;  // Absent: the bound address, or the one that reaches a peer.
   std::string name;
+  std::string host_name;  // What the machine calls itself.
   bool allow_public = false;
 
   std::vector<Endpoint> listen;  // Beside `bind`; the switches below add to them.
@@ -70,6 +72,7 @@ struct NodeOptions {
   std::string tls_cert;  // Paths; empty: none. TlsContext reads them.
   std::string tls_key;
   std::string tls_client_ca;
+  bool tls_self_signed = false;
   bool tcp_tls = false;
   std::vector<std::string> cors_origins;  // "https://app.example.org"
 
@@ -110,6 +113,8 @@ struct NodeOptions {
   std::uint64_t max_collections = 0;
 
   LogThreshold log_level = LogThreshold::info;
+  std::string log_requests;  // Path; empty: off. "-": standard error.
+  RequestLogFormat log_requests_format = RequestLogFormat::text;
   std::uint32_t notify_keyspace_events = 0;  // Of node/redis_events.h.
   std::string config;                        // Path; empty: no file.
   bool print_config = false;

@@ -84,7 +84,7 @@ void RedisCall::fail(Bytes message) {
   writer_.error(message);
   failed_ = true;
   parts_.server.redis->figures.failed_with(message);
-  ++parts_.server.figures.errors_total;
+  ++parts_.server.figures.of(ClientDialect::resp).errors_total;
 }
 
 void RedisCall::fail(const Error& error) {
@@ -111,7 +111,7 @@ void RedisCall::write(Bytes reply) {
     parts_.out += reply;
     return;
   }
-  ++parts_.server.figures.errors_total;
+  ++parts_.server.figures.of(ClientDialect::resp).errors_total;
   writer_.error(
       "ERR the command was carried out, but its reply has no room below "
       "--output-buffer-max");
@@ -270,7 +270,7 @@ struct RedisRunner::Asking {
 };
 
 void RedisRunner::fail(Bytes message) {
-  ++server_.figures.errors_total;
+  ++server_.figures.of(ClientDialect::resp).errors_total;
   server_.redis->figures.failed_with(message);
   if (takes_silence(client_)) return;
   resp::Writer writer(session_.open_reply(0), client_.version);
@@ -279,10 +279,14 @@ void RedisRunner::fail(Bytes message) {
 
 void RedisRunner::run(std::span<const Bytes> words) {
   if (words.empty()) return;
-  ++server_.figures.commands_total;
+  ++server_.figures.of(ClientDialect::resp).commands_total;
   const RedisCommand* command = find_redis_command(words[0]);
-  if (command == nullptr) return refuse(nullptr, unknown_command(words));
+  if (command == nullptr) {
+    session_.starts_request(ClientDialect::resp, "?");
+    return refuse(nullptr, unknown_command(words));
+  }
   note_command(*command, words);
+  session_.starts_request(ClientDialect::resp, command->name);
   if (!admit(*command, words)) return;
   if (client_.transaction && has_flag(*command, "no_multi"))
     return refuse(command, "ERR Command not allowed inside a transaction");

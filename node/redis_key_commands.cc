@@ -36,7 +36,7 @@ struct Deletes {
     std::string out;
     resp::Writer writer(out, version);
     if (error) {
-      ++figures.errors_total;
+      ++figures.of(ClientDialect::resp).errors_total;
       writer.error(std::get<ReplyError>(to_reply(*error).value).message);
     } else {
       writer.integer(removed);

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "node/doorkeeper.h"
 #include "node/fast_commands.h"
 #include "node/redis_listeners.h"
 #include "node/redis_observer.h"
@@ -29,7 +30,8 @@ ClientProtocol::Took RedisProtocol::take(Bytes input) {
   if (options_.inline_commands && !midway() && (searched_ > 0 || input.front() != '*'))
     return take_line(input);
   const bool is_plain = client_.replies == RedisClient::Replies::on && !client_.transaction &&
-                        !client_.only_listens() && !server_.redis->watches_each();
+                        !client_.only_listens() && !server_.redis->watches_each() &&
+                        !session_.is_traced();
   if (!midway() && is_plain) {
     if (const ClientProtocol::Took took = take_fast(input); took.bytes > 0) return took;
   }
@@ -42,8 +44,8 @@ ClientProtocol::Took RedisProtocol::take_fast(Bytes input) {
   resp::recognise(input, client_.database == 0 ? Bytes() : Bytes(client_.collection),
                   server_.limits, batch);
   if (batch.empty()) return {};
-  FastExecutor executor(server_.database, server_.figures, server_.limits, session_,
-                        resp::null_of(client_.version));
+  FastExecutor executor(server_.database, server_.figures.of(ClientDialect::resp), server_.limits,
+                        session_, resp::null_of(client_.version));
   const Stopwatch stopwatch;
   std::uint64_t of_others = 0;
   const auto took = executor.run(batch, input, [&](Bytes command) {
@@ -61,7 +63,7 @@ ClientProtocol::Took RedisProtocol::take_fast(Bytes input) {
 
 ClientProtocol::Took RedisProtocol::take_one(Bytes input) {
   using Outcome = resp::CommandReader::Read::Outcome;
-  const resp::CommandReader::Read read = reader_.read(input, server_.limits);
+  const resp::CommandReader::Read read = reader_.read(input, server_.limits_of(session_));
   switch (read.outcome) {
     case Outcome::need_more:
       break;
@@ -69,14 +71,20 @@ ClientProtocol::Took RedisProtocol::take_one(Bytes input) {
       runner_.run(read.words);
       break;
     case Outcome::error:
-      runner_.fail("ERR " + read.message);
+      fail(read.message);
       break;
     case Outcome::fatal:
-      runner_.fail("ERR " + read.message);
+      fail(read.message);
       session_.close_after_replies();
       break;
   }
   return took(read.consumed);
+}
+
+// Who has shown no token has other limits, of which it need not know.
+void RedisProtocol::fail(const std::string& message) {
+  const bool is_unknown = session_.grant().role == Role::none;
+  runner_.fail(is_unknown ? std::string(no_token_error) : "ERR " + message);
 }
 
 ClientProtocol::Took RedisProtocol::take_line(Bytes input) {

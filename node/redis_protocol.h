@@ -29,6 +29,7 @@ class RedisProtocol {
   ClientProtocol::Took take_fast(Bytes input);
   ClientProtocol::Took take_one(Bytes input);
   ClientProtocol::Took take_line(Bytes input);
+  void fail(const std::string& message);
   ClientProtocol::Took took(std::size_t bytes);
 
   CommandServer& server_;
@@ -49,6 +50,7 @@ class RespProtocol final : public ClientProtocol {
   Took take(Bytes input) override { return commands_.take(input); }
   void refuse(const Error& why) override;
   const RedisClient* redis_client() const override { return &commands_.client(); }
+  ClientDialect dialect() const override { return ClientDialect::resp; }
 
  private:
   Session& session_;

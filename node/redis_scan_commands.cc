@@ -62,7 +62,7 @@ class KeysStream final : public ReplyStream {
     return Next::end;
   }
   Next give_error(std::string& out, const std::string& message) const {
-    ++server_.figures.errors_total;
+    ++server_.figures.of(ClientDialect::resp).errors_total;
     resp::append_text_line(out, '-', message);
     return Next::end;
   }

@@ -51,6 +51,16 @@ class ReplyQueue {
   ReplyStream* stream();
   // The stream is over; its last piece waits for the store as other replies do.
   void end_stream(std::string last, Position position);
+  // Where the next reply will be, and what was appended to the run since then.
+  struct Mark {
+    Slot slot = 0;
+    std::size_t bytes = 0;
+  };
+  Mark mark() const { return {front_ + entries_.size(), run_.size()}; }
+  Bytes since(const Mark& mark) const {
+    // The run may have become an entry meanwhile; then it is a new one.
+    return Bytes(run_).substr(mark.slot == front_ + entries_.size() ? mark.bytes : 0);
+  }
   // Gives memory back that an idle connection need not hold.
   void shrink();
 

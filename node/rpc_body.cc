@@ -13,11 +13,17 @@ namespace {
 // Calls of one body in a turn, so that other clients get theirs.
 constexpr std::size_t calls_per_turn_max = 1024;
 
+std::string_view known_name(const rpc::Call& call) {
+  const auto found = std::ranges::find(rpc_methods(), call.method, &RpcMethod::name);
+  return found == rpc_methods().end() ? "?" : found->name;
+}
+
 class RpcBody : public std::enable_shared_from_this<RpcBody> {
  public:
   explicit RpcBody(Exchange exchange)
       : exchange_(std::move(exchange)), parts_(rpc::parse_body(exchange_->request().body)) {
     exchange_->request().body = {};
+    specify();
   }
 
   // Makes calls until one waits for its outcome. The outcome may come within the call.
@@ -35,11 +41,27 @@ class RpcBody : public std::enable_shared_from_this<RpcBody> {
   }
 
  private:
+  // "Storage.Get, 3 calls": what the first one is, and how many there are.
+  void specify() {
+    Session* const session = exchange_->session();
+    if (session == nullptr || !session->is_traced() || parts_.empty()) return;
+    std::size_t count = 0;
+    for (const rpc::Part& part : parts_)
+      count += part.calls.size();
+    const auto& calls = parts_.front().calls;
+    std::string text(calls.empty() ? "?" : known_name(calls.front()));
+    if (count > 1) text += ", " + std::to_string(count) + " calls";
+    session->specify_request(text);
+  }
+
   void make_call() {
     const rpc::Part& part = parts_[part_];
     if (call_ == 0) reply_.begin(part);
     waits_ = true;
-    const RpcCall call{exchange_->server(), exchange_->grant(), exchange_->client(),
+    const RpcCall call{exchange_->server(),
+                       exchange_->grant(),
+                       exchange_->client(),
+                       exchange_->must_wait(),
                        part.calls[call_],
                        [self = shared_from_this()](const rpc::Outcome& outcome, Position position) {
                          self->made(outcome, position);
@@ -54,7 +76,11 @@ class RpcBody : public std::enable_shared_from_this<RpcBody> {
   void made(const rpc::Outcome& outcome, Position position) {
     waits_ = false;
     position_ = std::max(position_, position);
-    if (outcome.fault) ++exchange_->server().figures.errors_total;
+    if (outcome.fault) {
+      ++exchange_->server().figures.of(ClientDialect::rpc).errors_total;
+      if (Session* const session = exchange_->session())
+        session->request_fails(std::to_string(outcome.fault->code));
+    }
     const rpc::Part& part = parts_[part_];
     reply_.outcome(part.calls[call_], outcome);
     if (++call_ == part.calls.size()) {

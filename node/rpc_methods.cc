@@ -163,14 +163,16 @@ void RpcCall::fail(const Error& error) const {
 }
 
 void run_rpc_call(const RpcCall& call) {
-  ++call.server.figures.commands_total;
+  ++call.server.figures.of(ClientDialect::rpc).commands_total;
   const rpc::Call& asked = call.call;
   if (asked.fault) return call.fail(asked.fault->code, asked.fault->message);
   const auto* method = std::ranges::find(methods, asked.method, &RpcMethod::name);
   if (method == methods.end()) return call.fail(rpc::code::no_method, no_method(asked.method));
   if (asked.params_fault && !method->params.empty())
     return call.fail(asked.params_fault->code, asked.params_fault->message);
-  if (!may(call, *method))
+  const bool allowed = may(call, *method);
+  if (!allowed && call.must_wait != nullptr) return call.fail(*call.must_wait);
+  if (!allowed)
     return call.fail(rpc::code::refused, call.grant.role == Role::none
                                              ? "no token was shown, or a wrong one"
                                              : "the token is not good enough for that");

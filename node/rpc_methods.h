@@ -21,6 +21,7 @@ struct RpcCall {
   CommandServer& server;
   const Grant& grant;  // Of whoever makes the calls.
   const std::string& client;
+  const Error* must_wait;  // Why its token was not even looked at; null: it was, or it had none.
   const rpc::Call& call;
   // Once, within the call or later; `position` is what must be durable first. What it was called
   // with is not to be used after it.

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "node/http_token.h"
 #include "node/rpc_body.h"
 #include "protocol/json.h"
 #include "protocol/json_rpc.h"
@@ -18,6 +19,8 @@ ProtocolLimits limits_of_body(ProtocolLimits limits) {
   limits.value_bytes_max = 2 * limits.value_bytes_max + (std::size_t{64} << 10);
   return limits;
 }
+
+constexpr int unauthorised = 401;
 
 // What a browser asks before it lets a page of another origin call.
 http::Response preflight(const http::Request& request) {
@@ -36,7 +39,9 @@ http::Response preflight(const http::Request& request) {
 }  // namespace
 
 RpcProtocol::RpcProtocol(CommandServer& server, Session& session)
-    : server_(server), session_(session), parser_(limits_of_body(server.limits)) {}
+    : server_(server), session_(session), parser_(limits_of_body(server.limits)) {
+  ask_before_long_bodies(parser_, server, session);
+}
 
 ClientProtocol::Took RpcProtocol::take(Bytes input) {
   http::Fed fed = parser_.feed(input);
@@ -50,6 +55,7 @@ ClientProtocol::Took RpcProtocol::take(Bytes input) {
 }
 
 void RpcProtocol::serve(http::Request request) {
+  if (session_.is_traced()) session_.starts_request(ClientDialect::rpc, name_to_log(request));
   const bool keep_alive = request.keep_alive;
   const bool asks_first =
       request.method == "OPTIONS" && !request.header("access-control-request-method").empty();
@@ -64,16 +70,17 @@ void RpcProtocol::serve(http::Request request) {
 
 // What is no HTTP is still answered in the form that the client reads.
 void RpcProtocol::answer_and_close(int status, const std::string& message) {
-  ++server_.figures.errors_total;
+  ++server_.figures.of(ClientDialect::rpc).errors_total;
   http::Request unknown;
   unknown.keep_alive = false;
   rpc::ReplyBody body;
   const rpc::Part part{.is_batch = false, .calls = {rpc::Call{}}};
   body.begin(part);
-  body.outcome(part.calls.front(),
-               {.result = {},
-                .fault = rpc::Fault{rpc::code::bad_request,
-                                    json::is_utf8(message) ? message : "the request is no HTTP"}});
+  body.outcome(
+      part.calls.front(),
+      {.result = {},
+       .fault = rpc::Fault{status == unauthorised ? rpc::code::refused : rpc::code::bad_request,
+                           json::is_utf8(message) ? message : "the request is no HTTP"}});
   body.end();
   const http::Response response{.status = status, .headers = {any_origin}, .body = body.take()};
   http::append_response(session_.open_reply(0), response, unknown);

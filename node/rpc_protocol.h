@@ -14,6 +14,7 @@ class RpcProtocol final : public ClientProtocol {
 
   Took take(Bytes input) override;
   void refuse(const Error& why) override;
+  ClientDialect dialect() const override { return ClientDialect::rpc; }
 
  private:
   void serve(http::Request request);

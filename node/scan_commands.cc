@@ -57,7 +57,7 @@ class KeysStream final : public ReplyStream {
     return Next::end;
   }
   Next give_error(std::string& out, const Error& error) const {
-    ++server_.figures.errors_total;
+    ++server_.figures.of(ClientDialect::text).errors_total;
     resp::append_reply(out, to_reply(error));
     return Next::end;
   }

@@ -77,7 +77,7 @@ void Session::take_requests() {
     taken += more;
   }
   if (input_ended_ && !progress && protocol_ && !over_ && !closing_ && !unused_input().empty())
-    protocol_->end_of_input(unused_input());
+    end_input();
   running_ = false;
   if (over_) return;
   if (taken >= requests_per_turn_max) is_runnable();
@@ -96,10 +96,18 @@ std::size_t Session::take_some() {
   if (!protocol_ && !decide()) return 0;
   const Bytes input = unused_input();
   if (over_ || closing_ || input.empty()) return 0;
+  if (trace_) trace_->before_take(replies_);
   const ClientProtocol::Took took = protocol_->take(input);
+  if (trace_ && !over_) trace_->after_take(replies_);
   used_ += took.bytes;
   if (next_protocol_) protocol_ = std::move(next_protocol_);
   return took.bytes == 0 ? 0 : took.requests;
+}
+
+void Session::end_input() {
+  if (trace_) trace_->before_take(replies_);
+  protocol_->end_of_input(unused_input());
+  if (trace_ && !over_) trace_->after_take(replies_);
 }
 
 void Session::keep_unused() {
@@ -125,12 +133,22 @@ bool Session::decide() {
   protocol_ = options_.service == Service::dhrt ? make_protocol()
               : unused_input().empty()          ? nullptr
                                                 : host_.make_protocol_of(options_.service, *this);
+  if (protocol_) dialect_is_known();
   if (protocol_ && options_.refused) {
     protocol_->refuse(*options_.refused);
     close_after_replies();
     return false;
   }
   return protocol_ != nullptr;
+}
+
+void Session::dialect_is_known() {
+  RequestHooks* const hooks = host_.hooks();
+  if (hooks == nullptr) return;
+  hooks->connect(protocol_->dialect());
+  if (hooks->wants_requests())
+    trace_ =
+        std::make_unique<RequestTrace>(*hooks, protocol_->dialect(), connection_->remote_address());
 }
 
 // By the first bytes. Null: not decided yet, or the session has come to its end.
@@ -174,20 +192,24 @@ void Session::stream(std::unique_ptr<ReplyStream> stream) {
 }
 
 ReplyQueue::Slot Session::reserve() {
-  return replies_.reserve();
+  const ReplyQueue::Slot slot = replies_.reserve();
+  if (trace_) trace_->reserves(slot);
+  return slot;
 }
 
 ReplyQueue::Slot Session::reserve_and_wait() {
-  waits_for_ = replies_.reserve();
+  waits_for_ = reserve();
   return *waits_for_;
 }
 
 void Session::finish(ReplyQueue::Slot slot, std::string bytes, Position position) {
+  if (trace_) trace_->finished(slot, bytes);
   replies_.finish(slot, std::move(bytes), position);
   slot_is_filled(slot);
 }
 
 void Session::finish(ReplyQueue::Slot slot, std::unique_ptr<ReplyStream> stream) {
+  if (trace_) trace_->finished(slot, {});
   replies_.finish(slot, std::move(stream));
   slot_is_filled(slot);
 }
@@ -223,6 +245,7 @@ void Session::turn_end(Position durable) {
   if (listens_) produce_unasked();
   send_out();
   if (over_) return;
+  if (trace_) trace_->sent(replies_);
   if (waiting_ && !closing_ && !must_wait()) is_runnable();
   close_if_done();
   if (replies_.waits_for_store()) is_due();
@@ -350,6 +373,8 @@ void Session::give_memory_back() {
 void Session::end() {
   if (over_) return;
   over_ = true;
+  if (trace_) trace_->lost();
+  if (protocol_ && host_.hooks() != nullptr) host_.hooks()->disconnect(protocol_->dialect());
   connection_->set_handler(nullptr);
   connection_->stop_reading();
   host_.session_ended(id());

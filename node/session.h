@@ -16,6 +16,7 @@
 #include "node/access.h"
 #include "node/endpoint.h"
 #include "node/reply_queue.h"
+#include "node/request_trace.h"
 #include "node/stream_connection.h"
 #include "node/turn_clock.h"
 #include "protocol/limits.h"
@@ -54,6 +55,8 @@ class ClientProtocol {
   }
   // The same: called a few times a second.
   virtual void look(Time now) { static_cast<void>(now); }
+  // What the connection counts as; the same as long as it lives.
+  virtual ClientDialect dialect() const { return ClientDialect::text; }
   // What it remembers of a Redis client; null: it sent no command of one.
   virtual const RedisClient* redis_client() const { return nullptr; }
 };
@@ -76,6 +79,8 @@ class SessionHost {
   virtual void slow_client(SessionId id) = 0;                        // It was cut off.
   // Null: the session was answered already, and closes.
   virtual std::unique_ptr<ClientProtocol> make_protocol(Dialect dialect, Session& session) = 0;
+  // Who is told of the client and its requests; null: nobody.
+  virtual RequestHooks* hooks() { return nullptr; }
   // For a listener of one dialect, that is of any service but dhrt.
   virtual std::unique_ptr<ClientProtocol> make_protocol_of(Service service, Session& session) = 0;
 };
@@ -140,6 +145,19 @@ class Session final : private StreamConnection::Handler {
   const RedisClient* redis_client() const {
     return protocol_ ? protocol_->redis_client() : nullptr;
   }
+  // Each request is followed: take() is to take one, and to call starts_request() when it is there
+  // as a whole. The name is what TracedRequest::name may hold.
+  bool is_traced() const { return trace_ != nullptr; }
+  void starts_request(ClientDialect dialect, Bytes name) {
+    if (trace_) trace_->starts(dialect, name);
+  }
+  // For the request that started last.
+  void specify_request(Bytes more) {
+    if (trace_) trace_->specify(more);
+  }
+  void request_fails(std::string error) {
+    if (trace_) trace_->fails(std::move(error));
+  }
   bool closes() const { return closing_; }
   bool is_over() const { return over_; }  // It is dropped when the turn ends.
   struct Usage {
@@ -188,7 +206,9 @@ class Session final : private StreamConnection::Handler {
   void take_requests();
   // How many requests were taken.
   std::size_t take_some();
+  void end_input();
   bool decide();
+  void dialect_is_known();
   std::unique_ptr<ClientProtocol> make_protocol();
   Bytes unused_input() const { return (arrived_.empty() ? Bytes(input_) : arrived_).substr(used_); }
   void keep_unused();
@@ -209,6 +229,7 @@ class Session final : private StreamConnection::Handler {
   std::unique_ptr<StreamConnection> connection_;
   std::unique_ptr<ClientProtocol> protocol_;
   std::unique_ptr<ClientProtocol> next_protocol_;
+  std::unique_ptr<RequestTrace> trace_;  // Null: nobody wants to know.
   Bytes arrived_;         // Within received(): all there is to take, where it was read.
   std::string input_;     // Otherwise: what is left of earlier bytes.
   std::size_t used_ = 0;  // Of the input, by requests already taken.

@@ -92,8 +92,12 @@ StreamConnection::StreamConnection(EventLoop& loop, Kind kind) : loop_(loop) {
   }
 }
 
+StreamConnection::~StreamConnection() {
+  if (ticket_ != 0) handshakes_->forget(ticket_);
+}
+
 void StreamConnection::start_reading() {
-  if (reading_ || failed_) return;
+  if (reading_ || failed_ || ticket_ != 0) return;
   reading_ = true;
   uv_read_start(
       stream_,
@@ -113,8 +117,9 @@ void StreamConnection::stop_reading() {
   uv_read_stop(stream_);
 }
 
-void StreamConnection::expect_tls(TlsContext& context, bool only) {
+void StreamConnection::expect_tls(TlsContext& context, HandshakeQueue& handshakes, bool only) {
   tls_context_ = &context;
+  handshakes_ = &handshakes;
   tls_only_ = only;
 }
 
@@ -143,8 +148,25 @@ void StreamConnection::decide(Bytes first) {
   }
 }
 
-// All of it at once: a handler that wants no more for now gets at most what was read.
 void StreamConnection::decrypt(Bytes bytes) {
+  if (tls_->in_handshake() && !handshakes_->admits()) return wait_for_handshakes(bytes);
+  decrypt_now(bytes);
+}
+
+void StreamConnection::wait_for_handshakes(Bytes bytes) {
+  stop_reading();
+  held_ = bytes;
+  ticket_ = handshakes_->wait([this] {
+    ticket_ = 0;
+    const std::string held = std::exchange(held_, {});
+    if (failed_ || handler_ == nullptr) return;
+    start_reading();
+    decrypt_now(held);
+  });
+}
+
+// All of it at once: a handler that wants no more for now gets at most what was read.
+void StreamConnection::decrypt_now(Bytes bytes) {
   std::string plain;
   const Status status = tls_->receive(bytes, plain);
   const std::size_t answered = send_encrypted();

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "node/event_loop.h"
+#include "node/handshake_queue.h"
 #include "node/tls_stream.h"
 #include "storage/base/bytes.h"
 #include "storage/base/result.h"
@@ -34,14 +35,17 @@ class StreamConnection {
 
   enum class Kind { tcp, unix_socket };
   explicit StreamConnection(EventLoop& loop, Kind kind = Kind::tcp);
+  StreamConnection(const StreamConnection&) = delete;
+  StreamConnection& operator=(const StreamConnection&) = delete;
+  ~StreamConnection();
 
   Kind kind() const { return tcp_ != nullptr ? Kind::tcp : Kind::unix_socket; }
   uv_stream_t* raw() { return stream_; }
   uv_tcp_t* tcp() { return tcp_.get(); }     // Null if it is none.
   uv_pipe_t* pipe() { return pipe_.get(); }  // The same.
   // What begins as TLS does is TLS from its first byte on; `only`: whatever else is refused. To be
-  // called before anything is read. `context` outlives this.
-  void expect_tls(TlsContext& context, bool only);
+  // called before anything is read. Both outlive this.
+  void expect_tls(TlsContext& context, HandshakeQueue& handshakes, bool only);
   bool is_encrypted() const { return tls_ != nullptr; }
   // The other side has begun, and is not done, with what comes before its first byte.
   bool in_handshake() const { return tls_ != nullptr && tls_->in_handshake(); }
@@ -83,6 +87,8 @@ class StreamConnection {
   void read_done(ssize_t count);
   void decide(Bytes first);
   void decrypt(Bytes bytes);
+  void decrypt_now(Bytes bytes);
+  void wait_for_handshakes(Bytes bytes);
   void write_done(int status);
   void fail(const std::string& reason);
 
@@ -91,6 +97,9 @@ class StreamConnection {
   bool reading_ = false;
   bool failed_ = false;
   TlsContext* tls_context_ = nullptr;  // Until the first byte came.
+  HandshakeQueue* handshakes_ = nullptr;
+  HandshakeQueue::Ticket ticket_ = 0;  // While it waits; nothing is read then.
+  std::string held_;                   // What it will go on with, at most a read.
   bool tls_only_ = false;
   bool plain_refused_ = false;
   std::unique_ptr<TlsStream> tls_;

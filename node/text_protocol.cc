@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "node/doorkeeper.h"
 #include "node/fast_commands.h"
 #include "node/redis_observer.h"
 #include "node/redis_shared.h"
@@ -15,7 +16,7 @@ namespace dhrt {
 ClientProtocol::Took TextProtocol::take(Bytes input) {
   if (searched_ == 0) {
     if (input.front() == '*' || (arrays_ && arrays_->midway())) return arrays().take(input);
-    if (!server_.redis->monitors.any()) {
+    if (!server_.redis->monitors.any() && !session_.is_traced()) {
       if (const Took took = take_fast(input); took.bytes > 0) return took;
     }
   }
@@ -33,18 +34,21 @@ ClientProtocol::Took TextProtocol::take_fast(Bytes input) {
   batch.clear();
   text::recognise(input, server_.limits, batch);
   if (batch.empty()) return {};
-  FastExecutor executor(server_.database, server_.figures, server_.limits, session_,
-                        resp::null_of(resp::Version::resp2));
+  FastExecutor executor(server_.database, server_.figures.of(ClientDialect::text), server_.limits,
+                        session_, resp::null_of(resp::Version::resp2));
   return executor.run(batch, input, [this](Bytes line) { take_line(line); });
 }
 
 std::size_t TextProtocol::take_line(Bytes input) {
-  auto line = text::parse_line(input, server_.limits, searched_);
+  auto line = text::parse_line(input, server_.limits_of(session_), searched_);
   if (!line) return 0;
   searched_ = 0;
   if (line->error) {
-    ++server_.figures.errors_total;
-    resp::append_reply(session_.open_reply(0), Reply::error("ERR " + *line->error));
+    // Who has shown no token has other limits, of which it need not know.
+    const bool is_unknown = session_.grant().role == Role::none;
+    ++server_.figures.of(ClientDialect::text).errors_total;
+    resp::append_reply(session_.open_reply(0), Reply::error(is_unknown ? std::string(no_token_error)
+                                                                       : "ERR " + *line->error));
     if (line->closes) session_.close_after_replies();
   } else if (!line->tokens.empty()) {
     show(line->tokens);

@@ -15,11 +15,14 @@ namespace dhrt {
 class TextProtocol final : public ClientProtocol {
  public:
   // Both outlive the protocol.
-  TextProtocol(CommandServer& server, Session& session) : server_(server), session_(session) {}
+  // `dialect`: of the first request, which is what the connection counts as.
+  TextProtocol(CommandServer& server, Session& session, ClientDialect dialect = ClientDialect::text)
+      : server_(server), session_(session), dialect_(dialect) {}
 
   Took take(Bytes input) override;
   void refuse(const Error& why) override;
   const RedisClient* redis_client() const override;
+  ClientDialect dialect() const override { return dialect_; }
 
  private:
   Took take_fast(Bytes input);
@@ -30,6 +33,7 @@ class TextProtocol final : public ClientProtocol {
 
   CommandServer& server_;
   Session& session_;
+  const ClientDialect dialect_;
   std::size_t searched_ = 0;               // Of a line that is not complete.
   std::unique_ptr<RedisProtocol> arrays_;  // Since the first array.
 };

@@ -116,14 +116,21 @@ LineReader::Read LineReader::read(Bytes input, const ProtocolLimits& limits) {
   const std::size_t end = input.find('\n', searched_);
   if (end != Bytes::npos) {
     searched_ = 0;
-    const bool drops = std::exchange(dropping_, false) || end > line_max;
+    if (std::exchange(dropping_, false)) {
+      Read next = read(input.substr(end + 1), limits);
+      next.consumed += end + 1;
+      return next;
+    }
+    const bool drops = end > line_max;
     return {.consumed = end + 1,
             .complete = true,
             .request = drops ? Request() : parse_request(input.substr(0, end), limits)};
   }
+  const bool goes_on = dropping_;
   dropping_ = dropping_ || input.size() > line_max;
   searched_ = dropping_ ? 0 : input.size();
-  return {.consumed = dropping_ ? input.size() : 0};
+  // Who sends too much may never end the line, and is not to wait for ever.
+  return {.consumed = dropping_ ? input.size() : 0, .complete = dropping_ && !goes_on};
 }
 
 void append_line(std::string& out, Bytes text) {

@@ -45,8 +45,9 @@ class LineReader {
     bool complete = false;     // There is a request; otherwise more is needed.
     Request request;           // Borrows from the input.
   };
-  // Reads at the front of `input`. After an incomplete one, `input` begins next time with the same
-  // bytes, without those consumed, and only what is new is looked at.
+  // Reads at the front of `input`. A line above the limits is a request of no verb as soon as that
+  // is known, and the rest of it is dropped. After an incomplete one, `input` begins next time with
+  // the same bytes, without those consumed, and only what is new is looked at.
   Read read(Bytes input, const ProtocolLimits& limits);
 
  private:

@@ -113,6 +113,7 @@ struct Parser::State {
   int add_body(Bytes bytes);
   ParseError explain(llhttp_errno_t code) const;
   ParseError body_too_large() const;
+  std::optional<ParseError> check_length(std::uint64_t bytes);
   bool framing_too_long(std::size_t taken) const;
   ParseError framing_error() const;
   void begin_next();
@@ -125,6 +126,8 @@ struct Parser::State {
   std::size_t body_phase_bytes = 0;  // Body and chunk framing.
   std::size_t body_end = 0;          // Of body_phase_bytes, behind the last byte of the body.
   const char* body_input = nullptr;  // Of the call of take_body() under way.
+  MaySendMore may_send_more;
+  std::optional<bool> sends_more;  // What that said of this request.
   bool body_refused = false;
   bool started = false;       // A byte of a request has come.
   bool method_like = false;   // The first byte is an upper-case letter.
@@ -201,8 +204,7 @@ int Parser::State::finish_head() {
   if (!error) error = check_host(request);
   if (!error) error = split_target(request);
   const bool chunked = count_of(request, "transfer-encoding") > 0;
-  if (!error && !chunked && machine.content_length > limits.value_bytes_max)
-    error = body_too_large();
+  if (!error && !chunked) error = check_length(machine.content_length);
   wants_continue = !error && request.version_minor == 1 &&
                    (chunked || machine.content_length > 0) &&
                    lower(request.header("expect")) == "100-continue";
@@ -224,13 +226,24 @@ int Parser::State::add_body(Bytes bytes) {
   const std::size_t begin = body_phase_bytes + static_cast<std::size_t>(bytes.data() - body_input);
   if (framing_too_long(begin))
     error = framing_error();
-  else if (bytes.size() > limits.value_bytes_max - request.body.size())
-    error = body_too_large();
+  else
+    error = check_length(request.body.size() + bytes.size());
   body_refused = error.has_value();
   if (body_refused) return -1;
   body_end = begin + bytes.size();
   request.body += bytes;
   return 0;
+}
+
+std::optional<ParseError> Parser::State::check_length(std::uint64_t bytes) {
+  if (may_send_more && bytes > bytes_before_token_max) {
+    if (!sends_more) sends_more = may_send_more(request);
+    if (!*sends_more)
+      return ParseError{401, "without a token a body has at most " +
+                                 std::to_string(bytes_before_token_max) + " bytes"};
+  }
+  if (bytes > limits.value_bytes_max) return body_too_large();
+  return std::nullopt;
 }
 
 ParseError Parser::State::body_too_large() const {
@@ -297,6 +310,7 @@ void Parser::State::begin_next() {
   llhttp_init(&machine, HTTP_REQUEST, &settings());
   machine.data = this;
   request = {};
+  sends_more.reset();
   scanner = {};
   head_bytes = body_phase_bytes = body_end = 0;
   started = head_done = complete = wants_continue = body_refused = false;
@@ -306,6 +320,10 @@ void Parser::State::begin_next() {
 Parser::Parser(const ProtocolLimits& limits) : state_(std::make_unique<State>(limits)) {}
 
 Parser::~Parser() = default;
+
+void Parser::ask_before_long_bodies(MaySendMore may_send_more) {
+  state_->may_send_more = std::move(may_send_more);
+}
 
 bool Parser::idle() const {
   return !state_->started;

@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -40,7 +41,7 @@ struct Request {
 };
 
 struct ParseError {
-  int status = 400;  // 400 413 414 431 501 505
+  int status = 400;  // 400 401 413 414 431 501 505
   std::string message;
 };
 
@@ -58,6 +59,10 @@ class Parser {
   Parser(const Parser&) = delete;
   Parser& operator=(const Parser&) = delete;
   ~Parser();
+
+  // Asked once of a request whose body is longer than bytes_before_token_max. False: 401.
+  using MaySendMore = std::function<bool(const Request& head)>;
+  void ask_before_long_bodies(MaySendMore may_send_more);
 
   // After an error, and after a request that ends the connection, nothing more is read.
   Fed feed(Bytes input);

@@ -1,6 +1,7 @@
 // Every limit on what a client may send, with its reason and the flag that moves it.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 
 #include "storage/record.h"
@@ -17,6 +18,17 @@ struct ProtocolLimits {
   // Request line and headers of one HTTP request, as other servers have it.
   std::size_t header_bytes_max = std::size_t{64} << 10;
 };
+
+// Of who has shown no token where one is needed: whatever shows it fits, and the node keeps no more
+// of a client that it does not know.
+inline constexpr std::size_t bytes_before_token_max = std::size_t{64} << 10;
+
+inline ProtocolLimits before_token(ProtocolLimits limits) {
+  constexpr std::size_t words = 16;  // Each of them may be as long.
+  limits.value_bytes_max = std::min(limits.value_bytes_max, bytes_before_token_max);
+  limits.arguments_max = std::min(limits.arguments_max, words);
+  return limits;
+}
 
 // The first line decides the dialect; without a line end within this much it is no HTTP.
 inline constexpr std::size_t sniff_bytes_max = std::size_t{64} << 10;

@@ -3,6 +3,7 @@
 
 _dhrt_flags_of() {
   local node="--bind --advertise --name --allow-public --token-file --auth-file --tls-cert --tls-key --tls-client-ca
+    --tls-self-signed
     --listen --cors-origin --tcp --tcp-tls --tcp-host --tcp-port --rpc --rpc-host --rpc-port --hermod
     --hermod-port --hermod-terminator --hermod-config --hermod-anonymous --resp --resp-port --http --http-port
     --join --join-timeout --found-if-alone --leave-timeout --fast --lan --wan --probe-interval
@@ -10,7 +11,8 @@ _dhrt_flags_of() {
     --backup-dir --durability --sync-interval --log-segment-bytes --checkpoint-bytes --checkpoint-age
     --unflushed-max --cache-bytes --cache-evict --memory-limit --evict --scrub-rate --read-timeout
     --handshake-timeout --timeout --max-value-bytes --max-clients --max-collections --output-buffer-max
-    --cpu-num --notify-keyspace-events --log-level --config --print-config --help"
+    --cpu-num --notify-keyspace-events --log-level --log-requests
+    --log-requests-format --config --print-config --help"
   local client="--host --token-file --tls --tls-ca --timeout --json --help"
   case "$1" in
     start | join) echo "$node" ;;

@@ -376,6 +376,115 @@ class Guessing(unittest.TestCase):
             self.assertLess(log.count("a wrong token"), 400, "so many lines a second")
 
 
+    def test_json_rpc_tells_who_has_to_wait(self):
+        def code(token):
+            body = json.dumps({"jsonrpc": "2.0", "method": "Storage.Count",
+                               "params": {"type": "hdd"}, "id": 1})
+            status, _, answer = http_ask(dhrt.address, "POST", "/rpc", body, "Bearer " + token)
+            self.assertEqual(status, 200)
+            return json.loads(answer)["error"]["code"]
+
+        with Guarded("--cpu-num", "1") as dhrt:
+            codes = [code("t-wrong") for _ in range(40)]
+            self.assertEqual(codes[:10], [-32002] * 10)
+            self.assertIn(-32003, codes)
+            text(dhrt.address, *["auth t-wrong"] * 500)
+            self.assertEqual(code("t-admin"), -32003, "a right one may be a lucky guess")
+
+    def test_hermods_own_token_cannot_be_guessed_either(self):
+        def is_super(token):
+            with Client(dhrt.listener("hermod")) as client:
+                client.send(f"auth: {token}\x04ext\x04".encode())
+                return b", Auth)" in client.rest()
+
+        with tempfile.TemporaryDirectory() as folder:
+            config = pathlib.Path(folder) / "config.json"
+            config.write_text('{"token": "hermods-own-token"}')
+            with Dhrt("--memory", "--cpu-num", "1", "--hermod", "--hermod-port", "0",
+                      "--hermod-config", str(config)) as dhrt:
+                self.assertFalse(is_super("wrong"))
+                # Nobody has time for so many tries in the seconds that they would take.
+                for _ in range(200):
+                    is_super("wrong")
+                self.assertFalse(is_super("hermods-own-token"), "it is told of no token")
+            with Dhrt("--memory", "--cpu-num", "1", "--hermod", "--hermod-port", "0",
+                      "--hermod-config", str(config)) as dhrt:
+                self.assertTrue(is_super("hermods-own-token"))
+                for _ in range(200):
+                    is_super("wrong")
+                self.assertTrue(is_super("hermods-own-token"), "it was right from there before")
+
+
+class BeforeAToken(unittest.TestCase):
+    """Whom the node does not know may make it keep little."""
+
+    LARGE = b"x" * (1 << 20)
+
+    @classmethod
+    def setUpClass(cls):
+        cls.dhrt = Guarded("--cpu-num", "1", "--tcp", "--tcp-port", "0", "--rpc", "--rpc-port", "0",
+                           "--hermod", "--hermod-port", "0", "--resp", "--resp-port", "0")
+        cls.addClassCleanup(cls.dhrt.stop)
+
+    def replies(self, address, data):
+        """What is answered while the request is still going on: it is never finished."""
+        with Client(address) as client:
+            try:
+                client.send(data)
+            except ConnectionError:
+                pass  # It was cut off after the answer.
+            return client.receive(1 << 16 if data.startswith(b"POST") else 6)
+
+    def test_a_long_argument_is_not_kept(self):
+        for address in (self.dhrt.address, self.dhrt.listener("resp")):
+            with Client(address) as client:
+                command = array([b"SET", b"k", self.LARGE])
+                self.assertEqual(client.ask(command, len(NOAUTH)), NOAUTH)
+                self.assertEqual(client.ask(array([b"AUTH", b"t-write"]), 5), b"+OK\r\n")
+                self.assertEqual(client.ask(command, 5), b"+OK\r\n", "the connection stays")
+
+    def test_nor_are_many_arguments(self):
+        with Client(self.dhrt.address) as client:
+            self.assertEqual(client.ask(b"*17\r\n", len(NOAUTH)), NOAUTH)
+            self.assertEqual(client.receive(1), b"")
+
+    def test_a_long_line_is_answered_before_it_ends(self):
+        for address, reply in ((self.dhrt.address, b"-NOAUT"),
+                               (self.dhrt.listener("hati"), b"+ERR\n\n")):
+            self.assertEqual(self.replies(address, b"SET memory 0 k " + self.LARGE)[:6], reply)
+
+    def test_a_long_message_of_hermods(self):
+        with Client(self.dhrt.listener("hermod")) as client:
+            client.send(b"\x04set k in _basedb to " + self.LARGE + b"\x04ext\x04")
+            self.assertIn(b" 405}", client.rest())
+
+    def test_a_long_body_is_refused_by_its_head(self):
+        def head(token, length):
+            return (b"POST /rpc HTTP/1.1\r\nHost: localhost\r\n%s%s\r\n\r\n" %
+                    (b"Authorization: Bearer %s\r\n" % token if token else b"", length))
+
+        for address in (self.dhrt.address, self.dhrt.listener("rpc")):
+            for token in (None, b"t-wrong"):
+                long_body = head(token, b"Content-Length: 1000000")
+                chunked = head(token, b"Transfer-Encoding: chunked") + b"20000\r\n" + self.LARGE
+                for request in (long_body, chunked[:0x20000]):
+                    with Client(address) as client:
+                        reply = client.ask(request, 12)
+                        self.assertEqual(reply, b"HTTP/1.1 401", request[:100])
+            body = b'{"jsonrpc":"2.0","method":"Storage.Set","id":1,"params":{"type":"memory",' \
+                   b'"key":"k","value":"' + self.LARGE + b'"}}'
+            with Client(address) as client:
+                request = head(b"t-write", b"Content-Length: %d" % len(body)) + body
+                self.assertEqual(client.ask(request, 12), b"HTTP/1.1 200", "who has one may")
+
+    def test_who_guesses_by_long_bodies_is_counted(self):
+        with Guarded("--cpu-num", "1") as dhrt:
+            for _ in range(3):
+                http_ask(dhrt.address, "PUT", "/k", b"x" * 100_000, "Bearer t-wrong")
+            figures = http_ask(dhrt.address, "GET", "/metrics", None, "Bearer t-admin")[2]
+            self.assertIn(b"dhrt_wrong_tokens_total 3\n", figures)
+
+
 class CommandLine(unittest.TestCase):
     def run_dhrt(self, dhrt, *words, **variables):
         return subprocess.run([BINARY, *words, "--host", f"127.0.0.1:{dhrt.port}"],

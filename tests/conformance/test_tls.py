@@ -5,6 +5,7 @@ By hand:  DHRT_BINARY=build/release/dhrt python3 -B tests/conformance/test_tls.p
 
 import os
 import pathlib
+import re
 import shutil
 import socket
 import ssl
@@ -322,6 +323,59 @@ class Renewal(WithAuthority):
             old.sendall(b"ping\n")
             self.assertEqual(receive(old, 7), b"+PONG\r\n", "who was there stays")
             old.close()
+
+
+class SelfSigned(unittest.TestCase):
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory(prefix="dhrt-self-signed-")
+        self.addCleanup(self.directory.cleanup)
+        self.data = pathlib.Path(self.directory.name) / "data"
+
+    def start(self, *flags):
+        return Dhrt("--data-dir", str(self.data), "--tls-self-signed", *flags)
+
+    def test_what_the_banner_says_works(self):
+        with self.start("--memory") as dhrt:
+            banner = dhrt.log.read_text()
+            digest = subprocess.run(["openssl", "x509", "-in", str(self.data / "tls.pem"), "-noout",
+                                     "-fingerprint", "-sha256"], check=True, capture_output=True,
+                                    timeout=SECONDS).stdout.decode().strip().partition("=")[2]
+            self.assertIn(f" {digest}\n", banner)
+            subprocess.run([BINARY, "set", "hello", "world", "--host", f"localhost:{dhrt.port}",
+                            "--tls-ca", str(self.data / "tls.pem")], check=True, timeout=SECONDS,
+                           capture_output=True)
+            for command, expected in (("dhrt get", b"world\n"), ("curl", b'"Value":"world"')):
+                words = re.search(rf"^ +({command} .*)$", banner, re.M).group(1).split()
+                words[0] = BINARY if words[0] == "dhrt" else words[0]
+                done = subprocess.run(words, capture_output=True, timeout=SECONDS, check=True)
+                self.assertIn(expected, done.stdout, words)
+            strict = ssl.create_default_context(cafile=str(self.data / "tls.pem"))
+            strict.verify_flags |= ssl.VERIFY_X509_STRICT
+            self.assertEqual(asked(dhrt.address, b"ping\n", 7, strict), b"+PONG\r\n")
+            # Who does not trust it is not served by it.
+            self.assertRaises(ssl.SSLError, connect, dhrt.address, ssl.create_default_context())
+
+    def test_it_stays_and_its_key_is_the_owners(self):
+        certificates = []
+        for _ in range(2):
+            with self.start():
+                certificates.append((self.data / "tls.pem").read_bytes())
+                self.assertEqual((self.data / "tls.key").stat().st_mode & 0o777, 0o600)
+        self.assertEqual(*certificates)
+        self.assertNotIn(b"PRIVATE", certificates[0])
+
+    def test_it_makes_doors_of_tls_possible(self):
+        with self.start("--memory", "--listen", "resp+tls://127.0.0.1:0") as dhrt:
+            context = ssl.create_default_context(cafile=str(self.data / "tls.pem"))
+            self.assertEqual(asked(dhrt.listener("resp"), array([b"PING"]), 7, context),
+                             b"+PONG\r\n")
+
+    def test_not_beside_a_certificate_that_is_named(self):
+        for flags in (("--tls-cert", "x.pem", "--tls-key", "x.key"), ("--tls-key", "x.key")):
+            done = subprocess.run([BINARY, "start", "--tls-self-signed", *flags],
+                                  capture_output=True, timeout=SECONDS, check=False)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(b"--tls-self-signed", done.stderr)
 
 
 class Settings(WithAuthority):

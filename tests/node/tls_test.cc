@@ -1,7 +1,11 @@
 // TLS between two streams in memory, and what a client can do to a node by TLS alone.
 #include <openssl/bio.h>
 #include <openssl/ssl.h>
+#include <sys/stat.h>
 
+#include "node/listener.h"
+#include "node/stream_connection.h"
+#include "node/tls_self_signed.h"
 #include "node/tls_stream.h"
 #include "tests/node/node_fixture.h"
 #include "tests/node/temporary_folder.h"
@@ -162,6 +166,97 @@ class Asker {
 
 }  // namespace
 
+TEST_CASE("tls: many clients that shake hands at once share the turns, first come first served") {
+  EventLoop loop;
+  HandshakeQueue queue(loop);
+  std::string done;
+  std::vector<HandshakeQueue::Ticket> tickets;
+  constexpr std::size_t each = HandshakeQueue::steps_per_turn_max;
+  for (std::size_t i = 0; i < each; ++i)
+    CHECK(queue.admits());
+  for (std::size_t i = 0; i < 2 * each; ++i) {
+    CHECK_FALSE(queue.admits());
+    tickets.push_back(queue.wait([&done, i] { done += static_cast<char>('a' + i); }));
+  }
+  queue.forget(tickets[1]);
+  uv_run(loop.raw(), UV_RUN_NOWAIT);
+  CHECK(done == "acdefghi");
+  CHECK_FALSE(queue.admits());  // Nobody overtakes who waits.
+  uv_run(loop.raw(), UV_RUN_NOWAIT);
+  CHECK(done == "acdefghijklmnop");
+  CHECK(queue.admits());
+  // Without anything to do the loop comes to rest.
+  uv_run(loop.raw(), UV_RUN_DEFAULT);
+  CHECK(queue.admits());
+}
+
+namespace {
+
+// Takes clients and tells what they sent.
+struct TlsServer final : StreamConnection::Handler {
+  explicit TlsServer(TlsContext& context) {
+    auto opened = Listener::open(loop, *parse_endpoint("dhrt://127.0.0.1:0"),
+                                 [this, &context](auto connection) {
+                                   connection->expect_tls(context, queue, true);
+                                   connection->set_handler(this);
+                                   connection->start_reading();
+                                   connections.push_back(std::move(connection));
+                                 });
+    REQUIRE(opened);
+    listener = *std::move(opened);
+  }
+  void received(Bytes bytes) override { said += bytes; }
+  void ended() override {}
+  void failed(const std::string&) override {}
+  void drained() override {}
+
+  EventLoop loop;
+  HandshakeQueue queue{loop};
+  std::vector<std::unique_ptr<StreamConnection>> connections;
+  std::unique_ptr<Listener> listener;
+  std::string said;
+};
+
+}  // namespace
+
+TEST_CASE("tls: a client whose handshake has to wait is served all the same") {
+  const Certificate files;
+  const auto context = TlsContext::load({files.certificate, files.key, ""});
+  const auto trusting = TlsContext::trusting(files.certificate);
+  REQUIRE((context && trusting));
+  TlsServer server(**context);
+  constexpr std::size_t count = 3 * HandshakeQueue::steps_per_turn_max;
+  const std::uint16_t port = server.listener->bound().address.port;
+  std::vector<std::unique_ptr<TestClient>> sockets;
+  std::vector<std::unique_ptr<TlsStream>> clients;
+  for (std::size_t i = 0; i < count; ++i) {
+    sockets.push_back(std::make_unique<TestClient>(port));
+    clients.push_back(std::make_unique<TlsStream>((*trusting)->connect("localhost")));
+    REQUIRE(clients[i]->start());
+    clients[i]->send("x");
+    sockets[i]->send(clients[i]->take_output());
+  }
+  while (server.connections.size() < count)
+    uv_run(server.loop.raw(), UV_RUN_NOWAIT);
+  // One that gives up while it waits takes its place in the queue along.
+  server.connections.back().reset();
+  server.connections.pop_back();
+  constexpr int turns_max = 1'000'000;
+  for (int turn = 0; server.said.size() < count - 1 && turn < turns_max; ++turn) {
+    uv_run(server.loop.raw(), UV_RUN_NOWAIT);
+    for (std::size_t i = 0; i < count; ++i) {
+      std::string arrived;
+      while (sockets[i]->anything_within(0))
+        arrived += sockets[i]->receive(1);
+      std::string plain;
+      static_cast<void>(clients[i]->receive(arrived, plain));
+      if (const std::string output = clients[i]->take_output(); !output.empty())
+        sockets[i]->send(output);
+    }
+  }
+  CHECK(server.said == std::string(count - 1, 'x'));
+}
+
 NODE_TEST_CASE("tls: who asks for keys without an end, and does not read, is cut off") {
   const Certificate files;
   const TemporaryDirectory directory;
@@ -178,6 +273,108 @@ NODE_TEST_CASE("tls: who asks for keys without an end, and does not read, is cut
   CHECK_MESSAGE(rounds < rounds_max, "a million answers were kept for it");
   TestClient other(node.port());
   CHECK(other.line("ping") == "+PONG\r\n");
+}
+
+namespace {
+
+constexpr WallMilliseconds day{86'400'000};
+
+unsigned mode_of(const std::string& path) {
+  struct stat found {};
+  REQUIRE(::stat(path.c_str(), &found) == 0);
+  return found.st_mode & 0777U;
+}
+
+// A client that trusts that file and wants this host.
+Status handshake(const SelfSigned& files, const std::string& host) {
+  TlsStream client((*TlsContext::trusting(files.certificate))->connect(host));
+  TlsStream server((*TlsContext::load({files.certificate, files.key, ""}))->accept());
+  REQUIRE(client.start());
+  std::string plain;
+  for (int i = 0; i < 4; ++i) {
+    if (Status status = server.receive(client.take_output(), plain); !status) return status;
+    if (Status status = client.receive(server.take_output(), plain); !status) return status;
+  }
+  CHECK_FALSE(client.in_handshake());
+  return {};
+}
+
+}  // namespace
+
+TEST_CASE("self-signed: it is for this machine, and for the names that were asked for") {
+  const TemporaryFolder folder;
+  const std::string directory = folder.file("");
+  // A name that no certificate can have, or that would smuggle in others, is left out.
+  const auto made = keep_self_signed(
+      directory, {"db1.example.org", "192.0.2.7", "fe80::1%eth0", "a,DNS:evil.example", "ü", ""},
+      wall_now());
+  REQUIRE(made);
+  CHECK(made->made_now);
+  CHECK(mode_of(made->key) == 0600);
+  for (const char* host :
+       {"localhost", "127.0.0.1", "::1", "db1.example.org", "192.0.2.7", "fe80::1"})
+    CHECK_MESSAGE(handshake(*made, host), host);
+  for (const char* host : {"example.org", "192.0.2.8", "evil.example"})
+    CHECK_FALSE_MESSAGE(handshake(*made, host), host);
+}
+
+TEST_CASE("self-signed: it stays as long as it serves") {
+  const TemporaryFolder folder;
+  const std::string directory = folder.file("");
+  const WallMilliseconds now = wall_now();
+  const auto first = keep_self_signed(directory, {"db1"}, now);
+  REQUIRE(first);
+  CHECK(first->fingerprint.size() == 32 * 3 - 1);
+  const auto again = [&](std::vector<std::string> names, WallMilliseconds when) {
+    const auto kept = keep_self_signed(directory, std::move(names), when);
+    REQUIRE(kept);
+    CHECK(kept->made_now == (kept->fingerprint != first->fingerprint));
+    CHECK(handshake(*kept, "localhost"));
+    return kept->made_now;
+  };
+  CHECK_FALSE(again({"db1"}, now));
+  CHECK_FALSE(again({}, now + 300 * day));
+  SUBCASE("until a month before its end") {
+    CHECK(again({"db1"}, now + 336 * day));
+  }
+  SUBCASE("unless it begins in the future") {
+    CHECK(again({"db1"}, now - 2 * day));
+  }
+  SUBCASE("unless it lacks a name") {
+    CHECK(again({"db2"}, now));
+  }
+  SUBCASE("unless a file is lost") {
+    std::filesystem::remove(first->key);
+    CHECK(again({"db1"}, now));
+  }
+  SUBCASE("unless a file is damaged") {
+    folder.write("tls.pem", "-----BEGIN CERTIFICATE-----\n");
+    CHECK(again({"db1"}, now));
+  }
+  SUBCASE("unless the key is another's") {
+    const TemporaryFolder other;
+    const auto theirs = keep_self_signed(other.file(""), {}, now);
+    REQUIRE(theirs);
+    std::filesystem::rename(theirs->key, first->key);
+    CHECK(again({"db1"}, now));
+  }
+  // What an interrupted start left, which all may read, does not become the key.
+  folder.write("tls.key.new", "x");
+  CHECK(again({"db3"}, now));
+  CHECK(mode_of(first->key) == 0600);
+}
+
+TEST_CASE("self-signed: where it cannot be kept, the start says so") {
+  const auto made = keep_self_signed("/none", {}, wall_now());
+  REQUIRE_FALSE(made);
+  CHECK(made.error().message.find("/none/tls.key") != std::string::npos);
+  const TemporaryDirectory directory;
+  NodeOptions options =
+      node_options(directory.path() + "/file/data", {"--memory", "--tls-self-signed"});
+  std::ofstream(directory.path() + "/file") << "no directory";
+  const RunningNode node(options);
+  CHECK(node.error().find("--tls-self-signed") != std::string::npos);
+  CHECK(node.error().find("--data-dir") != std::string::npos);
 }
 
 }  // namespace dhrt
