@@ -100,11 +100,15 @@ struct WaitEnds {
   std::uint64_t request = 0;
 };
 struct LeaveRequested {};
+// Another address to join by, found out while the node runs.
+struct SeedFound {
+  std::string address;
+};
 
 using Input =
     std::variant<Tick, ConnectionUp, ConnectionDown, ConnectFailed, MessageIn, MessageComing,
                  LocalWrites, StoreChanged, CollectionGone, Applied, LocalRead, Walked, FanoutRead,
-                 LocalPublish, WaitForPeers, WaitEnds, LeaveRequested>;
+                 LocalPublish, WaitForPeers, WaitEnds, LeaveRequested, SeedFound>;
 
 // --- Actions ------------------------------------------------------------------------------
 

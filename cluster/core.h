@@ -74,6 +74,7 @@ class Core {
   void on(const WaitForPeers& wait, const Step& step);
   void on(const WaitEnds& ends, const Step& step);
   void on(const LeaveRequested& leave, const Step& step);
+  void on(const SeedFound& seed, const Step& step);
 
   struct FromPeer;
 
