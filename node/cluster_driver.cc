@@ -145,7 +145,7 @@ void ClusterDriver::dial(const Connect& connect) {
   }
   const std::uint64_t number = ++numbers_;
   dials_[number] = {connect, std::make_unique<Dial>(
-                                 loop_, *address,
+                                 loop_, *address, Dial::Reach::anywhere,
                                  [this, number](Result<std::unique_ptr<StreamConnection>> result) {
                                    dialled(number, std::move(result));
                                  })};

@@ -26,6 +26,7 @@ class Doorkeeper;
 class RedisListeners;
 class RedisDelays;
 class RedisWaits;
+class NkvdBoard;
 class Saves;
 struct NodeSettings;
 struct RedisShared;
@@ -48,6 +49,7 @@ struct CommandServer {
   Saves* saves = nullptr;
   NodeSettings* settings = nullptr;
   const NodeOptions* options = nullptr;
+  const NkvdBoard* nkvd = nullptr;                // Null: there is no mesh.
   std::function<void(bool hastens)> shut_down{};  // From any thread.
   EveryLoop loops{};
   std::function<void(std::function<void()>)> post{};  // Runs it on this loop; from any thread.

@@ -11,8 +11,12 @@ struct Dial::Lookup {
   Dial* owner = nullptr;
 };
 
-Dial::Dial(EventLoop& loop, Address address, Done done)
-    : loop_(loop), address_(std::move(address)), done_(std::move(done)), timer_(loop, [this] {
+Dial::Dial(EventLoop& loop, Address address, Reach reach, Done done)
+    : loop_(loop),
+      address_(std::move(address)),
+      reach_(reach),
+      done_(std::move(done)),
+      timer_(loop, [this] {
         if (candidates_.empty()) return finish(fail(ErrorCode::unavailable, reason_));
         reason_ = "no answer in time";
         try_next();
@@ -53,8 +57,10 @@ void Dial::looked_up(int status, const addrinfo* found) {
   for (; found != nullptr; found = found->ai_next) {
     sockaddr_storage candidate{};
     std::memcpy(&candidate, found->ai_addr, found->ai_addrlen);
-    candidates_.push_back(candidate);
+    if (reach_ == Reach::anywhere || is_private_address(candidate))
+      candidates_.push_back(candidate);
   }
+  if (candidates_.empty()) reason_ = "no private address; --allow-public lets others be used";
   try_next();
 }
 

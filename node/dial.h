@@ -17,7 +17,9 @@ namespace dhrt {
 class Dial {
  public:
   using Done = std::function<void(Result<std::unique_ptr<StreamConnection>>)>;
-  Dial(EventLoop& loop, Address address, Done done);
+  // Other addresses that a name has are passed over.
+  enum class Reach { anywhere, private_addresses };
+  Dial(EventLoop& loop, Address address, Reach reach, Done done);
   Dial(const Dial&) = delete;
   Dial& operator=(const Dial&) = delete;
   ~Dial();
@@ -33,6 +35,7 @@ class Dial {
 
   EventLoop& loop_;
   Address address_;
+  Reach reach_;
   Done done_;
   Lookup* lookup_ = nullptr;  // Freed by its callback, which comes even when we are gone.
   std::vector<sockaddr_storage> candidates_;
