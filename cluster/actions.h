@@ -104,11 +104,15 @@ struct LeaveRequested {};
 struct FoundRequested {
   ClusterId id;
 };
+// Another address to join by, found out while the node runs.
+struct SeedFound {
+  std::string address;
+};
 
 using Input =
     std::variant<Tick, ConnectionUp, ConnectionDown, ConnectFailed, MessageIn, MessageComing,
                  LocalWrites, StoreChanged, CollectionGone, Applied, LocalRead, Walked, FanoutRead,
-                 LocalPublish, WaitForPeers, WaitEnds, LeaveRequested, FoundRequested>;
+                 LocalPublish, WaitForPeers, WaitEnds, LeaveRequested, FoundRequested, SeedFound>;
 
 // --- Actions ------------------------------------------------------------------------------
 

@@ -285,6 +285,10 @@ std::vector<ConnectionId> Core::listening() const {
   return connections;
 }
 
+void Core::on(const SeedFound& seed, const Step& step) {
+  links_.add_seed(seed.address, step);
+}
+
 void Core::on(const LocalPublish& publish, const Step& step) {
   std::vector<ConnectionId> connections = listening();
   if (connections.empty()) return;

@@ -75,6 +75,7 @@ class Core {
   void on(const WaitEnds& ends, const Step& step);
   void on(const LeaveRequested& leave, const Step& step);
   void on(const FoundRequested& found, const Step& step);
+  void on(const SeedFound& seed, const Step& step);
 
   struct FromPeer;
 

@@ -302,6 +302,13 @@ void Links::dial_members(const Step& step) {
   }
 }
 
+void Links::add_seed(const std::string& address, const Step& step) {
+  if (std::ranges::count(identity_.seeds, address) > 0 || seeds_found_ == seeds_found_max) return;
+  ++seeds_found_;
+  identity_.seeds.push_back(address);
+  step.log(LogLevel::info, "found a cluster to join at " + address);
+}
+
 void Links::dial_seeds(const Step& step) {
   // With most of the members linked the seeds have nothing to tell us.
   const std::size_t linked_count = linked().size();

@@ -29,7 +29,7 @@ namespace dhrt {
 struct Identity {
   Belonging belonging;
   std::uint64_t start_nonce = 0;
-  std::vector<std::string> seeds;  // Addresses to join by, as the operator gave them.
+  std::vector<std::string> seeds;  // Addresses to join by, those given by the operator first.
   std::string bind_port;           // Port of our address, when only the host is found out.
 };
 
@@ -53,6 +53,9 @@ class Links {
   LinkEvent hello_ack(ConnectionId connection, const HelloAck& ack, const Step& step);
   // A linked peer says where it belongs now.
   void welcome(ConnectionId connection, const Belonging& theirs, const Step& step);
+  // Calls there, too; of more than seeds_found_max the first are kept.
+  void add_seed(const std::string& address, const Step& step);
+  static constexpr std::size_t seeds_found_max = 8;
   // Calls whom we miss.
   void tick(const Step& step);
 
@@ -111,6 +114,7 @@ class Links {
   Identity identity_;
   bool belonging_changed_ = false;
   bool stopping_ = false;
+  std::size_t seeds_found_ = 0;
   std::map<ConnectionId, Connection> connections_;
   std::map<Key, ConnectionId> links_;
   std::map<Address, Dial> dials_;

@@ -80,6 +80,10 @@ Result<Address> parse_remote_address(Bytes text) {
   return address;
 }
 
+bool is_wildcard(const std::string& host) {
+  return host == "0.0.0.0" || host == "::" || host.empty();
+}
+
 bool is_ip_address(const std::string& host) {
   in6_addr parsed{};
   return inet_pton(AF_INET, host.c_str(), &parsed) == 1 ||

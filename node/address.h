@@ -29,6 +29,8 @@ Result<Address> parse_address(Bytes text);
 Result<Address> parse_remote_address(Bytes text);
 // parse_address of the result gives the address again.
 std::string to_text(const Address& address);
+// Every address of the machine, to listen on; nobody is there to connect to.
+bool is_wildcard(const std::string& host);
 // An IPv4 or IPv6 address, without brackets and zone.
 bool is_ip_address(const std::string& host);
 

@@ -6,6 +6,7 @@
 #include "node/hati_protocol.h"
 #include "node/log.h"
 #include "node/machine.h"
+#include "node/nkvd_mesh.h"
 #include "node/redis_protocol.h"
 #include "node/rpc_protocol.h"
 #include "node/socket_handover.h"
@@ -75,7 +76,9 @@ void ClientLoop::serve(CoreLink core, const NodeReport::Node& node, HttpRules ru
                              listeners_->spread({channel, std::string(payload)});
                            }});
   database_.emplace(Database::Parts{*store_, *catalog_, *writer_, *driver_, shared_.view,
-                                    turn_clock_, figures_, &*key_events_},
+                                    turn_clock_, figures_, &*key_events_,
+                                    shared_.nkvd == nullptr ? std::function<void()>()
+                                                            : [this] { tell_cleared(); }},
                     std::move(waits_for), core_.ask);
   report_.emplace(node, *store_, *catalog_, core_.refresh);
   listeners_.emplace(shared_.channels, number_,
@@ -87,6 +90,8 @@ void ClientLoop::serve(CoreLink core, const NodeReport::Node& node, HttpRules ru
                              },
                          .tell_peers =
                              [this](const Publish& said) {
+                               // What nodes say to each other there no client may say.
+                               if (said.channel == nkvd::channel) return;
                                if (!shared_.view.alone.get()) keep_said(said);
                              }});
   waits_.emplace(delays_, RedisWaits::Hooks{.ask =
@@ -115,6 +120,7 @@ void ClientLoop::serve(CoreLink core, const NodeReport::Node& node, HttpRules ru
                                 .saves = shared_.saves,
                                 .settings = &shared_.settings,
                                 .options = &shared_.options,
+                                .nkvd = shared_.nkvd,
                                 .shut_down = shared_.shut_down,
                                 .loops = {.own = number_,
                                           .count = static_cast<unsigned>(shared_.loops.size()),
@@ -192,7 +198,8 @@ Position ClientLoop::collect() {
   const Position durable = driver_->collect(news_);
   // A node that is alone has nobody to tell, and the core may hear of it later; who watches is
   // woken from there.
-  if (shared_.view.alone.get() && !leaving_ && !shared_.watches.any())
+  if (shared_.view.alone.get() && !shared_.view.watched.get() && !leaving_ &&
+      !shared_.watches.any())
     news_.keep_last_writes();
   else
     bring_news();
@@ -211,6 +218,14 @@ void ClientLoop::keep_said(const Publish& said) {
   }
   said_bytes_ += bytes;
   said_.push_back({database_->last_written(), said});
+}
+
+// A gateway to nkvd hears of it behind the deletion itself, wherever it is.
+void ClientLoop::tell_cleared() {
+  if (!shared_.view.alone.get())
+    keep_said(
+        {.channel = std::string(nkvd::channel), .payload = to_text(nkvd::Gossip{.clear = true})});
+  shared_.nkvd->cleared();
 }
 
 void ClientLoop::tell_peers(Position durable) {

@@ -67,6 +67,7 @@ class ClientLoop final : public SessionHost, private ClientRoll {
     std::atomic<bool> disk_failed{false};
     Backups* backups = nullptr;
     Saves* saves = nullptr;
+    const NkvdBoard* nkvd = nullptr;                // Null: there is no mesh.
     std::function<void(bool hastens)> shut_down{};  // Leaves the cluster and ends the process.
     std::vector<ClientLoop*> loops{};               // All, before any of them turns.
     RedisCursors cursors{};
@@ -138,6 +139,7 @@ class ClientLoop final : public SessionHost, private ClientRoll {
   Position collect();
   void bring_news();
   void keep_said(const Publish& said);
+  void tell_cleared();
   void tell_peers(Position durable);
   void check_disk();
   void check_settled();

@@ -153,7 +153,9 @@ void ClusterDriver::dial(const Connect& connect) {
   // The core calls a few addresses, again and again; what peers make up must not fill the table.
   if (calls_.size() > calls_max) calls_.clear();
   dials_[number] = {connect, std::make_unique<Dial>(
-                                 loop_, *address, calls_[{connect.address, connect.link_class}]++,
+                                 loop_, *address,
+                                 Dial::Options{
+                                     .first = calls_[{connect.address, connect.link_class}]++},
                                  [this, number](Result<std::unique_ptr<StreamConnection>> result) {
                                    dialled(number, std::move(result));
                                  })};

@@ -27,6 +27,7 @@ struct alignas(64) ClusterView {
   SharedFact belongs;  // To a cluster; before that no data is served.
   SharedFact healthy;  // What is held here is known to be current.
   SharedFact alone;    // Every other member has left: nobody else holds anything.
+  SharedFact watched;  // Somebody wants to know of every write, also where there is no peer.
 };
 
 }  // namespace dhrt

@@ -27,6 +27,7 @@ class RedisListeners;
 class RedisDelays;
 class RedisWaits;
 class Watchers;
+class NkvdBoard;
 class Saves;
 struct NodeSettings;
 struct RedisShared;
@@ -54,6 +55,7 @@ struct CommandServer {
   Saves* saves = nullptr;
   NodeSettings* settings = nullptr;
   const NodeOptions* options = nullptr;
+  const NkvdBoard* nkvd = nullptr;                // Null: there is no mesh.
   std::function<void(bool hastens)> shut_down{};  // From any thread.
   EveryLoop loops{};
   std::function<void(std::function<void()>)> post{};  // Runs it on this loop; from any thread.

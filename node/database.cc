@@ -160,7 +160,7 @@ Result<Written> Database::write(Collection& collection, const WriteRequest& requ
 void Database::wrote(const Collection& collection, const WriteRequest& request,
                      const Written& written) {
   last_written_ = written.position;
-  if (alone()) {
+  if (unheard()) {
     publish_later(collection, request, written);
   } else {
     publish();
@@ -246,6 +246,9 @@ Result<std::optional<Written>> Database::change(Bytes collection, const HashedKe
         // What it borrows from the record that was there is gone when peers are told.
         changed_value_.assign(change.deletes ? Bytes() : change.value);
         changed_attributes_.assign(change.deletes ? Bytes() : change.attributes);
+        // It was said of the write that is replaced, not of this one.
+        if (!changed_attributes_.empty())
+          changed_attributes_ = without_attribute(changed_attributes_, attribute_not_for_nkvd);
         change.value = request.value = changed_value_;
         change.attributes = request.attributes = changed_attributes_;
         request.deletes = change.deletes;
@@ -294,21 +297,24 @@ Result<bool> Database::read_with(Bytes collection, const HashedKey& key, const B
   return true;
 }
 
-Result<Database::Removed> Database::bury(Bytes collection, Bytes key, bool existed,
-                                         std::uint64_t above_hlc) {
+Result<Database::Removed> Database::bury(Bytes collection, Bytes key, const Burial& burial) {
   const WallMilliseconds now = parts_.clock.wall();
   const auto target = parts_.catalog.find_or_create(collection, now);
   configurations_written();
   if (!target) return tl::unexpected(target.error());
-  const auto written = write(**target, {.key = key, .deletes = true, .above_hlc = above_hlc}, now);
+  const auto written = write(
+      **target,
+      {.key = key, .deletes = true, .attributes = burial.attributes, .above_hlc = burial.above_hlc},
+      now);
   if (!written) return tl::unexpected(written.error());
-  return Removed{existed || written->existed, written->position};
+  return Removed{burial.existed || written->existed, written->position};
 }
 
 // A tombstone is written where there is something to delete, and where there may be: some node
 // that could hold the key did not answer, and its copy must lose when it comes back.
 Result<Database::Removed> Database::remove_answered(const std::string& collection,
                                                     const std::string& key,
+                                                    const RemoveOptions& options,
                                                     const FanoutReply& reply) {
   auto newest = held(collection, key);
   if (!newest) return tl::unexpected(newest.error());
@@ -316,33 +322,51 @@ Result<Database::Removed> Database::remove_answered(const std::string& collectio
   if (reply.record && (!record || newer(*reply.record, *record))) record = reply.record;
   const bool existed = newest->damaged || (record && visible(*record, parts_.clock.wall()));
   if (!existed && !reply.partial) return Removed{};
-  return bury(collection, key, existed, record ? record->version.hlc : 0);
+  return bury(collection, key,
+              {.existed = existed,
+               .above_hlc = record ? record->version.hlc : 0,
+               .attributes = options.attributes});
 }
 
-void Database::remove(Bytes collection, Bytes key, RemovedDone done) {
+void Database::remove(Bytes collection, Bytes key, const RemoveOptions& options, RemovedDone done) {
   if (auto status = member(); !status) return done(tl::unexpected(status.error()));
   const auto local = held(collection, key);
   if (!local) return done(tl::unexpected(local.error()));
   const auto& [record, damaged] = *local;
   if (knows_all() || (healthy() && record && !damaged)) {
     const bool existed = damaged || (record && visible(*record, parts_.clock.wall()));
-    return done(existed ? bury(collection, key, true, 0) : Result<Removed>(Removed{}));
+    return done(existed ? bury(collection, key, {.existed = true, .attributes = options.attributes})
+                        : Result<Removed>(Removed{}));
   }
   ask(collection, key,
-      [this, name = std::string(collection), key = std::string(key),
-       done = std::move(done)](FanoutReply reply) { done(remove_answered(name, key, reply)); });
+      [this, name = std::string(collection), key = std::string(key), options,
+       done = std::move(done)](const FanoutReply& reply) {
+        done(remove_answered(name, key, options, reply));
+      });
 }
 
 // --- Collections ----------------------------------------------------------------------------
 
 Result<Position> Database::flush(Bytes collection) {
+  auto flushed = flush_here(collection);
+  if (flushed) tell_cleared(collection);
+  return flushed;
+}
+
+void Database::tell_cleared(Bytes collection) const {
+  if (parts_.cleared && collection == default_collection) parts_.cleared();
+}
+
+Result<Position> Database::flush_here(Bytes collection) {
   if (auto status = member(); !status) return tl::unexpected(status.error());
   Collection* target = parts_.catalog.find(collection);
   if (target == nullptr || system_collection_name(collection))
     return fail(ErrorCode::not_found, "there is no collection '" + std::string(collection) + "'");
   Context flushed = target->seen();
   auto position = parts_.writer.apply_flush(*target, flushed);
-  if (position) parts_.driver.flushed(*target, std::move(flushed), *position);
+  if (!position) return position;
+  last_written_ = *position;
+  parts_.driver.flushed(*target, std::move(flushed), *position);
   return position;
 }
 
@@ -359,6 +383,8 @@ Result<Position> Database::drop(Bytes collection) {
   const Status dropped = parts_.catalog.drop(collection, parts_.clock.wall());
   const Position position = configurations_written();
   if (!dropped) return tl::unexpected(dropped.error());
+  last_written_ = std::max(last_written_, position);
+  tell_cleared(collection);
   return position;
 }
 

@@ -34,7 +34,8 @@ class Database {
     const ClusterView& view;
     TurnClock& clock;
     NodeFigures& figures;
-    KeyEvents* events = nullptr;  // Are told what clients write; null: nobody wants to know.
+    KeyEvents* events = nullptr;      // Are told what clients write; null: nobody wants to know.
+    std::function<void()> cleared{};  // The default collection was emptied; for nodes of nkvd.
   };
   // `ask` hands a read to the core; fanout_reply() brings its answer, at once or later.
   Database(const Parts& parts, std::string waits_for, std::function<void(FanoutRead)> ask)
@@ -72,7 +73,13 @@ class Database {
     Position position = 0;  // 0: nothing was written.
   };
   using RemovedDone = std::function<void(Result<Removed>)>;
-  void remove(Bytes collection, Bytes key, RemovedDone done);
+  struct RemoveOptions {
+    std::string attributes;  // Of the tombstone.
+  };
+  void remove(Bytes collection, Bytes key, RemovedDone done) {
+    remove(collection, key, {}, std::move(done));
+  }
+  void remove(Bytes collection, Bytes key, const RemoveOptions& options, RemovedDone done);
 
   // --- The quick ways, for whom a lookup of the collection or a copy of the value is too much.
   struct Place {
@@ -128,6 +135,8 @@ class Database {
   // Null if there is no such collection here.
   Collection* find(Bytes collection) { return parts_.catalog.find(collection); }
   Result<Position> flush(Bytes collection);
+  // The same of which nodes of nkvd are not to hear.
+  Result<Position> flush_here(Bytes collection);
   Result<Position> create(Bytes collection, const CollectionConfig& config);
   Result<Position> drop(Bytes collection);
   CollectionConfig config(Bytes collection) const { return parts_.catalog.config(collection); }
@@ -149,6 +158,8 @@ class Database {
   Result<Held> held(Bytes collection, Bytes key);
   Result<Found> found(Bytes collection, Bytes key, Held local, const FanoutReply* reply) const;
   bool alone() const { return parts_.view.alone.get(); }
+  // Nobody is there to hear of every write.
+  bool unheard() const { return alone() && !parts_.view.watched.get(); }
   // Nobody else can hold what is missing here.
   bool knows_all() const { return healthy() && alone(); }
   bool asks_others(Bytes collection) const;
@@ -162,9 +173,15 @@ class Database {
                      const Written& written);
   // What peers are to hear of.
   void wrote(const Collection& collection, const WriteRequest& request, const Written& written);
-  Result<Removed> bury(Bytes collection, Bytes key, bool existed, std::uint64_t above_hlc);
+  struct Burial {
+    bool existed = false;
+    std::uint64_t above_hlc = 0;
+    Bytes attributes{};
+  };
+  Result<Removed> bury(Bytes collection, Bytes key, const Burial& burial);
   Result<Removed> remove_answered(const std::string& collection, const std::string& key,
-                                  const FanoutReply& reply);
+                                  const RemoveOptions& options, const FanoutReply& reply);
+  void tell_cleared(Bytes collection) const;
   // Hands on what the catalog wrote; the position up to which it must be durable.
   Position configurations_written();
 

@@ -12,10 +12,10 @@ struct Dial::Lookup {
   Dial* owner = nullptr;
 };
 
-Dial::Dial(EventLoop& loop, Address address, std::size_t first, Done done)
+Dial::Dial(EventLoop& loop, Address address, Options options, Done done)
     : loop_(loop),
       address_(std::move(address)),
-      first_(first),
+      options_(options),
       done_(std::move(done)),
       timer_(loop, [this] {
         if (candidates_.empty()) return finish(fail(ErrorCode::unavailable, reason_));
@@ -58,14 +58,18 @@ void Dial::looked_up(int status, const addrinfo* found) {
   for (; found != nullptr; found = found->ai_next) {
     sockaddr_storage candidate{};
     std::memcpy(&candidate, found->ai_addr, found->ai_addrlen);
-    candidates_.push_back(candidate);
+    if (options_.reach == Reach::anywhere || is_private_address(candidate))
+      candidates_.push_back(candidate);
   }
-  if (!candidates_.empty()) std::ranges::rotate(candidates_, candidates_.begin() + begin());
+  if (!candidates_.empty())
+    std::ranges::rotate(candidates_, candidates_.begin() + begin());
+  else
+    reason_ = "no private address; --allow-public lets others be used";
   try_next();
 }
 
 std::ptrdiff_t Dial::begin() const {
-  return static_cast<std::ptrdiff_t>(first_ % candidates_.size());
+  return static_cast<std::ptrdiff_t>(options_.first % candidates_.size());
 }
 
 void Dial::try_next() {

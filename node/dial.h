@@ -1,7 +1,5 @@
 // Opens a connection to an address: looks the name up, then tries each of its addresses in turn.
 //
-// `first` says with which of them it begins, counted round, so that who counts up reaches all of a
-// name that several nodes share, even where the first one always answers.
 // Dropping a Dial gives it up. `done` is called once, never from the constructor, and may drop
 // the Dial. Bounds: each address has connect_timeout. Threads: loop thread only.
 #pragma once
@@ -20,7 +18,15 @@ namespace dhrt {
 class Dial {
  public:
   using Done = std::function<void(Result<std::unique_ptr<StreamConnection>>)>;
-  Dial(EventLoop& loop, Address address, std::size_t first, Done done);
+  // Which of a name's addresses are called; others are passed over.
+  enum class Reach { anywhere, private_addresses };
+  struct Options {
+    Reach reach = Reach::anywhere;
+    // With which of a name's addresses to begin, counted round: who counts up reaches all nodes that
+    // share the name, even where the first one always answers.
+    std::size_t first = 0;
+  };
+  Dial(EventLoop& loop, Address address, Options options, Done done);
   Dial(const Dial&) = delete;
   Dial& operator=(const Dial&) = delete;
   ~Dial();
@@ -37,7 +43,7 @@ class Dial {
 
   EventLoop& loop_;
   Address address_;
-  std::size_t first_;
+  Options options_;
   Done done_;
   Lookup* lookup_ = nullptr;  // Freed by its callback, which comes even when we are gone.
   std::vector<sockaddr_storage> candidates_;

@@ -52,6 +52,9 @@ struct NodeFigures {
   Counter replication_dropped_total;  // Live writes and the like that a peer was too slow for.
   Counter peer_frames_malformed;
   Counter turns_total;
+  Counter nkvd_writes_sent;     // To nodes of nkvd, by the gateway.
+  Counter nkvd_writes_refused;  // Not sent, or refused: nkvd cannot take them.
+  Counter nkvd_records_copied;  // From nodes of nkvd.
 };
 
 }  // namespace dhrt

@@ -1,25 +1,35 @@
 // The routes of nkvd, on the default collection; its error words, its limits, its content type.
 //
 // What nkvd got wrong for keys like `toString` is right here; HEAD changes nothing.
+#include <algorithm>
 #include <functional>
 #include <optional>
 
 #include "node/http_handlers.h"
 #include "node/http_list.h"
+#include "node/nkvd_mesh.h"
 #include "protocol/json.h"
 #include "protocol/utf8.h"
+#include "storage/record_codec.h"
 
 namespace dhrt::routes {
 
 namespace {
 
 constexpr const char* nkvd_type = "text/json";
-// Lengths that are refused, in UTF-16 code units.
-constexpr std::size_t key_length_max = 64;
-constexpr std::size_t value_length_max = 256;
+using nkvd::key_length_max;
+using nkvd::value_length_max;
 
 void give(const Exchange& exchange, std::string body, Position position = 0) {
   exchange->respond({.content_type = nkvd_type, .body = std::move(body)}, position);
+}
+
+// What only dhrt says: who asks must not take it for a node of nkvd.
+void give_as_dhrt(const Exchange& exchange, std::string body) {
+  exchange->respond(
+      {.content_type = nkvd_type,
+       .headers = {{"X-Dhrt-Node", std::to_string(exchange->server().report.own_id())}},
+       .body = std::move(body)});
 }
 
 void succeed(const Exchange& exchange, Position position = 0) {
@@ -79,6 +89,13 @@ std::optional<std::string> value_of(const Exchange& exchange) {
   return std::nullopt;
 }
 
+// What a record is marked with that nodes of nkvd are not to get; empty: they are.
+std::string attributes_of(const Exchange& exchange) {
+  const auto wish = field_of(exchange->request(), "noReplicate");
+  if (!wish || wish->empty()) return {};
+  return with_attribute({}, attribute_not_for_nkvd, "");
+}
+
 // `found` with the record, if the key is there.
 void find(const Exchange& exchange, void (*found)(const Exchange&, const Record&)) {
   const auto key = key_of(exchange);
@@ -125,7 +142,8 @@ void nkvd_set(const Exchange& exchange) {
   const auto value = value_of(exchange);
   if (!value) return;
   if (exchange->is_head()) return succeed(exchange);
-  const auto written = exchange->database().set(default_collection, *key, *value, {});
+  const auto written = exchange->database().set(default_collection, *key, *value,
+                                                {.attributes = attributes_of(exchange)});
   if (!written) return refuse(exchange, written.error());
   succeed(exchange, written->position);
 }
@@ -148,7 +166,7 @@ void nkvd_rm(const Exchange& exchange) {
   const auto key = key_of(exchange);
   if (!key) return;
   exchange->wait();
-  exchange->database().remove(default_collection, *key,
+  exchange->database().remove(default_collection, *key, {.attributes = attributes_of(exchange)},
                               [exchange](const Result<Database::Removed>& removed) {
                                 if (!removed) return refuse(exchange, removed.error());
                                 if (!removed->existed)
@@ -162,7 +180,9 @@ void nkvd_clear(const Exchange& exchange) {
   if (auto status = exchange->database().member(); !status) return refuse(exchange, status.error());
   const bool empty = exchange->database().find(default_collection) == nullptr;
   if (exchange->is_head() || empty) return succeed(exchange);
-  const auto flushed = exchange->database().flush(default_collection);
+  const auto flushed = attributes_of(exchange).empty()
+                           ? exchange->database().flush(default_collection)
+                           : exchange->database().flush_here(default_collection);
   if (!flushed) return refuse(exchange, flushed.error());
   succeed(exchange, *flushed);
 }
@@ -206,20 +226,52 @@ void nkvd_status(const Exchange& exchange) {
   writer.key("availableRecords");
   writer.number(collection == nullptr ? std::uint64_t{0} : collection->counts().live);
   writer.end_object();
-  give(exchange, writer.take());
+  give_as_dhrt(exchange, writer.take());
 }
 
-// The nodes of a mesh of nkvd; without one, this node.
+namespace {
+
+void write_node(json::Writer& writer, const Address& address, bool is_down, Bytes source) {
+  writer.begin_object();
+  writer.key("host").string(to_utf8(address.host));
+  writer.key("port").number(std::uint64_t{address.port});
+  writer.key("isDown").boolean(is_down);
+  writer.key("source").string(source);
+  writer.end_object();
+}
+
+// False: it was answered. Whoever names a node makes us call it: with tokens an administrator.
+bool may_name(const Exchange& exchange, const NkvdBoard::Picture& mesh,
+              const std::vector<Address>& named) {
+  const auto is_known = [&](const Address& address) {
+    return address == mesh.gateway || std::ranges::count(mesh.others, address) > 0 ||
+           std::ranges::count(mesh.nodes, address, &NkvdBoard::Node::address) > 0;
+  };
+  if (std::ranges::all_of(named, is_known)) return true;
+  return !is_of_unknown_page(exchange) &&
+         exchange->may({.role = Role::admin}, "a new node in GET /ping");
+}
+
+}  // namespace
+
+// The nodes of a mesh of nkvd, and the one of dhrt that stands for all; without a mesh, this node.
 void nkvd_ping(const Exchange& exchange) {
-  const Address own = exchange->server().report.own_address();
+  const NkvdBoard* const board = exchange->server().nkvd;
   json::Writer writer;
-  writer.begin_object().key("nodes").begin_array().begin_object();
-  writer.key("host").string(to_utf8(own.host));
-  writer.key("port").number(std::uint64_t{own.port});
-  writer.key("isDown").boolean(false);
-  writer.key("source").string("init");
-  writer.end_object().end_array().end_object();
-  give(exchange, writer.take());
+  writer.begin_object().key("nodes").begin_array();
+  if (board == nullptr) {
+    write_node(writer, exchange->server().report.own_address(), false, "init");
+  } else {
+    const auto mesh = board->get();
+    const auto named = nkvd::parse_nodes(field_of(exchange->request(), "nodes").value_or(""));
+    if (!may_name(exchange, *mesh, named)) return;
+    if (!named.empty() && !exchange->is_head()) board->learn(named);
+    if (mesh->gateway) write_node(writer, *mesh->gateway, false, "init");
+    for (const NkvdBoard::Node& node : mesh->nodes)
+      write_node(writer, node.address, node.is_down, "passed");
+  }
+  writer.end_array().end_object();
+  give_as_dhrt(exchange, writer.take());
 }
 
 }  // namespace dhrt::routes

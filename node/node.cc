@@ -141,8 +141,10 @@ bool Node::maintain() {
   const bool more = main_loop().store().maintain(wall_now(), maintenance_records);
   shared_.watches.tell_expired();
   // Deadlines pass on every node: the others tell their own listeners.
-  for (const auto& [collection, key] : std::exchange(expired_, {}))
+  for (const auto& [collection, key] : std::exchange(expired_, {})) {
     main_loop().key_events().tell_here(event_flags::expired, "expired", collection, key);
+    if (nkvd_mesh_ && nkvd_mesh_->wants({.name = collection})) nkvd_mesh_->changed(key);
+  }
   return more;
 }
 

@@ -25,6 +25,7 @@
 #include "node/health_watch.h"
 #include "node/identity_file.h"
 #include "node/maintenance.h"
+#include "node/nkvd_mesh.h"
 #include "node/node_report.h"
 #include "node/options.h"
 #include "node/repairs.h"
@@ -72,6 +73,7 @@ class Node {
   void start_clocks();
   void make_core();
   void serve();
+  void begin_mesh();
   ClientLoop::CoreLink link_to_core(ClientLoop& loop);
   void handle_signals();
   void show_banner() const;
@@ -134,6 +136,8 @@ class Node {
   std::optional<dhrt::Core> core_;
   std::optional<ClusterDriver> cluster_;
   ClusterBoard board_;
+  NkvdBoard nkvd_board_;
+  std::optional<NkvdMesh> nkvd_mesh_;
   std::optional<HealthWatch> health_;
   std::optional<Repairs> repairs_;
   std::vector<std::pair<std::string, std::string>> expired_;  // Of the step under way.

@@ -220,6 +220,9 @@ void NodeReport::write_replication(json::Writer& writer, const ClusterPicture& c
   number("replication_bulk_bytes_received", &NodeFigures::replication_bulk_bytes_received);
   number("replication_dropped_total", &NodeFigures::replication_dropped_total);
   number("peer_frames_malformed", &NodeFigures::peer_frames_malformed);
+  number("nkvd_writes_sent", &NodeFigures::nkvd_writes_sent);
+  number("nkvd_writes_refused", &NodeFigures::nkvd_writes_refused);
+  number("nkvd_records_copied", &NodeFigures::nkvd_records_copied);
   writer.key("records_pulled").number(cluster.records_pulled);
   writer.key("sync_root").string(hex(cluster.root));
   writer.key("peers").begin_object();

@@ -125,6 +125,8 @@ class NodeReport {
   Figures figures() const;
   // What peers are told, or where the node listens.
   Address own_address() const;
+  // Of this node, for who must tell one from another.
+  NodeId own_id() const { return cluster()->self.id; }
   // Ready: synced and writable. Otherwise the reason.
   Status ready() const;
 

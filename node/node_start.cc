@@ -15,10 +15,6 @@ namespace {
 
 constexpr Duration tick_interval{50};
 
-bool is_wildcard(const std::string& host) {
-  return host == "0.0.0.0" || host == "::" || host.empty();
-}
-
 bool is_loopback(const std::string& host) {
   return host == "localhost" || host == "::1" || host.starts_with("127.");
 }
@@ -87,6 +83,7 @@ Status Node::start() {
   make_core();
   serve();
   cluster_->announce();
+  if (options_.nkvd_mesh) begin_mesh();
   if (hooks_.handles_signals) handle_signals();
   if (hooks_.shows_banner) show_banner();
   for (const std::string& note : engine_->notes())
@@ -186,7 +183,7 @@ Status Node::open_engine() {
                        .expired =
                            [this](const std::string& collection, Bytes key) {
                              shared_.watches.expired(collection, key, wall_now());
-                             if (main_loop().key_events().wants(event_flags::expired))
+                             if (nkvd_mesh_ || main_loop().key_events().wants(event_flags::expired))
                                expired_.emplace_back(collection, key);
                            },
                        .before_sync = hooks_.before_sync};
@@ -208,6 +205,10 @@ Status Node::open_engine() {
     ClientLoop& told = *loops_[loop];
     told.post([&told, letter = std::move(letter)] { letter(told.watchers()); });
   });
+  if (options_.nkvd_mesh) {
+    shared_.nkvd = &nkvd_board_;
+    shared_.view.watched.set(true);
+  }
   shared_.shut_down = [this](bool hastens) {
     if (hastens) is_to_hasten_ = true;
     leave();
@@ -286,7 +287,13 @@ void Node::make_core() {
       ClusterDriver::Hooks{
           .fanout_reply = [this](FanoutReply reply) { answer(std::move(reply)); },
           .waited = [this](Waited waited) { answer(waited); },
-          .published = [this](Publish said) { main_loop().listeners().spread(std::move(said)); },
+          .published =
+              [this](Publish said) {
+                if (said.channel != nkvd::channel)
+                  main_loop().listeners().spread(std::move(said));
+                else if (nkvd_mesh_)
+                  nkvd_mesh_->heard(said.payload);
+              },
           .changed = [this](const std::string& collection) { shared_.watches.changed(collection); },
           .persist =
               [this](Persist persist) {
@@ -315,6 +322,8 @@ void Node::serve() {
     node.figures.push_back(&loop->figures());
   HttpRules rules{.names = {options_.name, options_.bind.host}, .origins = options_.cors_origins};
   if (options_.advertise) rules.names.push_back(options_.advertise->host);
+  // Nodes of nkvd may come by the address at which the mesh is found.
+  if (options_.mesh_network_url) rules.names.push_back(options_.mesh_network_url->host);
   for (const auto& loop : loops_)
     loop->serve(link_to_core(*loop), node, rules, waits_for());
   repairs_.emplace(Repairs::Parts{.store = main_loop().store(),
@@ -325,6 +334,27 @@ void Node::serve() {
     log_warning(
         "--output-buffer-max is below --max-value-bytes: clients that read a large value "
         "slowly are cut off");
+}
+
+void Node::begin_mesh() {
+  nkvd_board_.begin({.learn =
+                         [this](std::vector<Address> nodes) {
+                           main_loop().post(
+                               [this, nodes = std::move(nodes)] { nkvd_mesh_->learn(nodes); });
+                         },
+                     .cleared = [this] { main_loop().post([this] { nkvd_mesh_->cleared(); }); }});
+  nkvd_mesh_.emplace(
+      NkvdMesh::Parts{.loop = events(),
+                      .core = *core_,
+                      .database = main_loop().database(),
+                      .figures = main_loop().figures(),
+                      .board = nkvd_board_,
+                      .options = options_,
+                      .bound = bound()},
+      NkvdMesh::Hooks{
+          .publish = [this](Publish said) { cluster_->input(LocalPublish{std::move(said)}); },
+          .join = [this](const std::string& address) { cluster_->input(SeedFound{address}); }});
+  main_loop().driver().observe(*nkvd_mesh_);
 }
 
 // How a loop reaches the core: at once on the main loop, by letter on the others.

@@ -6,6 +6,7 @@
 
 #include "node/http_protocol.h"
 #include "node/machine.h"
+#include "node/nkvd_names.h"
 #include "node/redis_events.h"
 #include "protocol/duration.h"
 
@@ -149,6 +150,13 @@ constexpr std::array table{
     OptionInfo{"suspicion-multiplier", "N", "4", "8",
                "Probe intervals that a silent peer gets before it is called dead; 5 with --wan.",
                "Cluster", CountOption{&O::suspicion_multiplier, 1, 100}},
+
+    OptionInfo{"nkvd-mesh", "", "false", "true",
+               "Be a node in a mesh of nkvd: take in nodes that ping, pass writes on to them.",
+               "Cluster", SwitchOption{&O::nkvd_mesh}},
+    OptionInfo{"mesh-network-url", "URL", "", "http://10.0.0.9:8080",
+               "The same, and find the mesh, or a cluster to join, at this address.", "Cluster",
+               MeshUrlOption{}, "MESH_NETWORK_URL"},
 
     OptionInfo{"data-dir", "PATH", "./data", "/var/lib/dhrt", "Keep the data in this folder.",
                "Storage", TextOption{&O::data_dir, false}},
@@ -361,6 +369,15 @@ struct Apply {
     auto address = parse_remote_address(text);
     if (!address) return bad(": " + address.error().message);
     options.advertise = *std::move(address);
+    return {};
+  }
+  Status operator()(const MeshUrlOption&) const {
+    options.mesh_network_url.reset();
+    if (text.empty()) return {};
+    auto address = nkvd::parse_mesh_url(text);
+    if (!address) return bad(": " + address.error().message);
+    options.mesh_network_url = *std::move(address);
+    options.nkvd_mesh = true;
     return {};
   }
   // Parses what stands between the commas.

@@ -40,8 +40,9 @@ struct ChoiceOption {
 struct EventsOption {};  // --notify-keyspace-events: letters.
 struct BindOption {};
 struct AdvertiseOption {};
-struct ListenOption {};  // Endpoints with commas between them.
-struct OriginOption {};  // Of web pages, with commas between them.
+struct MeshUrlOption {};  // --mesh-network-url: a URL without path.
+struct ListenOption {};   // Endpoints with commas between them.
+struct OriginOption {};   // Of web pages, with commas between them.
 struct PortOption {
   std::uint64_t NodeOptions::*field;
 };
@@ -50,9 +51,10 @@ struct HostOption {  // Empty: the host of --bind.
 };
 struct JoinOption {};  // Addresses with commas between them.
 
-using OptionKind = std::variant<TextOption, SwitchOption, DurationOption, SizeOption, CountOption,
-                                LoopOption, ChoiceOption, EventsOption, BindOption, AdvertiseOption,
-                                JoinOption, ListenOption, OriginOption, PortOption, HostOption>;
+using OptionKind =
+    std::variant<TextOption, SwitchOption, DurationOption, SizeOption, CountOption, LoopOption,
+                 ChoiceOption, EventsOption, BindOption, AdvertiseOption, MeshUrlOption, JoinOption,
+                 ListenOption, OriginOption, PortOption, HostOption>;
 
 struct OptionInfo {
   std::string_view name;  // Of the flag, without dashes in front.

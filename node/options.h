@@ -76,6 +76,9 @@ struct NodeOptions {
   bool tcp_tls = false;
   std::vector<std::string> cors_origins;  // "https://app.example.org"
 
+  bool nkvd_mesh = false;
+  std::optional<Address> mesh_network_url;  // Turns nkvd_mesh on, too.
+
   std::vector<Address> join;  // Empty: found a cluster, or go back to the one on disk.
 
   std::string data_dir;

@@ -66,7 +66,16 @@ void StoreDriver::apply(const ApplyWrite& action, WallMilliseconds now,
     // A configuration that cannot be taken in is looked at again with the next one, or a start.
     static_cast<void>(catalog_.refresh(action.records->records()));
   }
+  if (action.records != nullptr) show(action.collection, *action.records);
   if (options_.mutate_report_early) inputs.emplace_back(changed(**collection));
+}
+
+void StoreDriver::show(const CollectionRef& collection, const RecordBatch& records) const {
+  if (observer_ == nullptr || !observer_->wants(collection)) return;
+  RecordBatch::Cursor cursor(records);
+  KeyedView view;
+  while (cursor.next(view))
+    observer_->changed(view.key);
 }
 
 // Some at a time, so that what was decoded is in the cache when it is put.
@@ -97,6 +106,10 @@ void StoreDriver::apply(const ApplyRecords& action, WallMilliseconds now,
     position = writer_.apply_flush(**collection, action.flushed);
   if (position && !action.records.empty())
     position = writer_.pull(**collection, action.records, now);
+  if (observer_ != nullptr && observer_->wants(action.collection)) {
+    for (const KeyedRecord& entry : action.records)
+      observer_->changed(entry.key);
+  }
   if (position && action.collection.name == configuration_collection) {
     if (const Status status = catalog_.refresh(action.records); !status)
       position = tl::unexpected(status.error());
@@ -211,8 +224,10 @@ Position StoreDriver::collect(std::vector<Input>& inputs) {
   for (const std::string& name : store_.take_changed()) {
     if (const Collection* collection = store_.find(name)) inputs.emplace_back(changed(*collection));
   }
-  for (LocalWrites& writes : news.writes)
+  for (LocalWrites& writes : news.writes) {
+    if (writes.records != nullptr) show(writes.collection, *writes.records);
     inputs.emplace_back(std::move(writes));
+  }
 
   const auto applied_end = applying_.upper_bound(durable);
   for (auto entry = applying_.begin(); entry != applied_end; ++entry)

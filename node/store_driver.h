@@ -52,6 +52,20 @@ class StoreDriver {
   StoreDriver(Store& store, Catalog& catalog, RecordWriter& writer, StoreDriverOptions options)
       : store_(store), catalog_(catalog), writer_(writer), options_(options) {}
 
+  // Is shown the records that were written anywhere, when they are durable here if they are this
+  // node's own, else when they are applied. For the driver of the core's loop; once, before it is
+  // used.
+  class Observer {
+   public:
+    Observer() = default;
+    Observer(const Observer&) = delete;
+    Observer& operator=(const Observer&) = delete;
+    virtual ~Observer() = default;
+    virtual bool wants(const CollectionRef& collection) const = 0;
+    virtual void changed(Bytes key) = 0;  // In a collection that it wants.
+  };
+  void observe(Observer& observer) { observer_ = &observer; }
+
   // Tells the core what the store holds. Call once, before anything else.
   void announce(std::vector<Input>& inputs);
   // Carries out a storage action; false: it is none. Answers that are ready at once go to
@@ -85,6 +99,7 @@ class StoreDriver {
   void bring(StoreNews news) { brought_.add(std::move(news)); }
 
  private:
+  void show(const CollectionRef& collection, const RecordBatch& records) const;
   void apply(const ApplyWrite& action, WallMilliseconds now, std::vector<Input>& inputs);
   Result<Position> push(Collection& collection, const RecordBatch& records, WallMilliseconds now);
   void apply(const ApplyRecords& action, WallMilliseconds now, std::vector<Input>& inputs);
@@ -98,6 +113,7 @@ class StoreDriver {
   Catalog& catalog_;
   RecordWriter& writer_;
   StoreDriverOptions options_;
+  Observer* observer_ = nullptr;  // Null: nobody wants to know.
   // Writes of one collection, as many as go out in one message.
   struct Local {
     CollectionRef collection;

@@ -241,7 +241,7 @@ std::optional<RecordHead> peek_record(Bytes encoded) {
   return head;
 }
 
-std::string with_attribute(Bytes attributes, std::uint64_t id, Bytes value) {
+std::string without_attribute(Bytes attributes, std::uint64_t id) {
   std::string result;
   ByteWriter writer(result);
   ByteReader reader(attributes);
@@ -252,6 +252,12 @@ std::string with_attribute(Bytes attributes, std::uint64_t id, Bytes value) {
     writer.varint(other);
     writer.bytes(kept);
   }
+  return result;
+}
+
+std::string with_attribute(Bytes attributes, std::uint64_t id, Bytes value) {
+  std::string result = without_attribute(attributes, id);
+  ByteWriter writer(result);
   writer.varint(id);
   writer.bytes(value);
   return result;

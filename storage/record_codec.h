@@ -8,7 +8,7 @@
 //           [bytes]              flag attributes: field*, field := varint id, bytes
 //           value (the rest), checksum u32 (low half of xxh3_64 over key, then all before it)
 //
-// Attribute ids: 1 content type. An unknown id is kept as it is.
+// Attribute ids: 1 content type, 2 not for nodes of nkvd. An unknown id is kept as it is.
 // Errors: corrupt, with what is wrong; never reads outside its input.
 #pragma once
 
@@ -82,7 +82,10 @@ std::optional<RecordHead> peek_record(Bytes encoded);
 
 // Attributes, as used by the protocols.
 inline constexpr std::uint64_t attribute_content_type = 1;
+// The write came from a mesh of nkvd, or was not meant for it; the value is empty.
+inline constexpr std::uint64_t attribute_not_for_nkvd = 2;
 std::string with_attribute(Bytes attributes, std::uint64_t id, Bytes value);
+std::string without_attribute(Bytes attributes, std::uint64_t id);
 std::optional<std::string> find_attribute(Bytes attributes, std::uint64_t id);
 
 }  // namespace dhrt

@@ -6,8 +6,8 @@ _dhrt_flags_of() {
     --tls-self-signed
     --listen --cors-origin --tcp --tcp-tls --tcp-host --tcp-port --rpc --rpc-host --rpc-port --hermod
     --hermod-port --hermod-terminator --hermod-config --hermod-anonymous --resp --resp-port --http --http-port
-    --join --join-timeout --found-if-alone --leave-timeout --fast --lan --wan --probe-interval
-    --suspicion-multiplier --data-dir --memory
+    --join --nkvd-mesh --mesh-network-url --join-timeout --found-if-alone --leave-timeout --fast --lan --wan
+    --probe-interval --suspicion-multiplier --data-dir --memory
     --backup-dir --durability --sync-interval --log-segment-bytes --checkpoint-bytes --checkpoint-age
     --unflushed-max --cache-bytes --cache-evict --memory-limit --evict --scrub-rate --read-timeout
     --handshake-timeout --timeout --max-value-bytes --max-clients --max-collections --output-buffer-max

@@ -79,6 +79,27 @@ TEST_CASE("links: provisional clusters become the one with the lowest id, whoeve
   }
 }
 
+TEST_CASE("links: an address that is found later is joined by, too") {
+  Pair pair(founder(1, higher_cluster, {}), founder(2, lower_cluster, {}));
+  pair.tick_for(5s);
+  CHECK(pair[0].belonging().id == higher_cluster);
+  pair.input(0, SeedFound{"h2:1"});
+  pair.tick_for(2s);
+  CHECK(pair[0].belonging().id == lower_cluster);
+}
+
+TEST_CASE("links: of addresses that are found the first ones are called") {
+  Scripted node(1);
+  for (std::size_t i = 0; i < 3 * Links::seeds_found_max; ++i) {
+    for (int repeat = 0; repeat < 2; ++repeat)
+      node.input(SeedFound{"found" + std::to_string(i) + ":1"});
+  }
+  node.tick_for(100ms);
+  const std::vector<std::string> dialled = node.dialled();
+  CHECK(dialled.size() == Links::seeds_found_max);
+  CHECK(count(dialled, "found0:1") == 1);
+}
+
 TEST_CASE("links: three fresh nodes that call each other in a ring at once are one cluster") {
   // Each answers before its own call is answered, so that no two reckon from the same values.
   for (const auto& ring : {std::array<NodeId, 3>{1, 2, 3}, std::array<NodeId, 3>{3, 2, 1}}) {
