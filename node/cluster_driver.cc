@@ -152,13 +152,13 @@ void ClusterDriver::dial(const Connect& connect) {
   const std::uint64_t number = ++numbers_;
   // The core calls a few addresses, again and again; what peers make up must not fill the table.
   if (calls_.size() > calls_max) calls_.clear();
-  dials_[number] = {connect, std::make_unique<Dial>(
-                                 loop_, *address,
-                                 Dial::Options{
-                                     .first = calls_[{connect.address, connect.link_class}]++},
-                                 [this, number](Result<std::unique_ptr<StreamConnection>> result) {
-                                   dialled(number, std::move(result));
-                                 })};
+  dials_[number] = {
+      connect,
+      std::make_unique<Dial>(
+          loop_, *address, Dial::Options{.first = calls_[{connect.address, connect.link_class}]++},
+          [this, number](Result<std::unique_ptr<StreamConnection>> result) {
+            dialled(number, std::move(result));
+          })};
 }
 
 void ClusterDriver::dialled(std::uint64_t number,

@@ -22,8 +22,8 @@ class Dial {
   enum class Reach { anywhere, private_addresses };
   struct Options {
     Reach reach = Reach::anywhere;
-    // With which of a name's addresses to begin, counted round: who counts up reaches all nodes that
-    // share the name, even where the first one always answers.
+    // With which of a name's addresses to begin, counted round: who counts up reaches all nodes
+    // that share the name, even where the first one always answers.
     std::size_t first = 0;
   };
   Dial(EventLoop& loop, Address address, Options options, Done done);
