@@ -33,8 +33,8 @@ ClientLoop::ClientLoop(unsigned number, Shared& shared)
       hooks_(figures_, shared.request_log),
       store_wakeup_(events_, [] {}),  // The turn that it brings collects.
       mailbox_(events_),
-      watchers_(shared.watches, number),
       handshakes_(events_),
+      watchers_(shared.watches, number),
       hermod_rules_{shared.options.hermod_terminator, shared.options.hermod_token,
                     shared.options.hermod_anonymous},
       delays_(events_),

@@ -76,7 +76,7 @@ class HttpWatch final : public WatchProtocol {
     append_block(out, ": as of now\n" + id_line(token));
   }
   void append_failure(std::string& out, const Error& why) override {
-    ++server().figures.errors_total;
+    ++server().figures.of(ClientDialect::http).errors_total;
     std::string line = ": " + why.message;
     for (char& byte : line)
       if (byte == '\n' || byte == '\r') byte = ' ';

@@ -145,10 +145,10 @@ bool Session::decide() {
 void Session::dialect_is_known() {
   RequestHooks* const hooks = host_.hooks();
   if (hooks == nullptr) return;
-  hooks->connect(protocol_->dialect());
+  counted_as_ = protocol_->dialect();
+  hooks->connect(counted_as_);
   if (hooks->wants_requests())
-    trace_ =
-        std::make_unique<RequestTrace>(*hooks, protocol_->dialect(), connection_->remote_address());
+    trace_ = std::make_unique<RequestTrace>(*hooks, counted_as_, connection_->remote_address());
 }
 
 // By the first bytes. Null: not decided yet, or the session has come to its end.
@@ -374,7 +374,7 @@ void Session::end() {
   if (over_) return;
   over_ = true;
   if (trace_) trace_->lost();
-  if (protocol_ && host_.hooks() != nullptr) host_.hooks()->disconnect(protocol_->dialect());
+  if (protocol_ && host_.hooks() != nullptr) host_.hooks()->disconnect(counted_as_);
   connection_->set_handler(nullptr);
   connection_->stop_reading();
   host_.session_ended(id());

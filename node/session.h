@@ -55,7 +55,7 @@ class ClientProtocol {
   }
   // The same: called a few times a second.
   virtual void look(Time now) { static_cast<void>(now); }
-  // What the connection counts as; the same as long as it lives.
+  // What the connection counts as, if it is its first protocol.
   virtual ClientDialect dialect() const { return ClientDialect::text; }
   // What it remembers of a Redis client; null: it sent no command of one.
   virtual const RedisClient* redis_client() const { return nullptr; }
@@ -242,10 +242,11 @@ class Session final : private StreamConnection::Handler {
   Time closing_since_{};
   std::size_t unsent_seen_ = 0;  // At the last look, and since when it is that much.
   Time unsent_since_;
-  bool paused_ = false;       // The client does not read.
-  bool waiting_ = false;      // Requests are not taken for now.
-  bool due_ = false;          // The host was told.
-  bool runnable_ = false;     // The host was told.
+  ClientDialect counted_as_ = ClientDialect::text;  // Once it has a protocol; watching is of none.
+  bool paused_ = false;                             // The client does not read.
+  bool waiting_ = false;                            // Requests are not taken for now.
+  bool due_ = false;                                // The host was told.
+  bool runnable_ = false;                           // The host was told.
   bool running_ = false;      // Guards against a reply that comes within a request.
   bool input_ended_ = false;  // The client sends no more.
   bool closing_ = false;
