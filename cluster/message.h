@@ -46,7 +46,7 @@ enum class MessageType : std::uint8_t {
   summary = 26,
   summary_reply = 27,
   publish = 28,
-  accuse = 29,
+  accuse = 29,  // 240 to 247 are of the link itself: protocol/peer_handshake.h.
 };
 
 // Control carries membership, live writes and reads; bulk carries pulls, so that a ping never
@@ -76,7 +76,7 @@ struct Hello {
   Member member;
   Belonging belonging;
   std::uint64_t start_nonce = 0;  // Random per start: tells two processes with one id apart.
-  std::uint64_t nonce = 0;        // For the proof, once a cluster key is set.
+  std::uint64_t nonce = 0;        // Not in use: keys are proven below the core.
 };
 
 enum class HelloStatus : std::uint8_t {
@@ -93,7 +93,7 @@ struct HelloAck {
   HelloStatus status = HelloStatus::accepted;
   std::string explanation;  // For people; empty when accepted.
   Hello hello;              // The answering side's own.
-  std::string proof;
+  std::string proof;  // Not in use, either.
 };
 
 // The hash of one collection's durable and flushed contexts: equal hashes, nothing to pull.

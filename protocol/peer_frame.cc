@@ -1,5 +1,7 @@
 #include "protocol/peer_frame.h"
 
+#include <utility>
+
 #include "protocol/sniff.h"
 #include "storage/base/check.h"
 #include "storage/base/codec.h"
@@ -21,18 +23,9 @@ std::string mac_of(Bytes bytes) {
   return mac;
 }
 
-}  // namespace
-
-void append_preface(std::string& out, LinkClass link_class) {
-  out += peer_magic;
-  out += static_cast<char>(protocol_version_max);
-  out += static_cast<char>(link_class);
-}
-
-void append_frame(std::string& out, const PeerFrameHead& head, Bytes payload) {
+void append_unsealed(std::string& out, const PeerFrameHead& head, Bytes payload) {
   check(payload.size() <= frame_bytes_max(value_bytes_ceiling), "a frame fits its length field");
-  const std::size_t start = out.size();
-  out.reserve(start + frame_head_bytes + payload.size() + frame_mac_bytes);
+  out.reserve(out.size() + frame_head_bytes + payload.size() + frame_mac_bytes);
   ByteWriter writer(out);
   writer.u16(frame_magic);
   writer.u8(head.protocol);
@@ -42,7 +35,32 @@ void append_frame(std::string& out, const PeerFrameHead& head, Bytes payload) {
   writer.u32(head.cluster_tag);
   writer.u64(head.sequence);
   writer.raw(payload);
-  writer.raw(mac_of(Bytes(out).substr(start)));
+}
+
+}  // namespace
+
+void append_preface(std::string& out, LinkClass link_class) {
+  out += peer_magic;
+  out += static_cast<char>(protocol_version_max);
+  out += static_cast<char>(link_class);
+}
+
+void append_frame(std::string& out, const PeerFrameHead& head, Bytes payload) {
+  const std::size_t start = out.size();
+  append_unsealed(out, head, payload);
+  out += mac_of(Bytes(out).substr(start));
+}
+
+void append_frame(std::string& out, const PeerFrameHead& head, Bytes payload, FrameSeal& seal) {
+  const std::size_t start = out.size();
+  append_unsealed(out, head, payload);
+  const FrameSeal::Mac mac = seal.mac(head.sequence, Bytes(out).substr(start));
+  out.append(mac.data(), mac.size());
+}
+
+void FrameReader::expect_sealed(std::unique_ptr<FrameSeal> seal) {
+  seal_ = std::move(seal);
+  sequence_next_ = 1;
 }
 
 void FrameReader::feed(Bytes bytes) {
@@ -86,10 +104,27 @@ Result<std::optional<Frame>> FrameReader::read(Bytes input) {
   frame.payload = reader.raw(length);
   const Bytes mac = reader.raw(frame_mac_bytes);
   if (!reader.ok()) return std::optional<Frame>();
-  if (mac != mac_of(input.substr(0, frame_head_bytes + length)))
-    return fail(ErrorCode::corrupt, "peer frame of type " + std::to_string(frame.head.type) +
-                                        " does not match its checksum");
+  if (Status status = check_mac(frame, input.substr(0, frame_head_bytes + length), mac); !status)
+    return tl::unexpected(status.error());
   return std::optional<Frame>(frame);
+}
+
+Status FrameReader::check_mac(const Frame& frame, Bytes sealed, Bytes mac) {
+  const std::uint64_t sequence = frame.head.sequence;
+  const auto refused = [&](const std::string& why) {
+    return fail(ErrorCode::corrupt,
+                "peer frame of type " + std::to_string(frame.head.type) + " " + why);
+  };
+  if (!seal_) return mac == mac_of(sealed) ? Status{} : refused("does not match its checksum");
+  if (!seal_->matches(sequence, sealed, mac))
+    return refused(
+        "was not sealed by the peer: it was changed on its way, or belongs to another link");
+  if (sequence != sequence_next_)
+    return refused("has number " + std::to_string(sequence) + ", not " +
+                   std::to_string(sequence_next_) +
+                   ": frames were repeated, lost or put in another order");
+  ++sequence_next_;
+  return {};
 }
 
 }  // namespace dhrt
