@@ -82,10 +82,13 @@ LinkEvent Links::connection_down(ConnectionId id, const Step& step) {
 }
 
 void Links::connect_failed(const ConnectFailed& failed, const Step& step) {
-  dial_settled({failed.address, failed.link_class}, std::nullopt, step);
+  const Address address{failed.address, failed.link_class};
+  dial_settled(address, std::nullopt, step);
   const bool is_seed = std::ranges::count(identity_.seeds, failed.address) != 0;
-  step.log(is_seed && identity_.belonging.id.none() ? LogLevel::warning : LogLevel::debug,
-           "cannot reach " + failed.address + ": " + failed.reason);
+  const bool is_news = std::exchange(dials_[address].failure, failed.reason) != failed.reason;
+  step.log(
+      is_seed && is_news && identity_.belonging.id.none() ? LogLevel::warning : LogLevel::debug,
+      "cannot reach " + failed.address + ": " + failed.reason);
 }
 
 std::optional<HelloAck> Links::refusal(const Hello& hello) const {

@@ -92,6 +92,7 @@ class Links {
     Duration wait{0};
     bool pending = false;
     std::optional<NodeId> reached;  // Who answered there last.
+    std::string failure;            // Why the last call came to nothing; told once.
   };
   using Key = std::pair<NodeId, LinkClass>;
 
