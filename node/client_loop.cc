@@ -11,6 +11,7 @@
 #include "node/rpc_protocol.h"
 #include "node/socket_handover.h"
 #include "node/text_protocol.h"
+#include "protocol/peer_handshake.h"
 #include "storage/base/system_clock.h"
 
 namespace dhrt {
@@ -37,6 +38,7 @@ ClientLoop::ClientLoop(unsigned number, Shared& shared)
       watchers_(shared.watches, number),
       hermod_rules_{shared.options.hermod_terminator, shared.options.hermod_token,
                     shared.options.hermod_anonymous},
+      refused_peers_(figures_),
       delays_(events_),
       sweep_(events_, [this] { sweep(); }),
       turn_end_(events_, [this] { end_turn(); }),
@@ -122,6 +124,7 @@ void ClientLoop::serve(CoreLink core, const NodeReport::Node& node, HttpRules ru
                                 .options = &shared_.options,
                                 .nkvd = shared_.nkvd,
                                 .shut_down = shared_.shut_down,
+                                .reload = shared_.reload,
                                 .loops = {.own = number_,
                                           .count = static_cast<unsigned>(shared_.loops.size()),
                                           .post =
@@ -315,7 +318,11 @@ void ClientLoop::take_over(FileDescriptor socket, Door door) {
 // It is counted already.
 void ClientLoop::welcome(std::unique_ptr<StreamConnection> connection, Door door) {
   ++figures_.connections_total;
-  if (shared_.tls) connection->expect_tls(*shared_.tls, handshakes_, door.tls_only);
+  // Nodes come to the node's own address only.
+  connection->expect_tls({.clients = shared_.tls.get(),
+                          .peers = door.service == Service::dhrt ? shared_.peer_tls.get() : nullptr,
+                          .handshakes = &handshakes_,
+                          .only = door.tls_only});
   const std::size_t others = shared_.placement.clients() - 1;
   auto refused = refusal(*connection, others);
   if (refused) {
@@ -370,20 +377,42 @@ void ClientLoop::drop_ended() {
   figures_.connections = sessions_.size();
 }
 
+// Nodes show no token: whoever is one reads and writes everything. Without a key and without
+// certificates the address is all there is to go by.
+std::optional<std::string> ClientLoop::refuse_peer(Session& session) {
+  const StreamConnection& connection = session.connection();
+  const NodeOptions& options = shared_.options;
+  const auto refused = [&](const std::string& reason, std::string answer) {
+    refused_peers_.note("a peer was refused", connection.remote_host(), reason);
+    return answer;
+  };
+  if (connection.kind() != StreamConnection::Kind::tcp)
+    return refused("it came to a unix socket; nodes reach each other by TCP", {});
+  const bool shows_something = options.peer_tls || !options.cluster_key_files.empty();
+  if (!shows_something && !options.allow_public && !connection.remote_is_private())
+    return refused(
+        "it has a public address; --cluster-key-file or --peer-tls on all nodes lets it "
+        "in, and so does --allow-public",
+        {});
+  if (options.peer_tls ? connection.is_tls_with_peer() : !connection.is_encrypted())
+    return std::nullopt;
+  const auto refusal = options.peer_tls ? LinkRefusal::tls_wanted : LinkRefusal::no_tls;
+  return refused(std::string(explain(refusal, true)), refusal_frame(refusal));
+}
+
 void ClientLoop::is_peer(Session& session, LinkClass link_class) {
   Session::Taken taken = session.give_up_connection();
   session_ended(session.id());
-  if (taken.connection->kind() != StreamConnection::Kind::tcp) {
-    log_warning("a peer at a unix socket was refused; nodes reach each other by TCP");
-    return;
-  }
-  // Nodes show no token: whoever is one reads and writes everything.
-  if (!shared_.options.allow_public && !taken.connection->remote_is_private()) {
-    log_warning("a peer from a public address was refused; --allow-public lets it in",
-                {{"peer", taken.connection->remote_host()}});
-    return;
-  }
   core_.peer(std::move(taken), link_class);
+}
+
+void ClientLoop::tls_failed(Session& session, const std::string& reason) {
+  const StreamConnection& connection = session.connection();
+  if (connection.is_tls_for_peer())
+    return refused_peers_.note("nodes did not come to terms about TLS", connection.remote_host(),
+                               reason);
+  log_info("a client did not come to terms about TLS",
+           {{"client", connection.remote_host()}, {"reason", reason}});
 }
 
 void ClientLoop::slow_client(SessionId id) {

@@ -45,6 +45,7 @@
 #include "node/redis_listeners.h"
 #include "node/redis_shared.h"
 #include "node/redis_waits.h"
+#include "node/refused_peers.h"
 #include "node/saves.h"
 #include "node/session.h"
 #include "node/turn_clock.h"
@@ -59,6 +60,7 @@ class ClientLoop final : public SessionHost, private ClientRoll {
     const NodeOptions& options;
     const Access& access;                            // Loaded before anybody is served.
     const std::unique_ptr<TlsContext>& tls;          // The same; null: clients get none.
+    const std::unique_ptr<TlsContext>& peer_tls;     // The same; null: nodes get none.
     const std::unique_ptr<RequestLog>& request_log;  // The same; null: none is kept.
     Placement placement;                             // Of the clients.
     NodeSettings settings;
@@ -69,7 +71,8 @@ class ClientLoop final : public SessionHost, private ClientRoll {
     Saves* saves = nullptr;
     const NkvdBoard* nkvd = nullptr;                // Null: there is no mesh.
     std::function<void(bool hastens)> shut_down{};  // Leaves the cluster and ends the process.
-    std::vector<ClientLoop*> loops{};               // All, before any of them turns.
+    std::function<void(std::function<void(Status)>)> reload{};  // See CommandServer.
+    std::vector<ClientLoop*> loops{};                           // All, before any of them turns.
     RedisCursors cursors{};
     RedisChannels channels{};
     WatchHub watches{};
@@ -168,7 +171,9 @@ class ClientLoop final : public SessionHost, private ClientRoll {
   void reply_is_due(SessionId id) override { due_.push_back(id); }
   void has_more_to_do(SessionId id) override;
   void session_ended(SessionId id) override { ended_.push_back(id); }
+  std::optional<std::string> refuse_peer(Session& session) override;
   void is_peer(Session& session, LinkClass link_class) override;
+  void tls_failed(Session& session, const std::string& reason) override;
   void slow_client(SessionId id) override;
   std::unique_ptr<ClientProtocol> make_protocol(Dialect dialect, Session& session) override;
   std::unique_ptr<ClientProtocol> make_protocol_of(Service service, Session& session) override;
@@ -210,6 +215,7 @@ class ClientLoop final : public SessionHost, private ClientRoll {
   const HermodRules hermod_rules_;
   std::vector<std::unique_ptr<Listener>> doors_;
 
+  RefusedPeers refused_peers_;
   SessionId session_ids_ = 0;
   std::unordered_map<SessionId, std::unique_ptr<Session>> sessions_;
   std::vector<SessionId> due_;      // Each once: see Session.

@@ -25,7 +25,8 @@ ClusterDriver::ClusterDriver(EventLoop& loop, Core& core, StoreDriver& store, No
       store_(store),
       figures_(figures),
       options_(options),
-      hooks_(std::move(hooks)) {}
+      hooks_(std::move(hooks)),
+      refused_(figures) {}
 
 void ClusterDriver::announce() {
   std::vector<Input> inputs;
@@ -63,7 +64,7 @@ void ClusterDriver::perform(Action& action) {
   } else if (const auto* connect = std::get_if<Connect>(&action)) {
     dial(*connect);
   } else if (const auto* closing = std::get_if<Close>(&action)) {
-    close(closing->connection);
+    close(closing->connection, "closed by this node");
   } else if (auto* reply = std::get_if<FanoutReply>(&action)) {
     hooks_.fanout_reply(std::move(*reply));
   } else if (const auto* waited = std::get_if<Waited>(&action)) {
@@ -90,7 +91,7 @@ void ClusterDriver::tick() {
   for (const ConnectionId id : silent) {
     log_warning("a peer link did not greet in time; it is closed",
                 {{"peer", links_.at(id)->remote_host()}});
-    close(id);
+    close(id, "it did not greet in time");
   }
   input(Tick{});
 }
@@ -182,40 +183,100 @@ void ClusterDriver::add_link(std::unique_ptr<StreamConnection> connection, LinkC
                              const std::string& dialled_address, Bytes rest) {
   const ConnectionId id = ++numbers_;
   const bool dialled = !dialled_address.empty();
-  auto link = std::make_unique<PeerLink>(
-      std::move(connection),
-      PeerLink::Options{
-          .id = id, .link_class = link_class, .dialled = dialled, .now = monotonic_now()},
-      *this, figures_);
+  if (!dialled) make_room_for_a_stranger();
+  if (dialled && options_.tls != nullptr) connection->begin_tls(options_.tls->connect_peer());
+  auto link = std::make_unique<PeerLink>(std::move(connection),
+                                         PeerLink::Options{.id = id,
+                                                           .link_class = link_class,
+                                                           .dialled = dialled,
+                                                           .address = dialled_address,
+                                                           .keys = options_.keys,
+                                                           .now = monotonic_now()},
+                                         *this, figures_);
   PeerLink& added = *link;
   links_[id] = std::move(link);
   added.start();  // The preface goes out before anything that the core says.
-  input(ConnectionUp{.connection = id,
-                     .link_class = link_class,
-                     .dialled = dialled,
-                     .address = dialled_address,
-                     .local_host = added.local_host()});
+  if (added.ready()) link_is_up(added);
   if (!rest.empty() && links_.contains(id)) added.take(rest);
 }
 
-void ClusterDriver::close(ConnectionId connection) {
+void ClusterDriver::link_is_up(const PeerLink& link) {
+  input(ConnectionUp{.connection = link.id(),
+                     .link_class = link.link_class(),
+                     .dialled = link.dialled(),
+                     .address = link.address(),
+                     .local_host = link.local_host()});
+}
+
+// A member's handshake takes milliseconds; who is there for longest means no good.
+void ClusterDriver::make_room_for_a_stranger() {
+  const auto is_stranger = [this](const auto& entry) {
+    return !entry.second->dialled() && !core_.greeted(entry.first);
+  };
+  if (static_cast<std::size_t>(std::ranges::count_if(links_, is_stranger)) < strangers_max) return;
+  const PeerLink& first = *std::ranges::find_if(links_, is_stranger)->second;
+  refused_.note("a caller was cut off: too many call and do not greet", first.remote_host(),
+                "it came first");
+  close(first.id(), {});
+}
+
+std::string ClusterDriver::name_of(const PeerLink& link) {
+  return link.dialled() ? link.address() : link.remote_host();
+}
+
+void ClusterDriver::close(ConnectionId connection, const std::string& reason) {
   const auto found = links_.find(connection);
   if (found == links_.end()) return;
-  found->second->finish();
+  PeerLink& link = *found->second;
+  const bool was_up = link.ready();
+  std::optional<ConnectFailed> failed;
+  if (!was_up && link.dialled()) failed = {link.address(), link.link_class(), reason};
+  link.finish();
   finished_.push_back({std::move(found->second), monotonic_now() + finish_timeout});
   links_.erase(found);
-  input(ConnectionDown{connection});
+  if (was_up)
+    input(ConnectionDown{connection});
+  else if (failed)
+    input(*std::move(failed));
+}
+
+void ClusterDriver::keys_changed() {
+  std::vector<ConnectionId> old;
+  for (const auto& [id, link] : links_) {
+    if (link->key() != nullptr && !options_.keys->have(*link->key())) old.push_back(id);
+  }
+  for (const ConnectionId id : old)
+    close(id, "its key is no more");
+}
+
+void ClusterDriver::link_ready(PeerLink& link) {
+  link_is_up(link);
+}
+
+void ClusterDriver::link_refused(PeerLink& link, LinkRefusal refusal, bool ours) {
+  const bool said_by_peer = link.dialled() && !ours;
+  const std::string reason(explain(refusal, ours));
+  refused_.note(said_by_peer ? "a peer wants no link to this node" : "a peer was refused",
+                name_of(link), reason);
+  if (link.dialled()) key_was_refused_ = true;
+  close(link.id(), reason);
 }
 
 void ClusterDriver::link_received(PeerLink& link, Message message) {
   input(MessageIn{link.id(), std::move(message)});
-  if (core_.greeted(link.id())) link.greeted();
+  if (!core_.greeted(link.id())) return;
+  link.greeted();
+  key_was_refused_ = false;
 }
 
 void ClusterDriver::link_ended(PeerLink& link, const std::string& reason) {
   log_line(LogLevel::debug, "a peer link ended",
            {{"peer", link.remote_host()}, {"reason", reason}});
-  close(link.id());
+  if (link.tls_failed()) {
+    refused_.note("nodes did not come to terms about TLS", name_of(link), reason);
+    if (link.dialled()) key_was_refused_ = true;
+  }
+  close(link.id(), reason);
 }
 
 void ClusterDriver::link_malformed(PeerLink& link, const std::string& reason) {
@@ -229,7 +290,7 @@ void ClusterDriver::link_malformed(PeerLink& link, const std::string& reason) {
                  {"reason", reason},
                  {"so_far", std::to_string(figures_.peer_frames_malformed)}});
   }
-  close(link.id());
+  close(link.id(), "it sent what is no message");
 }
 
 void ClusterDriver::drop_finished() {

@@ -18,6 +18,7 @@
 #include "node/dial.h"
 #include "node/figures.h"
 #include "node/peer_link.h"
+#include "node/refused_peers.h"
 #include "node/store_driver.h"
 
 namespace dhrt {
@@ -26,7 +27,11 @@ class ClusterDriver final : public PeerLink::Owner {
  public:
   struct Options {
     Duration handshake_timeout{};
+    const ClusterKeys* keys = nullptr;  // Null: links are made without; else there is one.
+    TlsContext* tls = nullptr;          // Null: links are plain.
   };
+  // Callers that have not greeted yet; of more, those that came first are cut off.
+  static constexpr std::size_t strangers_max = 256;
   // What concerns others than peers and store.
   struct Hooks {
     std::function<void(FanoutReply)> fanout_reply;
@@ -51,6 +56,10 @@ class ClusterDriver final : public PeerLink::Owner {
   Position collect();
   // A caller turned out to be a peer; `rest` came behind its preface.
   void accept(std::unique_ptr<StreamConnection> connection, LinkClass link_class, Bytes rest);
+  // The keys of the options are others now: links by one that is no more are made anew.
+  void keys_changed();
+  // The last peer that was called did not want this node for want of its key.
+  bool key_was_refused() const { return key_was_refused_; }
 
   const Core& core() const { return core_; }
   // Bytes that wait to be sent on links, those being closed included.
@@ -61,6 +70,8 @@ class ClusterDriver final : public PeerLink::Owner {
     Connect connect;
     std::unique_ptr<Dial> dial;
   };
+  void link_ready(PeerLink& link) override;
+  void link_refused(PeerLink& link, LinkRefusal refusal, bool ours) override;
   void link_received(PeerLink& link, Message message) override;
   void link_coming(PeerLink& link) override { input(MessageComing{link.id()}); }
   void link_ended(PeerLink& link, const std::string& reason) override;
@@ -73,7 +84,11 @@ class ClusterDriver final : public PeerLink::Owner {
   void dialled(std::uint64_t number, Result<std::unique_ptr<StreamConnection>> result);
   void add_link(std::unique_ptr<StreamConnection> connection, LinkClass link_class,
                 const std::string& dialled_address, Bytes rest);
-  void close(ConnectionId connection);
+  void link_is_up(const PeerLink& link);
+  void make_room_for_a_stranger();
+  // `reason` is for the log, if the link was dialled and was not up yet.
+  void close(ConnectionId connection, const std::string& reason);
+  static std::string name_of(const PeerLink& link);
   void drop_finished();
   std::uint32_t cluster_tag() const;
 
@@ -96,6 +111,8 @@ class ClusterDriver final : public PeerLink::Owner {
   std::map<std::pair<std::string, LinkClass>, std::size_t> calls_;
   std::uint64_t numbers_ = 0;
   std::optional<Time> malformed_logged_;
+  RefusedPeers refused_;
+  bool key_was_refused_ = false;
 };
 
 }  // namespace dhrt

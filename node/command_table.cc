@@ -43,6 +43,8 @@ constexpr std::array commands{
                 Role::none, Place::node},
     CommandInfo{"quit", "quit", "Close the connection.", 1, 1, false, "", "Node", Role::none,
                 Place::node},
+    CommandInfo{"reload", "reload", "Read the cluster key again; a new one holds from now on.", 1,
+                1, false, "", "Node", Role::admin, Place::node},
     CommandInfo{"scan", "scan <collection> [--from K] [--limit N]",
                 "Read keys and values in order, in pages.", 2, 2, false, "from limit prefix full",
                 "Keys", Role::read, Place::first},

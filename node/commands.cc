@@ -29,6 +29,7 @@ constexpr std::array bindings{
     CommandBinding{"nodes", commands::nodes},
     CommandBinding{"ping", commands::ping},
     CommandBinding{"quit", commands::quit},
+    CommandBinding{"reload", commands::reload},
     CommandBinding{"scan", commands::scan},
     CommandBinding{"set", commands::set},
     CommandBinding{"stats", commands::stats},

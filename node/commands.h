@@ -57,6 +57,8 @@ struct CommandServer {
   const NodeOptions* options = nullptr;
   const NkvdBoard* nkvd = nullptr;                // Null: there is no mesh.
   std::function<void(bool hastens)> shut_down{};  // From any thread.
+  // Reads again what may change while a node runs, and calls back on a thread that may be another.
+  std::function<void(std::function<void(Status)>)> reload{};
   EveryLoop loops{};
   std::function<void(std::function<void()>)> post{};  // Runs it on this loop; from any thread.
   FastBatch fast_batch{};  // Of the take() under way; all connections of the loop use the one.
@@ -128,6 +130,7 @@ void flush(CommandCall& call);
 void collections(CommandCall& call);
 void auth(CommandCall& call);  // node_commands.cc
 void backup(CommandCall& call);
+void reload(CommandCall& call);
 void help(CommandCall& call);
 void nodes(CommandCall& call);
 void ping(CommandCall& call);

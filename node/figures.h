@@ -51,6 +51,7 @@ struct NodeFigures {
   Counter replication_bulk_bytes_received;
   Counter replication_dropped_total;  // Live writes and the like that a peer was too slow for.
   Counter peer_frames_malformed;
+  Counter peers_refused_total;  // Links that came to nothing for want of a key, or of TLS.
   Counter turns_total;
   Counter nkvd_writes_sent;     // To nodes of nkvd, by the gateway.
   Counter nkvd_writes_refused;  // Not sent, or refused: nkvd cannot take them.

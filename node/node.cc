@@ -128,13 +128,30 @@ void Node::report_progress() {
     return;
   }
   if (options_.found_if_alone.count() > 0 || waited < options_.join_timeout) return;
-  log_error("could not join a cluster within " +
-                std::to_string(options_.join_timeout.count() / 1000) + "s",
-            {{"waiting_for", waits_for()},
-             {"do",
-              "start a node there, or raise --join-timeout; --found-if-alone is for nodes "
-              "that are all started alike"}});
-  stop(exit_code::cannot_connect);
+  const bool refused = cluster_->key_was_refused();
+  log_error(
+      "could not join a cluster within " + std::to_string(options_.join_timeout.count() / 1000) +
+          "s",
+      {{"waiting_for", waits_for()},
+       {"do", refused
+                  ? "give this node the --cluster-key-file, or the certificates, of that cluster"
+                  : "start a node there, or raise --join-timeout; --found-if-alone is for "
+                    "nodes that are all started alike"}});
+  stop(refused ? exit_code::auth : exit_code::cannot_connect);
+}
+
+// On the main loop.
+Status Node::reload() {
+  if (options_.cluster_key_files.empty()) return {};
+  if (Status status = keys_.read_again(); !status) {
+    log_error("the cluster key was not changed, the earlier one holds",
+              {{"reason", status.error().message}});
+    return status;
+  }
+  warn_of_keys();
+  log_info("the cluster key was read again", {{"keys", keys_.names()}});
+  cluster_->keys_changed();
+  return {};
 }
 
 bool Node::maintain() {
@@ -152,19 +169,21 @@ bool Node::maintain() {
 
 // The kernel gives a peer's connection to any loop; links live with the core.
 void Node::bring_peer(Session::Taken taken, LinkClass link_class) {
+  // Of TLS there may be; a peer that has read nothing of it yet can call again.
+  if (taken.connection->unsent() > 0) return;
   auto socket = take_socket(*taken.connection);
   if (!socket) return log_warning(socket.error().message);
   // A letter can be copied, a descriptor cannot.
-  const auto carried = std::make_shared<FileDescriptor>(std::move(*socket));
-  main_loop().post([this, carried, link_class, rest = std::move(taken.rest)] {
-    take_peer(std::move(*carried), link_class, rest);
-  });
+  const auto carried = std::make_shared<CarriedPeer>(CarriedPeer{
+      std::move(*socket), taken.connection->give_up_tls(), link_class, std::move(taken.rest)});
+  main_loop().post([this, carried] { take_peer(std::move(*carried)); });
 }
 
-void Node::take_peer(FileDescriptor socket, LinkClass link_class, Bytes rest) {
-  auto connection = adopt_socket(events(), std::move(socket));
+void Node::take_peer(CarriedPeer peer) {
+  auto connection = adopt_socket(events(), std::move(peer.socket));
   if (!connection) return log_warning(connection.error().message);
-  cluster_->accept(std::move(*connection), link_class, rest);
+  (*connection)->go_on_with_tls(std::move(peer.tls));
+  cluster_->accept(std::move(*connection), peer.link_class, peer.rest);
 }
 
 // Loops number their reads each for itself; the core is given numbers that name the loop, too.

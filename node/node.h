@@ -21,6 +21,7 @@
 
 #include "node/client_loop.h"
 #include "node/cluster_driver.h"
+#include "node/cluster_keys.h"
 #include "node/data_dir.h"
 #include "node/health_watch.h"
 #include "node/identity_file.h"
@@ -38,7 +39,8 @@ class Node {
  public:
   struct Hooks {
     std::function<void()> before_sync;  // Test only: the delay of a slow disk.
-    bool handles_signals = false;       // SIGHUP, SIGINT, SIGTERM and SIGQUIT make it leave.
+    // SIGHUP, SIGINT, SIGTERM and SIGQUIT make it leave, SIGUSR1 reloads.
+    bool handles_signals = false;
     bool shows_banner = false;
   };
   static Result<std::unique_ptr<Node>> open(const NodeOptions& options, Hooks hooks);
@@ -63,9 +65,11 @@ class Node {
   Node(const NodeOptions& options, Hooks hooks);
   // --- Start (node_start.cc).
   Status start();
+  Status open_access();
   Status open_tls();
   Status open_request_log();
   std::vector<std::string> certificate_names() const;
+  Status open_peer_access();
   Status open_identity();
   Status open_engine();
   Status open_loops();
@@ -76,6 +80,7 @@ class Node {
   void begin_mesh();
   ClientLoop::CoreLink link_to_core(ClientLoop& loop);
   void handle_signals();
+  void warn_of_keys() const;
   void show_banner() const;
   std::string tls_banner(const std::string& here) const;
   std::string waits_for() const;
@@ -93,10 +98,17 @@ class Node {
   void update_view();
   void refresh_report();
   bool maintain();
+  Status reload();
 
   // --- Between the loops.
   void bring_peer(Session::Taken taken, LinkClass link_class);  // Not on the main loop.
-  void take_peer(FileDescriptor socket, LinkClass link_class, Bytes rest);
+  struct CarriedPeer {
+    FileDescriptor socket;
+    std::unique_ptr<TlsStream> tls;
+    LinkClass link_class;
+    std::string rest;
+  };
+  void take_peer(CarriedPeer peer);
   void ask(unsigned loop, FanoutRead read);
   void answer(FanoutReply reply);
   void wait(unsigned loop, WaitForPeers wait);
@@ -119,6 +131,8 @@ class Node {
   std::unique_ptr<TlsContext> tls_;
   std::optional<SelfSigned> self_signed_;
   std::unique_ptr<RequestLog> request_log_;
+  std::unique_ptr<TlsContext> peer_tls_;
+  ClusterKeys keys_;  // Of the main loop.
   ClientLoop::Shared shared_;
   std::vector<std::unique_ptr<ClientLoop>> loops_;
   Wakeup leave_wakeup_;

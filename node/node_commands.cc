@@ -75,6 +75,16 @@ void quit(CommandCall& call) {
   call.session().close_after_replies();
 }
 
+void reload(CommandCall& call) {
+  CommandServer& server = call.server();
+  server.reload([later = call.later(), &post = server.post](Status done) {
+    post([later, done = std::move(done)] {
+      if (!done) return later.fail(done.error());
+      later.reply(Reply::ok());
+    });
+  });
+}
+
 void stats(CommandCall& call) {
   call.reply(Reply::bulk(call.server().report.stats()));
 }

@@ -110,6 +110,8 @@ void NodeReport::write_client_metrics(const WriteMetric& write) const {
           &NodeFigures::replication_dropped_total);
   counter("peer_frames_malformed_total", "What came on peer links and was no message.",
           &NodeFigures::peer_frames_malformed);
+  counter("peers_refused_total", "Links to nodes that failed for want of a key or of TLS.",
+          &NodeFigures::peers_refused_total);
   counter("nkvd_writes_sent_total", "Writes passed on to nodes of nkvd.",
           &NodeFigures::nkvd_writes_sent);
   counter("nkvd_writes_refused_total", "Writes that nodes of nkvd cannot take.",

@@ -220,6 +220,7 @@ void NodeReport::write_replication(json::Writer& writer, const ClusterPicture& c
   number("replication_bulk_bytes_received", &NodeFigures::replication_bulk_bytes_received);
   number("replication_dropped_total", &NodeFigures::replication_dropped_total);
   number("peer_frames_malformed", &NodeFigures::peer_frames_malformed);
+  number("peers_refused_total", &NodeFigures::peers_refused_total);
   number("nkvd_writes_sent", &NodeFigures::nkvd_writes_sent);
   number("nkvd_writes_refused", &NodeFigures::nkvd_writes_refused);
   number("nkvd_records_copied", &NodeFigures::nkvd_records_copied);

@@ -42,6 +42,7 @@ Node::Node(const NodeOptions& options, Hooks hooks)
       shared_{.options = options_,
               .access = access_,
               .tls = tls_,
+              .peer_tls = peer_tls_,
               .request_log = request_log_,
               .placement = Placement(loop_count_for(options.cpu_num)),
               .settings = NodeSettings(options_),
@@ -63,14 +64,8 @@ Result<std::unique_ptr<Node>> Node::open(const NodeOptions& options, Hooks hooks
 }
 
 Status Node::start() {
-  auto access = Access::load({.token = options_.token,
-                              .token_file = options_.token_file,
-                              .auth_file = options_.auth_file});
-  if (!access) return tl::unexpected(access.error());
-  access_ = *std::move(access);
-  for (const std::string& name : access_.short_ones())
-    log_warning("a token is short and may be guessed; take 16 random letters or more",
-                {{"token", name}});
+  if (auto status = open_access(); !status) return status;
+  if (auto status = open_peer_access(); !status) return status;
   if (auto status = open_identity(); !status) return status;
   if (auto status = open_tls(); !status) return status;
   if (auto status = open_request_log(); !status) return status;
@@ -82,6 +77,7 @@ Status Node::start() {
   if (auto status = save_identity(); !status) return status;
   make_core();
   serve();
+  warn_of_keys();
   cluster_->announce();
   if (options_.nkvd_mesh) begin_mesh();
   if (hooks_.handles_signals) handle_signals();
@@ -90,6 +86,18 @@ Status Node::start() {
     log_info(note);
   tick_.every(tick_interval);
   maintenance_.start();
+  return {};
+}
+
+Status Node::open_access() {
+  auto access = Access::load({.token = options_.token,
+                              .token_file = options_.token_file,
+                              .auth_file = options_.auth_file});
+  if (!access) return tl::unexpected(access.error());
+  access_ = *std::move(access);
+  for (const std::string& name : access_.short_ones())
+    log_warning("a token is short and may be guessed; take 16 random letters or more",
+                {{"token", name}});
   return {};
 }
 
@@ -137,6 +145,32 @@ std::vector<std::string> Node::certificate_names() const {
       names.push_back(endpoint.address.host);
   }
   return names;
+}
+
+Status Node::open_peer_access() {
+  auto keys = ClusterKeys::load(options_.cluster_key_files);
+  if (!keys) return tl::unexpected(keys.error());
+  keys_ = *std::move(keys);
+  if (options_.peer_tls) {
+    auto tls = TlsContext::load_for_peers({.certificate = options_.peer_tls_cert,
+                                           .key = options_.peer_tls_key,
+                                           .client_ca = options_.peer_tls_ca});
+    if (!tls) return tl::unexpected(tls.error());
+    peer_tls_ = *std::move(tls);
+  }
+  return {};
+}
+
+// When it is certain that the node starts: the reason why one does not is a line alone.
+void Node::warn_of_keys() const {
+  if (keys_.none() && !peer_tls_ && !is_loopback(bound().host))
+    log_warning(
+        "no cluster key: whoever reaches this port can join as a node, read and write "
+        "everything; --cluster-key-file gives the nodes one",
+        {{"address", to_text(bound())}});
+  for (const std::string& file : keys_.exposed_files())
+    log_warning("every user of this machine may read the cluster key; chmod 600 hides it",
+                {{"file", file}});
 }
 
 Status Node::open_identity() {
@@ -213,6 +247,9 @@ Status Node::open_engine() {
     if (hastens) is_to_hasten_ = true;
     leave();
   };
+  shared_.reload = [this](auto done) {
+    main_loop().post([this, done = std::move(done)] { done(reload()); });
+  };
   return {};
 }
 
@@ -283,7 +320,9 @@ void Node::make_core() {
 
   cluster_.emplace(
       events(), *core_, main_loop().driver(), main_loop().figures(),
-      ClusterDriver::Options{.handshake_timeout = options_.handshake_timeout},
+      ClusterDriver::Options{.handshake_timeout = options_.handshake_timeout,
+                             .keys = keys_.none() ? nullptr : &keys_,
+                             .tls = peer_tls_.get()},
       ClusterDriver::Hooks{
           .fanout_reply = [this](FanoutReply reply) { answer(std::move(reply)); },
           .waited = [this](Waited waited) { answer(waited); },
@@ -405,6 +444,14 @@ void Node::handle_signals() {
         [](uv_signal_t* handle, int) { static_cast<Node*>(handle->data)->begin_leaving(); },
         number);
   }
+  signals_.push_back(make_uv_handle<uv_signal_t>(
+      this, [&](uv_signal_t* handle) { uv_signal_init(events().raw(), handle); }));
+  uv_signal_start(
+      signals_.back().get(),
+      [](uv_signal_t* handle, int) {
+        static_cast<void>(static_cast<Node*>(handle->data)->reload());  // Its failure is logged.
+      },
+      SIGUSR1);
 }
 
 std::string Node::waits_for() const {
@@ -446,7 +493,13 @@ void Node::show_banner() const {
     text += "  WARNING        no token is configured: whoever reaches this port " +
             std::string(who) + " can read and write everything\n";
   else
-    text += "  access         by token; nodes show none, and are taken " + std::string(who) + "\n";
+    text += "  access         by token\n";
+  if (keys_.none() && !peer_tls_)
+    text += "  nodes          without a key, " + std::string(who) + "\n";
+  else
+    text += "  nodes          by " + std::string(keys_.none() ? "" : "cluster key") +
+            (keys_.none() || !peer_tls_ ? "" : " and ") +
+            (peer_tls_ ? options_.peer_tls_cert : "") + "\n";
   text += tls_banner(to_text(here));
   std::fputs(text.c_str(), stderr);
   // What waits for a Hermod server to start looks for this line.

@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 
+#include "node/cluster_keys.h"
 #include "node/http_protocol.h"
 #include "node/machine.h"
 #include "node/nkvd_names.h"
@@ -59,7 +60,7 @@ constexpr std::array table{
                "Show this name in lists; without it, the name of the machine.", "Address",
                TextOption{&O::name, false}, "HOSTNAME"},
     OptionInfo{"allow-public", "", "false", "true",
-               "Take nodes, and clients while there is no token, from outside private networks.",
+               "Take clients without a token, and nodes without a key, from any address.",
                "Address", SwitchOption{&O::allow_public}},
 
     OptionInfo{"token-file", "FILE", "", "/etc/dhrt/token",
@@ -157,6 +158,21 @@ constexpr std::array table{
     OptionInfo{"mesh-network-url", "URL", "", "http://10.0.0.9:8080",
                "The same, and find the mesh, or a cluster to join, at this address.", "Cluster",
                MeshUrlOption{}, "MESH_NETWORK_URL"},
+    OptionInfo{"cluster-key-file", "FILE", "", "/etc/dhrt/cluster.key",
+               "Link with nodes that have this key only; a second one while keys are changed.",
+               "Cluster", PathListOption{&O::cluster_key_files, cluster_keys_max}},
+    OptionInfo{"peer-tls", "", "false", "true",
+               "Encrypt links, and link with nodes only whose certificate --peer-tls-ca signed.",
+               "Cluster", SwitchOption{&O::peer_tls}},
+    OptionInfo{"peer-tls-cert", "FILE", "", "/etc/dhrt/node.pem",
+               "The certificate for that; default: that of --tls-cert.", "Cluster",
+               TextOption{&O::peer_tls_cert, true}},
+    OptionInfo{"peer-tls-key", "FILE", "", "/etc/dhrt/node.key",
+               "Its key; default: that of --tls-key.", "Cluster",
+               TextOption{&O::peer_tls_key, true}},
+    OptionInfo{"peer-tls-ca", "FILE", "", "/etc/dhrt/nodes.pem",
+               "Who has a certificate that this one signed is a node of the cluster.", "Cluster",
+               TextOption{&O::peer_tls_ca, true}},
 
     OptionInfo{"data-dir", "PATH", "./data", "/var/lib/dhrt", "Keep the data in this folder.",
                "Storage", TextOption{&O::data_dir, false}},
@@ -400,6 +416,20 @@ struct Apply {
       endpoint.flag = "--listen";
     return {};
   }
+  Status operator()(const PathListOption& option) const {
+    auto& paths = options.*option.field;
+    const auto parse = [](Bytes path) -> Result<std::string> {
+      if (path.empty()) return bad("a path is empty");
+      if (std::ranges::any_of(path, [](unsigned char c) { return c < ' '; }))
+        return bad("a path must not hold control characters");
+      return std::string(path);
+    };
+    if (auto status = list(parse, paths); !status) return status;
+    if (paths.size() > option.count_max)
+      return bad(" has " + std::to_string(paths.size()) + " files; at most " +
+                 std::to_string(option.count_max) + " are taken");
+    return {};
+  }
   Status operator()(const OriginOption&) const { return list(parse_origin, options.cors_origins); }
   Status operator()(const PortOption& option) const {
     const auto port = parse_count(text);
@@ -438,6 +468,7 @@ std::span<const OptionInfo> option_table() {
 bool is_list(const OptionInfo& option) {
   return std::holds_alternative<JoinOption>(option.kind) ||
          std::holds_alternative<ListenOption>(option.kind) ||
+         std::holds_alternative<PathListOption>(option.kind) ||
          std::holds_alternative<OriginOption>(option.kind);
 }
 

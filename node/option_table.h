@@ -46,6 +46,10 @@ struct OriginOption {};   // Of web pages, with commas between them.
 struct PortOption {
   std::uint64_t NodeOptions::*field;
 };
+struct PathListOption {  // With commas between them.
+  std::vector<std::string> NodeOptions::*field;
+  std::size_t count_max;
+};
 struct HostOption {  // Empty: the host of --bind.
   std::string NodeOptions::*field;
 };
@@ -54,7 +58,7 @@ struct JoinOption {};  // Addresses with commas between them.
 using OptionKind =
     std::variant<TextOption, SwitchOption, DurationOption, SizeOption, CountOption, LoopOption,
                  ChoiceOption, EventsOption, BindOption, AdvertiseOption, MeshUrlOption, JoinOption,
-                 ListenOption, OriginOption, PortOption, HostOption>;
+                 ListenOption, OriginOption, PortOption, HostOption, PathListOption>;
 
 struct OptionInfo {
   std::string_view name;  // Of the flag, without dashes in front.

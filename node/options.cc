@@ -201,8 +201,32 @@ Status check_tls(const NodeOptions& options) {
   return {};
 }
 
+Status check_peer_tls(NodeOptions& options) {
+  if (!options.peer_tls) {
+    if (options.peer_tls_cert.empty() && options.peer_tls_key.empty() &&
+        options.peer_tls_ca.empty())
+      return {};
+    return refuse(
+        "--peer-tls-cert, --peer-tls-key and --peer-tls-ca are for --peer-tls; give "
+        "that, too");
+  }
+  if (options.peer_tls_cert.empty() != options.peer_tls_key.empty())
+    return refuse(
+        "--peer-tls-cert and --peer-tls-key belong together; give both, or neither for "
+        "those of --tls-cert");
+  if (options.peer_tls_cert.empty()) {
+    options.peer_tls_cert = options.tls_cert;
+    options.peer_tls_key = options.tls_key;
+  }
+  if (options.peer_tls_cert.empty())
+    return refuse("--peer-tls needs a certificate; give --peer-tls-cert and --peer-tls-key");
+  if (options.peer_tls_ca.empty())
+    return refuse("--peer-tls needs --peer-tls-ca, the certificate that signed those of all nodes");
+  return {};
+}
+
 // What each option alone cannot know.
-Status check_together(const NodeOptions& options) {
+Status check_together(NodeOptions& options) {
   // Above half of it writes are slowed down, which is for when checkpoints do not keep up.
   if (options.checkpoint_bytes > options.unflushed_max / 2)
     return refuse("--checkpoint-bytes is " + text_of(options, "checkpoint-bytes") +
@@ -210,6 +234,7 @@ Status check_together(const NodeOptions& options) {
                   text_of(options, "unflushed-max"));
   if (int{options.fast} + int{options.lan} + int{options.wan} > 1)
     return refuse("--fast, --lan and --wan are three sets of timers; give one of them");
+  if (auto status = check_peer_tls(options); !status) return status;
   return check_tls(options);
 }
 

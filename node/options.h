@@ -74,6 +74,11 @@ struct NodeOptions {
   std::string tls_client_ca;
   bool tls_self_signed = false;
   bool tcp_tls = false;
+  std::vector<std::string> cluster_key_files;  // Paths; ClusterKeys::load() reads them.
+  bool peer_tls = false;
+  std::string peer_tls_cert;  // Paths; empty: those for clients.
+  std::string peer_tls_key;
+  std::string peer_tls_ca;
   std::vector<std::string> cors_origins;  // "https://app.example.org"
 
   bool nkvd_mesh = false;

@@ -6,21 +6,25 @@
 
 namespace dhrt {
 
-PeerLink::PeerLink(std::unique_ptr<StreamConnection> connection, const Options& options,
-                   Owner& owner, NodeFigures& figures)
-    : options_(options),
+PeerLink::PeerLink(std::unique_ptr<StreamConnection> connection, Options options, Owner& owner,
+                   NodeFigures& figures)
+    : options_(std::move(options)),
       owner_(owner),
       figures_(figures),
       connection_(std::move(connection)),
-      reader_(greeting_bytes_max) {}
+      reader_(options_.keys != nullptr ? link_frame_bytes_max : greeting_bytes_max) {
+  if (options_.keys != nullptr)
+    handshake_.emplace(*options_.keys, options_.link_class, options_.dialled);
+}
 
 void PeerLink::start() {
   connection_->set_handler(this);
   connection_->keep_alive();
   if (options_.dialled) {
-    std::string preface;
-    append_preface(preface, options_.link_class);
-    connection_->write(std::move(preface));
+    std::string first;
+    append_preface(first, options_.link_class);
+    if (handshake_) first += handshake_->begin();
+    connection_->write(std::move(first));
   }
   connection_->start_reading();
 }
@@ -42,12 +46,14 @@ void PeerLink::send(MessageType type, std::uint32_t cluster_tag, Bytes payload) 
   }
   std::string frame;
   frame.reserve(frame_head_bytes + payload.size() + frame_mac_bytes);
-  append_frame(frame,
-               {.type = static_cast<std::uint8_t>(type),
-                .flags = is_optional(type) ? frame_optional : std::uint16_t{0},
-                .cluster_tag = cluster_tag,
-                .sequence = ++sequence_},
-               payload);
+  const PeerFrameHead head{.type = static_cast<std::uint8_t>(type),
+                           .flags = is_optional(type) ? frame_optional : std::uint16_t{0},
+                           .cluster_tag = cluster_tag,
+                           .sequence = ++sequence_};
+  if (sealed_)
+    append_frame(frame, head, payload, *sealed_);
+  else
+    append_frame(frame, head, payload);
   count(figures_.replication_bytes_sent, figures_.replication_bulk_bytes_sent, frame.size());
   connection_->write(std::move(frame));
 }
@@ -69,10 +75,44 @@ void PeerLink::received(Bytes bytes) {
     if (!frame) return owner_.link_malformed(*this, frame.error().message);
     if (!*frame) return note_coming();
     coming_told_bytes_ = 0;
+    if (take_own_frame(**frame)) continue;
     auto message = decode_message(**frame);
     if (!message) return owner_.link_malformed(*this, message.error().message);
     if (*message) owner_.link_received(*this, std::move(**message));
   }
+}
+
+// Whoever was called may refuse, whatever is asked of it here.
+bool PeerLink::take_own_frame(const Frame& frame) {
+  const auto type = static_cast<LinkFrame>(frame.head.type);
+  if (type == LinkFrame::refusal && options_.dialled) {
+    if (const auto refusal = parse_refusal(frame.payload))
+      owner_.link_refused(*this, *refusal, false);
+    else
+      owner_.link_malformed(*this, refusal.error().message);
+    return true;
+  }
+  if (!ready()) {
+    shake_hands(frame);
+    return true;
+  }
+  if (type != LinkFrame::challenge || handshake_) return false;
+  connection_->write(refusal_frame(LinkRefusal::no_key));
+  owner_.link_refused(*this, LinkRefusal::no_key, true);
+  return true;
+}
+
+void PeerLink::shake_hands(const Frame& frame) {
+  auto step = handshake_->take(frame);
+  if (!step) return owner_.link_malformed(*this, step.error().message);
+  if (!step->say.empty()) connection_->write(std::move(step->say));
+  if (step->refused) return owner_.link_refused(*this, *step->refused, true);
+  if (!step->done) return;
+  PeerHandshake::Seals seals = handshake_->make_seals();
+  sealed_ = std::move(seals.sending);
+  reader_.expect_sealed(std::move(seals.receiving));
+  reader_.set_payload_bytes_max(greeting_bytes_max);
+  owner_.link_ready(*this);
 }
 
 void PeerLink::note_coming() {

@@ -1,4 +1,9 @@
-// One connection to a peer: its preface, its frames, its queue.
+// One connection to a peer: its preface, its handshake, its frames, its queue.
+//
+// Where there is a cluster key, both ends show that they have it before anything else is said
+// (PeerHandshake), and frames are sealed from then on: what was changed, left out, repeated or
+// taken from another link ends this one. Somebody who cannot show a key hears one frame, why, and
+// is held to frames of 4 KiB meanwhile; how long is the owner's to limit.
 //
 // A peer that does not read loses live writes and slices of its pulls (the core's anti-entropy
 // brings them later); nothing else is ever dropped. What a peer sends that is no frame ends the
@@ -10,6 +15,7 @@
 
 #include "cluster/actions.h"
 #include "node/figures.h"
+#include "node/peer_handshake.h"
 #include "node/stream_connection.h"
 #include "protocol/peer_frame.h"
 
@@ -23,6 +29,10 @@ class PeerLink final : private StreamConnection::Handler {
     Owner(const Owner&) = delete;
     Owner& operator=(const Owner&) = delete;
     virtual ~Owner() = default;
+    // The handshake is done; nothing was received before. Not called without one.
+    virtual void link_ready(PeerLink& link) = 0;
+    // One end wants no link: this node (`ours`), or the peer.
+    virtual void link_refused(PeerLink& link, LinkRefusal refusal, bool ours) = 0;
     virtual void link_received(PeerLink& link, Message message) = 0;
     // `coming_bytes_step` more of a message have come.
     virtual void link_coming(PeerLink& link) = 0;
@@ -34,6 +44,8 @@ class PeerLink final : private StreamConnection::Handler {
     ConnectionId id = 0;
     LinkClass link_class = LinkClass::control;
     bool dialled = false;
+    std::string address{};              // That was dialled.
+    const ClusterKeys* keys = nullptr;  // Null: there is none. Outlives the link.
     Time now;
   };
   // What waits to be sent to one peer before live writes and slices for it are dropped.
@@ -44,10 +56,15 @@ class PeerLink final : private StreamConnection::Handler {
   static constexpr std::size_t coming_bytes_step = std::size_t{64} << 10;
 
   // `owner` and `figures` outlive the link.
-  PeerLink(std::unique_ptr<StreamConnection> connection, const Options& options, Owner& owner,
+  PeerLink(std::unique_ptr<StreamConnection> connection, Options options, Owner& owner,
            NodeFigures& figures);
-  // Begins to read; a dialled link sends its preface.
+  // Begins to read; a dialled link sends its preface, and its challenge.
   void start();
+  // Messages may be sent: there is no handshake, or it is done.
+  bool ready() const { return !handshake_ || sealed_ != nullptr; }
+  // What both ends have shown, or are at it; null: nothing.
+  const ClusterKey* key() const { return handshake_ ? handshake_->key().get() : nullptr; }
+  bool tls_failed() const { return connection_->tls_failed(); }
   // Bytes that came from the peer before the link took over its connection.
   void take(Bytes bytes) { received(bytes); }
   // The peer is a member: its frames may be as large as any node of any --max-value-bytes makes
@@ -60,6 +77,7 @@ class PeerLink final : private StreamConnection::Handler {
   ConnectionId id() const { return options_.id; }
   LinkClass link_class() const { return options_.link_class; }
   bool dialled() const { return options_.dialled; }
+  const std::string& address() const { return options_.address; }
   Time since() const { return options_.now; }
   bool finished() const { return finished_; }
   std::size_t unsent() const { return connection_->unsent(); }
@@ -71,6 +89,9 @@ class PeerLink final : private StreamConnection::Handler {
   void ended() override;
   void failed(const std::string& reason) override;
   void drained() override {}
+  // False: it is no frame of the link itself.
+  bool take_own_frame(const Frame& frame);
+  void shake_hands(const Frame& frame);
   void note_coming();
   void count(Counter& all, Counter& bulk, std::size_t bytes) const;
 
@@ -79,6 +100,8 @@ class PeerLink final : private StreamConnection::Handler {
   NodeFigures& figures_;
   std::unique_ptr<StreamConnection> connection_;
   FrameReader reader_;
+  std::optional<PeerHandshake> handshake_;
+  std::unique_ptr<FrameSeal> sealed_;  // Of what is sent.
   std::size_t coming_told_bytes_ = 0;  // Of the message that is coming.
   std::uint64_t sequence_ = 0;
   bool finished_ = false;

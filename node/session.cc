@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "node/log.h"
-
 namespace dhrt {
 
 using namespace session_limits;
@@ -49,9 +47,7 @@ void Session::ended() {
 }
 
 void Session::failed(const std::string& reason) {
-  if (!over_ && connection_->misses_tls())
-    log_info("a client did not come to terms about TLS",
-             {{"client", connection_->remote_host()}, {"reason", reason}});
+  if (!over_ && connection_->misses_tls()) host_.tls_failed(*this, reason);
   end();
 }
 
@@ -158,9 +154,8 @@ std::unique_ptr<ClientProtocol> Session::make_protocol() {
   used_ += sniffed.skipped;
   if (sniffed.dialect == Dialect::peer_control || sniffed.dialect == Dialect::peer_bulk) {
     used_ += peer_preface_bytes;
-    if (connection_->is_encrypted()) {
-      log_warning("a peer that speaks TLS was refused; nodes speak it with clients only",
-                  {{"peer", connection_->remote_host()}});
+    if (const auto answer = host_.refuse_peer(*this)) {
+      reply(*answer, 0);
       close_after_replies();
       return nullptr;
     }

@@ -74,9 +74,13 @@ class SessionHost {
   virtual void reply_is_due(SessionId id) = 0;
   // Call run() in the next turn. Asked once until then.
   virtual void has_more_to_do(SessionId id) = 0;
-  virtual void session_ended(SessionId id) = 0;                      // Drop it when this turn ends.
+  virtual void session_ended(SessionId id) = 0;  // Drop it when this turn ends.
+  // What a peer is told that is not let in, which may be nothing; absent: it may come in.
+  virtual std::optional<std::string> refuse_peer(Session& session) = 0;
   virtual void is_peer(Session& session, LinkClass link_class) = 0;  // Take its connection.
-  virtual void slow_client(SessionId id) = 0;                        // It was cut off.
+  // It ended for what it, or this node, says about TLS.
+  virtual void tls_failed(Session& session, const std::string& reason) = 0;
+  virtual void slow_client(SessionId id) = 0;  // It was cut off.
   // Null: the session was answered already, and closes.
   virtual std::unique_ptr<ClientProtocol> make_protocol(Dialect dialect, Session& session) = 0;
   // Who is told of the client and its requests; null: nobody.

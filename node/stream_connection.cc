@@ -94,6 +94,7 @@ StreamConnection::StreamConnection(EventLoop& loop, Kind kind) : loop_(loop) {
 
 StreamConnection::~StreamConnection() {
   if (ticket_ != 0) handshakes_->forget(ticket_);
+  if (dropped_ != nullptr) *dropped_ = true;
 }
 
 void StreamConnection::start_reading() {
@@ -117,10 +118,10 @@ void StreamConnection::stop_reading() {
   uv_read_stop(stream_);
 }
 
-void StreamConnection::expect_tls(TlsContext& context, HandshakeQueue& handshakes, bool only) {
-  tls_context_ = &context;
-  handshakes_ = &handshakes;
-  tls_only_ = only;
+// What cannot begin is not answered, and times out.
+void StreamConnection::begin_tls(TlsSession session) {
+  tls_ = std::make_unique<TlsStream>(std::move(session));
+  if (tls_->start()) send_encrypted();
 }
 
 void StreamConnection::read_done(ssize_t count) {
@@ -131,7 +132,7 @@ void StreamConnection::read_done(ssize_t count) {
     return handler_->ended();
   }
   const Bytes bytes(loop_.read_buffer().data(), static_cast<std::size_t>(count));
-  if (tls_context_ != nullptr) decide(bytes);
+  if (tls_door_.clients != nullptr || tls_door_.peers != nullptr) decide(bytes);
   if (failed_) return;
   if (tls_ != nullptr) return decrypt(bytes);
   handler_->received(bytes);
@@ -139,17 +140,19 @@ void StreamConnection::read_done(ssize_t count) {
 
 // No other dialect begins with the type of a handshake's record (RFC 8446, section 5.1).
 void StreamConnection::decide(Bytes first) {
-  TlsContext& context = *std::exchange(tls_context_, nullptr);
+  const TlsDoor door = std::exchange(tls_door_, {});
+  handshakes_ = door.handshakes;
   if (first.front() == '\x16') {
-    tls_ = std::make_unique<TlsStream>(context.accept());
-  } else if (tls_only_) {
+    tls_ = std::make_unique<TlsStream>(TlsContext::accept(door.clients, door.peers));
+  } else if (door.only) {
     plain_refused_ = true;
     fail("it came without, and only TLS is served here");
   }
 }
 
 void StreamConnection::decrypt(Bytes bytes) {
-  if (tls_->in_handshake() && !handshakes_->admits()) return wait_for_handshakes(bytes);
+  if (handshakes_ != nullptr && tls_->in_handshake() && !handshakes_->admits())
+    return wait_for_handshakes(bytes);
   decrypt_now(bytes);
 }
 
@@ -173,9 +176,18 @@ void StreamConnection::decrypt_now(Bytes bytes) {
   // What TLS answers by itself, to key updates for one, the handler does not see.
   unasked_bytes_ = plain.empty() && unsent() > 0 ? unasked_bytes_ + answered : 0;
   if (unasked_bytes_ > unasked_bytes_max) return fail("it asks, and does not read");
-  if (handler_ != nullptr && !plain.empty()) handler_->received(plain);
-  if (!status) return fail(status.error().message);
-  if (handler_ == nullptr || !tls_->has_ended()) return;
+  if (handler_ != nullptr && !plain.empty()) {
+    bool dropped = false;
+    dropped_ = &dropped;
+    handler_->received(plain);
+    if (dropped) return;
+    dropped_ = nullptr;
+  }
+  if (!status) {
+    tls_failed_ = true;
+    return fail(status.error().message);
+  }
+  if (handler_ == nullptr || tls_ == nullptr || !tls_->has_ended()) return;
   stop_reading();
   handler_->ended();
 }

@@ -2,8 +2,7 @@
 // queue that is measured.
 //
 // Whoever owns the connection ends it by dropping it; what is unsent is then lost, so look at
-// unsent() first. The handler may drop the connection inside any of its calls; one that is
-// encrypted only behind them.
+// unsent() first. The handler may drop the connection inside any of its calls.
 // Units: bytes.   Errors: told to the handler once, then nothing more comes.
 // Threads: loop thread only.
 #pragma once
@@ -43,10 +42,26 @@ class StreamConnection {
   uv_stream_t* raw() { return stream_; }
   uv_tcp_t* tcp() { return tcp_.get(); }     // Null if it is none.
   uv_pipe_t* pipe() { return pipe_.get(); }  // The same.
-  // What begins as TLS does is TLS from its first byte on; `only`: whatever else is refused. To be
-  // called before anything is read. Both outlive this.
-  void expect_tls(TlsContext& context, HandshakeQueue& handshakes, bool only);
+  // Who speaks TLS here; all outlive the connection.
+  struct TlsDoor {
+    TlsContext* clients = nullptr;
+    TlsContext* peers = nullptr;
+    HandshakeQueue* handshakes = nullptr;  // Where there is one of the others.
+    bool only = false;                     // Whatever is none is refused.
+  };
+  // What begins as TLS does is TLS from its first byte on. To be called before anything is read.
+  void expect_tls(const TlsDoor& door) { tls_door_ = door; }
+  // To one that was called, before anything else.
+  void begin_tls(TlsSession session);
+  // Goes on at another connection with the same socket, of another loop; null: it is plain.
+  std::unique_ptr<TlsStream> give_up_tls() { return std::move(tls_); }
+  void go_on_with_tls(std::unique_ptr<TlsStream> tls) { tls_ = std::move(tls); }
   bool is_encrypted() const { return tls_ != nullptr; }
+  // The other end is a node, or says that it is one; the second one: and has shown a certificate.
+  bool is_tls_for_peer() const { return tls_ != nullptr && tls_->is_for_peer(); }
+  bool is_tls_with_peer() const { return tls_ != nullptr && tls_->is_with_peer(); }
+  // It failed for what one end says about TLS.
+  bool tls_failed() const { return tls_failed_; }
   // The other side has begun, and is not done, with what comes before its first byte.
   bool in_handshake() const { return tls_ != nullptr && tls_->in_handshake(); }
   // It failed for want of TLS, or within its handshake.
@@ -96,12 +111,13 @@ class StreamConnection {
   Handler* handler_ = nullptr;
   bool reading_ = false;
   bool failed_ = false;
-  TlsContext* tls_context_ = nullptr;  // Until the first byte came.
-  HandshakeQueue* handshakes_ = nullptr;
-  HandshakeQueue::Ticket ticket_ = 0;  // While it waits; nothing is read then.
-  std::string held_;                   // What it will go on with, at most a read.
-  bool tls_only_ = false;
+  TlsDoor tls_door_;                      // Until the first byte came.
+  HandshakeQueue* handshakes_ = nullptr;  // Null: it need not wait for others.
+  HandshakeQueue::Ticket ticket_ = 0;     // While it waits; nothing is read then.
+  std::string held_;                      // What it will go on with, at most a read.
   bool plain_refused_ = false;
+  bool tls_failed_ = false;
+  bool* dropped_ = nullptr;  // While it matters within a call of the handler.
   std::unique_ptr<TlsStream> tls_;
   std::size_t unasked_bytes_ = 0;  // That TLS said since the handler got something.
   UvHandle<uv_tcp_t> tcp_;         // One of the two is there.

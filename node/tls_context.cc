@@ -1,6 +1,6 @@
 #include "node/tls_context.h"
 
-#include <array>
+#include <algorithm>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
@@ -18,22 +18,95 @@ namespace {
 
 constexpr Duration look_again{1000};
 constexpr Bytes http_protocol_name = "\x08http/1.1";  // As ALPN lists it.
+constexpr Bytes peer_protocol_name =
+    "\x09"
+    "dhrt-peer";
+constexpr unsigned char session_context_clients[] = {'d', 'h', 'r', 't'};
+constexpr unsigned char session_context_peers[] = {'d', 'h', 'r', 't', '-', 'p', 'e', 'e', 'r'};
 
 tl::unexpected<Error> refuse(const std::string& flag, const std::string& path) {
   return fail(ErrorCode::invalid_argument, flag + " " + path + ": " + tls_error());
 }
 
+// `list` has the protocols that we take, as ALPN lists them.
 int choose_protocol(SSL*, const unsigned char** chosen, unsigned char* chosen_bytes,
-                    const unsigned char* offered, unsigned offered_bytes, void*) {
-  const auto* ours = reinterpret_cast<const unsigned char*>(http_protocol_name.data());
+                    const unsigned char* offered, unsigned offered_bytes, void* list) {
+  const Bytes ours = *static_cast<const Bytes*>(list);
   unsigned char* found = nullptr;
-  const int result = SSL_select_next_proto(&found, chosen_bytes, ours,
-                                           static_cast<unsigned>(http_protocol_name.size()),
-                                           offered, offered_bytes);
+  const int result = SSL_select_next_proto(
+      &found, chosen_bytes, reinterpret_cast<const unsigned char*>(ours.data()),
+      static_cast<unsigned>(ours.size()), offered, offered_bytes);
   if (result != OPENSSL_NPN_NEGOTIATED) return SSL_TLSEXT_ERR_NOACK;
   *chosen = found;
   return SSL_TLSEXT_ERR_OK;
 }
+
+void take_protocols(SSL_CTX* context, const Bytes& list) {
+  SSL_CTX_set_alpn_select_cb(context, choose_protocol, const_cast<Bytes*>(&list));
+}
+
+// Where a session keeps the context for nodes, in case that the caller is one.
+int peers_index() {
+  static const int index = SSL_get_ex_new_index(
+      0, nullptr, nullptr, nullptr, [](void*, void* kept, CRYPTO_EX_DATA*, int, long, void*) {
+        SSL_CTX_free(static_cast<SSL_CTX*>(kept));
+      });
+  return index;
+}
+
+// Where it keeps whether it is for one; null: it is not.
+int for_peer_index() {
+  static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return index;
+}
+
+void mark_for_peer(SSL* session) {
+  SSL_set_ex_data(session, for_peer_index(), session);
+}
+
+bool offers_peer_protocol(SSL* session) {
+  const unsigned char* extension = nullptr;
+  std::size_t bytes = 0;
+  if (SSL_client_hello_get0_ext(session, TLSEXT_TYPE_application_layer_protocol_negotiation,
+                                &extension, &bytes) != 1)
+    return false;
+  // A list with its length in front; the names in it have theirs (RFC 7301, section 3.1).
+  Bytes list(reinterpret_cast<const char*>(extension), bytes);
+  list.remove_prefix(std::min<std::size_t>(2, list.size()));
+  while (!list.empty()) {
+    const std::size_t name_bytes = 1 + std::size_t{static_cast<unsigned char>(list.front())};
+    if (list.substr(0, name_bytes) == peer_protocol_name) return true;
+    list.remove_prefix(std::min(name_bytes, list.size()));
+  }
+  return false;
+}
+
+// A node is served by other certificates than a client, and by these nobody else is.
+int choose_context(SSL* session, int* alert, void*) {
+  auto* const peers = static_cast<SSL_CTX*>(SSL_get_ex_data(session, peers_index()));
+  if (!offers_peer_protocol(session)) {
+    if (SSL_get_SSL_CTX(session) != peers) return SSL_CLIENT_HELLO_SUCCESS;
+    *alert = SSL_AD_HANDSHAKE_FAILURE;
+    return SSL_CLIENT_HELLO_ERROR;
+  }
+  mark_for_peer(session);
+  *alert = SSL_AD_NO_APPLICATION_PROTOCOL;
+  if (peers == nullptr || SSL_set_SSL_CTX(session, peers) == nullptr) return SSL_CLIENT_HELLO_ERROR;
+  // Of these a session has its own, from the context that it began with.
+  SSL_set_verify(session, SSL_CTX_get_verify_mode(peers), nullptr);
+  SSL_set_options(session, SSL_OP_NO_TICKET);
+  SSL_set_num_tickets(session, 0);
+  return SSL_set_min_proto_version(session, TLS1_3_VERSION) == 1 ? SSL_CLIENT_HELLO_SUCCESS
+                                                                 : SSL_CLIENT_HELLO_ERROR;
+}
+
+struct Flags {
+  const char* certificate;
+  const char* key;
+  const char* ca;
+};
+constexpr Flags client_flags{"--tls-cert", "--tls-key", "--tls-client-ca"};
+constexpr Flags peer_flags{"--peer-tls-cert", "--peer-tls-key", "--peer-tls-ca"};
 
 std::shared_ptr<SSL_CTX> make_context(const SSL_METHOD* method) {
   std::shared_ptr<SSL_CTX> context(SSL_CTX_new(method), TlsFree());
@@ -62,11 +135,27 @@ std::string tls_error() {
   return reason != nullptr ? reason : "OpenSSL error " + std::to_string(code);
 }
 
+bool is_for_peer(const ssl_st& session) {
+  return SSL_get_ex_data(&session, for_peer_index()) != nullptr;
+}
+
+bool is_with_peer(const ssl_st& session) {
+  const unsigned char* name = nullptr;
+  unsigned bytes = 0;
+  SSL_get0_alpn_selected(&session, &name, &bytes);
+  return is_for_peer(session) && SSL_version(&session) >= TLS1_3_VERSION &&
+         Bytes(reinterpret_cast<const char*>(name), bytes) == peer_protocol_name.substr(1) &&
+         SSL_get0_peer_certificate(&session) != nullptr &&
+         SSL_get_verify_result(&session) == X509_V_OK &&
+         (SSL_get_verify_mode(&session) & SSL_VERIFY_PEER) != 0;
+}
+
 // A pipe would make its reader wait.
-Status TlsContext::check_regular(const Files& files) {
+Status TlsContext::check_regular(const Files& files, Use use) {
+  const Flags flags = use == Use::peers ? peer_flags : client_flags;
   for (const auto& [flag, path] :
-       {std::pair{"--tls-cert", files.certificate}, std::pair{"--tls-key", files.key},
-        std::pair{"--tls-client-ca", files.client_ca}}) {
+       {std::pair{flags.certificate, files.certificate}, std::pair{flags.key, files.key},
+        std::pair{flags.ca, files.client_ca}}) {
     struct stat found {};
     if (path.empty() || ::stat(path.c_str(), &found) != 0 || S_ISREG(found.st_mode)) continue;
     return fail(ErrorCode::invalid_argument,
@@ -75,43 +164,68 @@ Status TlsContext::check_regular(const Files& files) {
   return {};
 }
 
-TlsContext::TlsContext(Files files, Context context, std::string stamp)
-    : files_(std::move(files)), context_(std::move(context)), stamp_(std::move(stamp)) {}
+TlsContext::TlsContext(Files files, Use use, Context context, std::string stamp)
+    : files_(std::move(files)), use_(use), context_(std::move(context)), stamp_(std::move(stamp)) {}
 
-Result<TlsContext::Context> TlsContext::read(const Files& files) {
-  if (auto status = check_regular(files); !status) return tl::unexpected(status.error());
-  Context context = make_context(TLS_server_method());
-  if (!context) return refuse("--tls-cert", files.certificate);
+Result<TlsContext::Context> TlsContext::read(const Files& files, Use use) {
+  if (auto status = check_regular(files, use); !status) return tl::unexpected(status.error());
+  const Flags flags = use == Use::peers ? peer_flags : client_flags;
+  // Nodes call, and are called.
+  Context context = make_context(use == Use::peers ? TLS_method() : TLS_server_method());
+  if (!context) return refuse(flags.certificate, files.certificate);
   SSL_CTX* const raw = context.get();
   // A key that asks for a passphrase is an error; by itself OpenSSL waits for one at the terminal.
   SSL_CTX_set_default_passwd_cb(raw, [](char*, int, int, void*) { return -1; });
   if (SSL_CTX_use_certificate_chain_file(raw, files.certificate.c_str()) != 1)
-    return refuse("--tls-cert", files.certificate);
+    return refuse(flags.certificate, files.certificate);
   if (SSL_CTX_use_PrivateKey_file(raw, files.key.c_str(), SSL_FILETYPE_PEM) != 1 ||
       SSL_CTX_check_private_key(raw) != 1)
-    return refuse("--tls-key", files.key);
-  SSL_CTX_set_alpn_select_cb(raw, choose_protocol, nullptr);
-  // Sessions are resumed by tickets, which may tell nothing of another server's clients.
-  constexpr std::array<unsigned char, 4> session_context{'d', 'h', 'r', 't'};
-  SSL_CTX_set_session_id_context(raw, session_context.data(), session_context.size());
+    return refuse(flags.key, files.key);
+  SSL_CTX_set_client_hello_cb(raw, choose_context, nullptr);
   SSL_CTX_set_session_cache_mode(raw, SSL_SESS_CACHE_OFF);
+  if (use == Use::peers) {
+    take_protocols(raw, peer_protocol_name);
+    SSL_CTX_set_alpn_protos(raw, reinterpret_cast<const unsigned char*>(peer_protocol_name.data()),
+                            static_cast<unsigned>(peer_protocol_name.size()));
+    SSL_CTX_set_min_proto_version(raw, TLS1_3_VERSION);
+    // No link resumes another: each end shows its certificate anew.
+    SSL_CTX_set_options(raw, SSL_OP_NO_TICKET);
+    SSL_CTX_set_num_tickets(raw, 0);
+    SSL_CTX_set_session_id_context(raw, session_context_peers, sizeof(session_context_peers));
+  } else {
+    take_protocols(raw, http_protocol_name);
+    // Sessions are resumed by tickets, which may tell nothing of another server's clients.
+    SSL_CTX_set_session_id_context(raw, session_context_clients, sizeof(session_context_clients));
+  }
   if (files.client_ca.empty()) return context;
   STACK_OF(X509_NAME)* names = SSL_load_client_CA_file(files.client_ca.c_str());
   if (names == nullptr || SSL_CTX_load_verify_file(raw, files.client_ca.c_str()) != 1) {
     sk_X509_NAME_pop_free(names, X509_NAME_free);
-    return refuse("--tls-client-ca", files.client_ca);
+    return refuse(flags.ca, files.client_ca);
   }
   SSL_CTX_set_client_CA_list(raw, names);
   SSL_CTX_set_verify(raw, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
   return context;
 }
 
-Result<std::unique_ptr<TlsContext>> TlsContext::load(Files files) {
+Result<std::unique_ptr<TlsContext>> TlsContext::load(Files files, Use use) {
   std::string stamp = stamp_of(files);  // First: what changes meanwhile is read again.
-  auto context = read(files);
+  auto context = read(files, use);
   if (!context) return tl::unexpected(context.error());
   return std::unique_ptr<TlsContext>(
-      new TlsContext(std::move(files), *std::move(context), std::move(stamp)));
+      new TlsContext(std::move(files), use, *std::move(context), std::move(stamp)));
+}
+
+Result<std::unique_ptr<TlsContext>> TlsContext::load(Files files) {
+  return load(std::move(files), Use::clients);
+}
+
+Result<std::unique_ptr<TlsContext>> TlsContext::load_for_peers(Files files) {
+  // Without one everybody would be a member.
+  if (files.client_ca.empty())
+    return fail(ErrorCode::invalid_argument,
+                "--peer-tls needs --peer-tls-ca, the certificate that signed those of all nodes");
+  return load(std::move(files), Use::peers);
 }
 
 Result<std::unique_ptr<TlsContext>> TlsContext::trusting(const std::string& ca_file) {
@@ -121,7 +235,7 @@ Result<std::unique_ptr<TlsContext>> TlsContext::trusting(const std::string& ca_f
                                      : SSL_CTX_load_verify_file(context.get(), ca_file.c_str());
   if (status != 1) return refuse("--tls-ca", ca_file);
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
-  return std::unique_ptr<TlsContext>(new TlsContext({}, std::move(context), {}));
+  return std::unique_ptr<TlsContext>(new TlsContext({}, Use::clients, std::move(context), {}));
 }
 
 std::string TlsContext::stamp_of(const Files& files) {
@@ -144,7 +258,7 @@ void TlsContext::read_again_if_changed() {
     if (stamp == stamp_) return;
     stamp_ = stamp;
   }
-  auto context = read(files_);
+  auto context = read(files_, use_);
   if (!context)
     return log_warning("the new certificate cannot be used; the earlier one holds: " +
                        context.error().message);
@@ -163,11 +277,33 @@ bool TlsContext::is_due() {
   return true;
 }
 
-TlsSession TlsContext::accept() {
+TlsContext::Context TlsContext::current() {
   if (is_due()) read_again_if_changed();
   const std::lock_guard lock(mutex_);
-  TlsSession session(SSL_new(context_.get()));
-  if (session) SSL_set_accept_state(session.get());
+  return context_;
+}
+
+TlsSession TlsContext::accept(TlsContext* clients, TlsContext* peers) {
+  if (clients == nullptr && peers == nullptr) return nullptr;
+  const Context for_peers = peers != nullptr ? peers->current() : nullptr;
+  TlsSession session(SSL_new((clients != nullptr ? clients->current() : for_peers).get()));
+  if (!session) return session;
+  if (for_peers) {
+    SSL_CTX_up_ref(for_peers.get());
+    if (SSL_set_ex_data(session.get(), peers_index(), for_peers.get()) != 1) {
+      SSL_CTX_free(for_peers.get());
+      return nullptr;
+    }
+  }
+  SSL_set_accept_state(session.get());
+  return session;
+}
+
+TlsSession TlsContext::connect_peer() {
+  TlsSession session(SSL_new(current().get()));
+  if (!session) return session;
+  mark_for_peer(session.get());
+  SSL_set_connect_state(session.get());
   return session;
 }
 

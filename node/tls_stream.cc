@@ -39,11 +39,20 @@ Status TlsStream::failed() {
   return fail(ErrorCode::corrupt, tls_error());
 }
 
+bool TlsStream::is_for_peer() const {
+  return session_ != nullptr && dhrt::is_for_peer(*session_);
+}
+
 Status TlsStream::shake_hands() {
   if (session_ == nullptr) return failed();
   ERR_clear_error();
   const int result = SSL_do_handshake(session_.get());
   if (result == 1) {
+    with_peer_ = dhrt::is_with_peer(*session_);
+    if (is_for_peer() && !with_peer_)
+      return fail(ErrorCode::corrupt,
+                  "it speaks TLS with clients, not with nodes; start it with "
+                  "--peer-tls, too");
     shaken_ = true;
     encrypt(std::exchange(waiting_, {}));
     return {};

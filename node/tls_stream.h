@@ -27,6 +27,9 @@ class TlsStream {
   void close();
 
   bool in_handshake() const { return !shaken_; }
+  // See tls_context.h; the second one after the handshake only.
+  bool is_for_peer() const;
+  bool is_with_peer() const { return with_peer_; }
   // The other side sends no more.
   bool has_ended() const { return ended_; }
   // What is to be sent; it is empty then.
@@ -43,6 +46,7 @@ class TlsStream {
   std::string output_;
   std::string waiting_;  // To be sent when the handshake is done.
   bool shaken_ = false;
+  bool with_peer_ = false;
   bool ended_ = false;
 };
 

@@ -7,7 +7,8 @@ _dhrt_flags_of() {
     --listen --cors-origin --tcp --tcp-tls --tcp-host --tcp-port --rpc --rpc-host --rpc-port --hermod
     --hermod-port --hermod-terminator --hermod-config --hermod-anonymous --resp --resp-port --http --http-port
     --join --nkvd-mesh --mesh-network-url --join-timeout --found-if-alone --leave-timeout --fast --lan --wan
-    --probe-interval --suspicion-multiplier --data-dir --memory
+    --probe-interval --suspicion-multiplier --cluster-key-file --peer-tls
+    --peer-tls-cert --peer-tls-key --peer-tls-ca --data-dir --memory
     --backup-dir --durability --sync-interval --log-segment-bytes --checkpoint-bytes --checkpoint-age
     --unflushed-max --cache-bytes --cache-evict --memory-limit --evict --scrub-rate --read-timeout
     --handshake-timeout --timeout --max-value-bytes --max-clients --max-collections --output-buffer-max
@@ -46,7 +47,7 @@ _dhrt_collections() {
 
 _dhrt() {
   local commands="start join repl export import verify backup collections count create del drop flush get has keys
-    nodes ping scan set stats watch help"
+    nodes ping reload scan set stats watch help"
   local word="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD - 1]}"
   local command="${COMP_WORDS[1]}"
   local candidates=""
@@ -61,6 +62,7 @@ _dhrt() {
       --hermod-terminator) candidates="none 4 17 23" ;;
       --log-level) candidates="trace debug info warning error" ;;
       --config | --hermod-config | --token-file | --auth-file | --tls-cert | --tls-key | --tls-client-ca | --tls-ca \
+        | --cluster-key-file | --peer-tls-cert | --peer-tls-key | --peer-tls-ca \
         | export | import) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
       --data-dir | --backup-dir | verify) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
       --collection) candidates="$(_dhrt_collections)" ;;

@@ -251,6 +251,19 @@ TEST_CASE("options: a bad value is told with its place and a right one") {
       {{"--listen", "resp+tls://localhost"}, "resp+tls://localhost", "--tls-cert"},
       {{"--tcp-tls=2"}, "--tcp-tls is '2'", "true or false"},
       {{"--tcp", "--tcp-tls"}, "hati+tls://", "--tls-cert"},
+      {{"--cluster-key-file", "a,b,c"}, "--cluster-key-file has 3 files", "at most 2"},
+      {{"--cluster-key-file", "a,,b"}, "--cluster-key-file: a path is empty", "empty"},
+      {{"--cluster-key-file", "a\tb"}, "--cluster-key-file: a path", "control characters"},
+      {{"--peer-tls=2"}, "--peer-tls is '2'", "true or false"},
+      {{"--peer-tls"}, "--peer-tls needs a certificate", "--peer-tls-cert"},
+      {{"--peer-tls", "--peer-tls-cert", "a.pem"}, "--peer-tls-cert", "belong together"},
+      {{"--peer-tls", "--peer-tls-key", "a.pem"},
+       "--peer-tls-cert and --peer-tls-key",
+       "belong together"},
+      {{"--peer-tls", "--tls-cert", "a.pem", "--tls-key", "a.key"}, "--peer-tls", "--peer-tls-ca"},
+      {{"--peer-tls-cert", "a.pem"}, "--peer-tls-cert", "are for --peer-tls"},
+      {{"--peer-tls-key", "a.key"}, "--peer-tls-cert, --peer-tls-key", "are for --peer-tls"},
+      {{"--peer-tls-ca", "a.pem"}, "--peer-tls-cert, --peer-tls-key", "are for --peer-tls"},
       {{"--hermod-anonymous=2"}, "--hermod-anonymous is '2'", "true or false"},
       {{"--print-config=x"}, "--print-config is 'x'", "true or false"},
       {{"--cpu-num", "0"}, "--cpu-num is '0'", "from 1 to 64, or auto"},
@@ -372,6 +385,34 @@ TEST_CASE("options: what --print-config prints is a file that gives the same opt
         [](const Endpoint& endpoint) { return to_text(endpoint); }));
     CHECK(contains(print_config(*again), "# from file " + file));
   }
+}
+
+TEST_CASE("options: one file with a cluster key, or two, by flags, a variable or a list") {
+  using Paths = std::vector<std::string>;
+  CHECK(Reader{}.read({})->cluster_key_files.empty());
+  CHECK(Reader{}.read({"--cluster-key-file", "b", "--cluster-key-file=a"})->cluster_key_files ==
+        Paths{"b", "a"});
+  CHECK(Reader{{{"DHRT_CLUSTER_KEY_FILE", "/k"}}}.read({})->cluster_key_files == Paths{"/k"});
+  const test::TemporaryFolder folder;
+  const std::string file = folder.write("list.toml", "cluster_key_file = [\"b\", \"a\"]\n");
+  CHECK(Reader{}.read({"--config", file})->cluster_key_files == Paths{"b", "a"});
+  CHECK(contains(print_config(*Reader{}.read({"--config", file})),
+                 "cluster_key_file = [\"b\", \"a\"]"));
+}
+
+TEST_CASE("options: nodes have certificates of their own, or those for clients") {
+  const auto own =
+      Reader{}.read({"--peer-tls", "--peer-tls-cert", "n.pem", "--peer-tls-key", "n.key",
+                     "--peer-tls-ca", "ca.pem", "--tls-cert", "c.pem", "--tls-key", "c.key"});
+  REQUIRE(own);
+  CHECK(own->peer_tls_cert == "n.pem");
+  CHECK(own->peer_tls_key == "n.key");
+  CHECK(own->peer_tls_ca == "ca.pem");
+  const auto shared = Reader{}.read(
+      {"--peer-tls", "--peer-tls-ca", "ca.pem", "--tls-cert", "c.pem", "--tls-key", "c.key"});
+  REQUIRE(shared);
+  CHECK(shared->peer_tls_cert == "c.pem");
+  CHECK(shared->peer_tls_key == "c.key");
 }
 
 TEST_CASE("options: the help names every flag with example and variable, within 100 columns") {

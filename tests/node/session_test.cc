@@ -95,7 +95,9 @@ class Turns final : public SessionHost {
   void reply_is_due(SessionId) override { due_ = true; }
   void has_more_to_do(SessionId) override { more_ = true; }
   void session_ended(SessionId) override { ended_ = true; }
+  std::optional<std::string> refuse_peer(Session&) override { return std::nullopt; }
   void is_peer(Session&, LinkClass) override {}
+  void tls_failed(Session&, const std::string&) override {}
   void slow_client(SessionId) override {}
   std::unique_ptr<ClientProtocol> make_protocol(Dialect, Session& session) override {
     return std::make_unique<Letters>(*this, session);
