@@ -6,6 +6,7 @@ the same, and to a server that does nothing. A group with `cold` reads more than
 
 import collections
 import json
+import pathlib
 import statistics
 import subprocess
 
@@ -33,6 +34,15 @@ class Makers:
 
     def memory(self, name="dhrt --memory", flags=None, **options):
         return self.dhrt(name, {"--memory": None} | (flags or {}), **options)
+
+    def keyed(self, name, flags=None, **options):
+        def make(at):
+            at = pathlib.Path(at)
+            at.mkdir(exist_ok=True)
+            key = at / "cluster.key"
+            key.write_text("0123456789abcdef" * 4)
+            return self.dhrt(name, (flags or {}) | {"--cluster-key-file": key}, **options)(at)
+        return make
 
     def redis(self, name="redis", **options):
         return lambda at: Redis(name, at, dialect=self.arguments.redis_dialect, **options)
@@ -113,6 +123,10 @@ def cluster_groups(make):
                 [make.memory("dhrt --memory, 3 nodes", nodes=3),
                  make.redis("redis 1+2", replicas=2)],
                 [cheaper("dhrt --memory, 3 nodes", "redis 1+2", limits)])
+    yield Group("SET, cluster with a key, in memory", "set",
+                [make.keyed("dhrt, 3 nodes, key", {"--memory": None}, nodes=3),
+                 make.memory("dhrt --memory, 3 nodes", nodes=3)],
+                [cheaper("dhrt, 3 nodes, key", "dhrt --memory, 3 nodes", {16: 1.1, 64: 1.1})])
 
 
 def raw_get_microseconds(arguments):
