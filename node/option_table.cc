@@ -155,7 +155,7 @@ constexpr std::array table{
     OptionInfo{"nkvd-mesh", "", "false", "true",
                "Be a node in a mesh of nkvd: take in nodes that ping, pass writes on to them.",
                "Cluster", SwitchOption{&O::nkvd_mesh}},
-    OptionInfo{"mesh-network-url", "URL", "", "http://10.0.0.9:8080",
+    OptionInfo{"mesh-network-url", "URL", "", "http://lb",
                "The same, and find the mesh, or a cluster to join, at this address.", "Cluster",
                MeshUrlOption{}, "MESH_NETWORK_URL"},
     OptionInfo{"cluster-key-file", "FILE", "", "/etc/dhrt/cluster.key",
