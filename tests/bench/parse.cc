@@ -3,9 +3,9 @@
 // any parser of lines has to do. Rounds of all of them take turns.
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -25,11 +25,9 @@ using namespace dhrt;
 constexpr const char* usage =
     "usage: dhrt-bench-parse [--quick] [--json]\n"
     "\n"
-    "Parses pipelined requests that are in memory, 64 KiB at a time as a node reads them, and "
-    "prints\n"
-    "medians: MB/s, ns a request, and the time as a multiple of that of a copy and of a search "
-    "for\n"
-    "line ends.\n"
+    "Parses pipelined requests that are in memory, 64 KiB at a time as a node reads them, and\n"
+    "prints medians: MB/s, ns of CPU time a request, and the time as a multiple of that of a copy\n"
+    "and of a search for line ends.\n"
     "\n"
     "  --quick   short rounds; the figures mean little\n"
     "  --json    one JSON object instead of the table\n"
@@ -48,7 +46,7 @@ struct Input {
 
 std::string key_of(std::size_t number) {
   std::array<char, 24> text{};
-  const int length = std::snprintf(text.data(), text.size(), "key:%012zu", number * 7919 % 1000000);
+  const int length = std::snprintf(text.data(), text.size(), "key-%012zu", number * 7919 % 1000000);
   return {text.data(), static_cast<std::size_t>(length)};
 }
 
@@ -216,14 +214,18 @@ std::vector<Mix> mixes() {
   all.push_back({"HTTP of curl, 4 GET : 1 PUT",
                  fill(http_request),
                  {copies, finds, {"recognise", recognise_http}, {"read any request", read_http}}});
+  // With cookies and the like, which only the parser of all requests reads.
   all.push_back({"HTTP of a browser, GET",
                  fill(browser_request),
-                 {copies, finds, {"recognise", recognise_http}, {"read any request", read_http}}});
+                 {copies, finds, {"read any request", read_http}}});
   return all;
 }
 
+// Of this thread's CPU time, so that others who run meanwhile count as little as can be.
 double seconds_now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  timespec now{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
 }
 
 // False: not all requests were found.

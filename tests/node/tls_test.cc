@@ -329,7 +329,8 @@ TEST_CASE("self-signed: it stays as long as it serves") {
     const auto kept = keep_self_signed(directory, std::move(names), when);
     REQUIRE(kept);
     CHECK(kept->made_now == (kept->fingerprint != first->fingerprint));
-    CHECK(handshake(*kept, "localhost"));
+    // One that was made in the future is not valid yet.
+    if (when <= now) CHECK(handshake(*kept, "localhost"));
     return kept->made_now;
   };
   CHECK_FALSE(again({"db1"}, now));

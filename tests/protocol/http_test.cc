@@ -285,6 +285,51 @@ TEST_CASE("http: the body has a limit, in both framings") {
   }
 }
 
+TEST_CASE("http: who may send more than a stranger is asked for once, and only if it does") {
+  const std::string head = "PUT /k HTTP/1.1\r\nHost: h\r\nX-Token: good\r\n";
+  const std::string bad_head = "PUT /k HTTP/1.1\r\nHost: h\r\nX-Token: bad\r\n";
+  const auto sized = [](std::size_t bytes) {
+    return "Content-Length: " + std::to_string(bytes) + "\r\n\r\n" + std::string(bytes, 'b');
+  };
+  const auto chunked = [](std::size_t bytes) {
+    std::string text = "Transfer-Encoding: chunked\r\n\r\n";
+    for (std::size_t sent = 0; sent < bytes; sent += 10)
+      text += "a\r\n0123456789\r\n";
+    return text + "0\r\n\r\n";
+  };
+  int asked = 0;
+  Parser parser{ProtocolLimits{}};
+  parser.ask_before_long_bodies([&](const Request& request) {
+    ++asked;
+    return request.header("x-token") == "good";
+  });
+  const std::size_t most = bytes_before_token_max;
+  const auto takes = [&](const std::string& input, int times) {
+    asked = 0;
+    Fed fed = parser.feed(input);
+    std::size_t consumed = fed.consumed;
+    while (!fed.request && !fed.error && consumed < input.size()) {
+      fed = parser.feed(Bytes(input).substr(consumed));
+      consumed += fed.consumed;
+    }
+    CHECK(asked == times);
+    return fed.error ? fed.error->status : 200;
+  };
+  CHECK(takes(bad_head + sized(most), 0) == 200);
+  CHECK(takes(bad_head + chunked(most - 10), 0) == 200);
+  CHECK(takes(head + sized(most + 1), 1) == 200);
+  CHECK(takes(head + chunked(3 * most), 1) == 200);
+  SUBCASE("by its head") {
+    CHECK(takes(bad_head + "Content-Length: 65537\r\n\r\n", 1) == 401);
+  }
+  SUBCASE("while it comes") {
+    CHECK(takes(bad_head + chunked(most + 10), 1) == 401);
+  }
+  SUBCASE("and the limit of all stays") {
+    CHECK(takes(head + "Content-Length: 16777217\r\n\r\n", 1) == 413);
+  }
+}
+
 TEST_CASE("http: chunk extensions and trailers have a limit") {
   const std::string chunked = "PUT /k HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
   const std::string much(200, 'a');
