@@ -142,6 +142,11 @@ void HttpProtocol::answer_and_close(int status, const std::string& message) {
   session_.close_after_replies();
 }
 
+void HttpProtocol::check_time(Time now, Duration patience) {
+  if (head_watch_.is_late(parser_.open_head(), now, patience))
+    answer_and_close(408, HeadWatch::late);
+}
+
 void HttpProtocol::refuse(const Error& why) {
   answer_and_close(why.code == ErrorCode::busy ? 503 : 403, why.message);
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "node/commands.h"
+#include "node/head_watch.h"
 #include "node/http_fast.h"
 #include "node/http_token.h"
 #include "node/session.h"
@@ -50,6 +51,7 @@ class HttpProtocol final : public ClientProtocol {
   Took take(Bytes input) override;
   void refuse(const Error& why) override;
   ClientDialect dialect() const override { return ClientDialect::http; }
+  void check_time(Time now, Duration patience) override;
 
  private:
   void answer_and_close(int status, const std::string& message);
@@ -60,6 +62,7 @@ class HttpProtocol final : public ClientProtocol {
   Session& session_;
   HttpFast fast_;
   http::Parser parser_;
+  HeadWatch head_watch_;
   bool too_long_;
 };
 

@@ -218,9 +218,10 @@ constexpr std::array table{
     OptionInfo{"read-timeout", "TIME", "2s", "500ms",
                "Wait this long for other nodes when a key is not here.", "Timeouts",
                DurationOption{&O::read_timeout, false}},
-    OptionInfo{"handshake-timeout", "TIME", "10s", "3s",
-               "End a client that does not say what it speaks, or reads nothing, in time.",
-               "Timeouts", DurationOption{&O::handshake_timeout, false}},
+    OptionInfo{
+        "handshake-timeout", "TIME", "10s", "3s",
+        "End a client whose first line, head of a request or reading of replies takes longer.",
+        "Timeouts", DurationOption{&O::handshake_timeout, false}},
     OptionInfo{"timeout", "TIME", "0", "5m", "End a client that is silent for so long; 0: never.",
                "Timeouts", DurationOption{&O::timeout, true}},
 

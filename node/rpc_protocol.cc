@@ -87,6 +87,11 @@ void RpcProtocol::answer_and_close(int status, const std::string& message) {
   session_.close_after_replies();
 }
 
+void RpcProtocol::check_time(Time now, Duration patience) {
+  if (head_watch_.is_late(parser_.open_head(), now, patience))
+    answer_and_close(408, HeadWatch::late);
+}
+
 void RpcProtocol::refuse(const Error& why) {
   answer_and_close(why.code == ErrorCode::busy ? 503 : 403, why.message);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "node/commands.h"
+#include "node/head_watch.h"
 #include "node/session.h"
 #include "protocol/http.h"
 
@@ -15,6 +16,7 @@ class RpcProtocol final : public ClientProtocol {
   Took take(Bytes input) override;
   void refuse(const Error& why) override;
   ClientDialect dialect() const override { return ClientDialect::rpc; }
+  void check_time(Time now, Duration patience) override;
 
  private:
   void serve(http::Request request);
@@ -23,6 +25,7 @@ class RpcProtocol final : public ClientProtocol {
   CommandServer& server_;
   Session& session_;
   http::Parser parser_;
+  HeadWatch head_watch_;
 };
 
 }  // namespace dhrt

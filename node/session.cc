@@ -354,6 +354,7 @@ void Session::check_time(Time now) {
   if (!protocol_ && (begun_ || options_.refused) &&
       now - begun_.value_or(options_.now) > options_.handshake_timeout)
     return end();
+  if (protocol_) protocol_->check_time(now, waiting_ ? Duration{} : options_.handshake_timeout);
   if (options_.idle_timeout.count() > 0 && silent > options_.idle_timeout && replies_.empty() &&
       !listens_)
     close_after_replies();

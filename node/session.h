@@ -59,6 +59,12 @@ class ClientProtocol {
   virtual ClientDialect dialect() const { return ClientDialect::text; }
   // What it remembers of a Redis client; null: it sent no command of one.
   virtual const RedisClient* redis_client() const { return nullptr; }
+  // Called now and then. A client that does not go on with what it has begun for longer than
+  // `patience` is told so, and the session closes then. 0: it is not listened to for now.
+  virtual void check_time(Time now, Duration patience) {
+    static_cast<void>(now);
+    static_cast<void>(patience);
+  }
 };
 
 // What a session needs from the node.

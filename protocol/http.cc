@@ -122,6 +122,7 @@ struct Parser::State {
   llhttp_t machine{};
   Request request;
   HeadScanner scanner;
+  std::uint64_t number = 0;  // Of the request, from 0.
   std::size_t head_bytes = 0;
   std::size_t body_phase_bytes = 0;  // Body and chunk framing.
   std::size_t body_end = 0;          // Of body_phase_bytes, behind the last byte of the body.
@@ -309,6 +310,7 @@ void Parser::State::begin_next() {
   closed = !request.keep_alive;
   llhttp_init(&machine, HTTP_REQUEST, &settings());
   machine.data = this;
+  ++number;
   request = {};
   sends_more.reset();
   scanner = {};
@@ -327,6 +329,11 @@ void Parser::ask_before_long_bodies(MaySendMore may_send_more) {
 
 bool Parser::idle() const {
   return !state_->started;
+}
+
+std::optional<std::uint64_t> Parser::open_head() const {
+  if (!state_->started || state_->head_done) return std::nullopt;
+  return state_->number;
 }
 
 Fed Parser::feed(Bytes input) {

@@ -68,6 +68,8 @@ class Parser {
   Fed feed(Bytes input);
   // True between requests: nothing of a next one has arrived.
   bool idle() const;
+  // Which request it is whose head has begun, counted from 0, while more of that head is to come.
+  std::optional<std::uint64_t> open_head() const;
 
  private:
   struct State;

@@ -3,6 +3,7 @@
 The frame is that of test_bad_input.py: beside all this a client that behaves works on.
 """
 
+import contextlib
 import json
 import re
 import resource
@@ -12,7 +13,7 @@ import subprocess
 import tempfile
 import unittest
 
-from bad_input import MEGABYTE, BadInputTest
+from bad_input import HANDSHAKE_SECONDS, MEGABYTE, BadInputTest
 from client import Client, ServerError, connect, exchange, line, read_to_end
 from harness import PATIENCE, Cluster, Stopwatch, main, report, wait_until
 
@@ -145,6 +146,43 @@ class ManyConnections(BadInputTest):
                "bytes each")
         for connection in idle:
             connection.close()
+
+
+class SlowHeads(BadInputTest):
+    """Many that send the head of a request as slowly as they can."""
+
+    connection_count = 500
+    cluster_flags = [*BadInputTest.cluster_flags, *LISTENERS]
+
+    def test_each_is_told_and_ended_in_time_and_others_go_on(self):
+        where = addresses(self.victim)
+        pending = {}
+        for number in range(self.connection_count):
+            connection = connect(where["rpc" if number % 4 == 0 else "dhrt"])
+            self.addCleanup(connection.close)
+            connection.sendall(b"GET /k HTTP/1.1\r\nHost: localhost\r\nX: ")
+            pending[connection] = b""
+        watch = Stopwatch()
+        answers = []
+        while pending:
+            self.assertLess(watch.seconds(), 60 * PATIENCE, f"{len(pending)} are still there")
+            readable, _, _ = select.select(list(pending), [], [], 0.05)
+            for connection in readable:
+                try:
+                    piece = connection.recv(4096)
+                except ConnectionResetError:  # By a byte of ours that came when it was over.
+                    piece = b""
+                pending[connection] += piece
+                if not piece:
+                    answers.append(pending.pop(connection))
+            for connection in pending:
+                with contextlib.suppress(OSError):
+                    connection.send(b"x")
+        self.assertGreater(watch.seconds(), HANDSHAKE_SECONDS * 0.5)
+        self.assertEqual({answer[:13] for answer in answers if answer}, {b"HTTP/1.1 408 "})
+        # A reset may have overtaken some of them.
+        self.assertGreater(sum(map(bool, answers)), len(answers) / 2)
+        report(f"{len(answers)} slow heads were ended after {watch.seconds():.1f} s")
 
 
 class NeverReading(BadInputTest):

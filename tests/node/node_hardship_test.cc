@@ -64,6 +64,46 @@ NODE_TEST_CASE("hardship: who begins and does not go on is dropped, who is silen
   CHECK(silent.line("ping") == "+PONG\r\n");
 }
 
+NODE_TEST_CASE("hardship: the head of an HTTP request must come in time, byte by byte or not") {
+  const TemporaryDirectory directory;
+  const RunningNode node(
+      node_options(directory.path(), {"--memory", "--handshake-timeout", "200ms"}));
+  REQUIRE(node.error() == "");
+  for (const bool sends_more : {true, false}) {
+    for (const bool is_second : {true, false}) {
+      CAPTURE(sends_more);
+      CAPTURE(is_second);
+      TestClient client(node.port());
+      if (is_second) REQUIRE(client.http("GET", "/_/health/live").substr(0, 4) == "200 ");
+      client.send("GET /k HTTP/1.1\r\nHost: localhost\r\nX: ");
+      while (sends_more && client.send_some("x") > 0 && !client.anything_within(5)) {
+      }
+      CHECK(client.receive_until("\r\n\r\n").find("HTTP/1.1 408 ") != std::string::npos);
+      CHECK(client.closed());
+    }
+  }
+}
+
+NODE_TEST_CASE("hardship: a body may take its time, and so may what lies between requests") {
+  const TemporaryDirectory directory;
+  const RunningNode node(
+      node_options(directory.path(), {"--memory", "--handshake-timeout", "200ms"}));
+  REQUIRE(node.error() == "");
+  TestClient client(node.port());
+  client.send("PUT /k HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\na");
+  // Another one that does exceed the same time shows that it is over.
+  TestClient late(node.port());
+  late.send("GET /k HTTP/1.1\r\nX: ");
+  REQUIRE(late.receive_until("\r\n").substr(0, 12) == "HTTP/1.1 408");
+  client.send("b");
+  CHECK(client.receive_until("\r\n").substr(0, 12) == "HTTP/1.1 201");
+  TestClient later(node.port());
+  later.send("GET /k HTTP/1.1\r\nX: ");
+  REQUIRE(later.receive_until("\r\n").substr(0, 12) == "HTTP/1.1 408");
+  client.send("GET /k HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  CHECK(client.receive_until("HTTP/1.1 200").find("HTTP/1.1 200") != std::string::npos);
+}
+
 NODE_TEST_CASE("hardship: a caller that has not greeted cannot announce a large frame") {
   const TemporaryDirectory directory;
   const RunningNode node(node_options(directory.path()));

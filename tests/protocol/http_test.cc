@@ -168,6 +168,22 @@ TEST_CASE("http: idle means that nothing of a next request has come") {
   CHECK_FALSE(parser.idle());
 }
 
+TEST_CASE("http: a head is open from its first byte to its last, and each has its number") {
+  Parser parser{ProtocolLimits{}};
+  const std::string request = "PUT /k HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab";
+  const std::size_t head_bytes = request.size() - 2;
+  for (std::uint64_t number = 0; number < 3; ++number) {
+    CHECK(parser.feed("\r\n").consumed == 2);
+    CHECK_FALSE(parser.open_head());
+    for (std::size_t i = 0; i < request.size(); ++i) {
+      CAPTURE(i);
+      CHECK(parser.feed(Bytes(request).substr(i, 1)).consumed == 1);
+      CHECK(parser.open_head() ==
+            (i + 1 < head_bytes ? std::optional<std::uint64_t>(number) : std::nullopt));
+    }
+  }
+}
+
 TEST_CASE("http: what cannot be answered is refused with the right status") {
   struct Case {
     std::string why;
