@@ -195,13 +195,13 @@ namespace {
 // Takes clients and tells what they sent.
 struct TlsServer final : StreamConnection::Handler {
   explicit TlsServer(TlsContext& context) {
-    auto opened = Listener::open(loop, *parse_endpoint("dhrt://127.0.0.1:0"),
-                                 [this, &context](auto connection) {
-                                   connection->expect_tls(context, queue, true);
-                                   connection->set_handler(this);
-                                   connection->start_reading();
-                                   connections.push_back(std::move(connection));
-                                 });
+    auto opened = Listener::open(
+        loop, *parse_endpoint("dhrt://127.0.0.1:0"), [this, &context](auto connection) {
+          connection->expect_tls({.clients = &context, .handshakes = &queue, .only = true});
+          connection->set_handler(this);
+          connection->start_reading();
+          connections.push_back(std::move(connection));
+        });
     REQUIRE(opened);
     listener = *std::move(opened);
   }
