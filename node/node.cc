@@ -120,15 +120,17 @@ void Node::report_progress() {
   was_healthy_ = healthy;
   if (was_member_ || leaving_) return;
   const Duration waited = monotonic_now() - started_;
-  if (options_.found_if_alone.count() > 0 && waited >= options_.found_if_alone) {
+  // Whoever refused us is somebody: then this node is not alone, and the time to join counts.
+  const bool refused = cluster_->key_was_refused();
+  const bool founds_alone = options_.found_if_alone.count() > 0 && !refused;
+  if (founds_alone && waited >= options_.found_if_alone) {
     log_info("nobody to join has answered; this node founds a cluster, which others may join",
              {{"tried", waits_for()}});
     founds_ = true;
     cluster_->input(FoundRequested{{random_seed(), random_seed()}});
     return;
   }
-  if (options_.found_if_alone.count() > 0 || waited < options_.join_timeout) return;
-  const bool refused = cluster_->key_was_refused();
+  if (founds_alone || waited < options_.join_timeout) return;
   log_error(
       "could not join a cluster within " + std::to_string(options_.join_timeout.count() / 1000) +
           "s",
