@@ -44,7 +44,7 @@ class HttpExchange {
   const http::Request& request() const { return request_; }
   http::Request& request() { return request_; }
   // Null: it has ended.
-  Session* session() const { return ticket_.host->session(ticket_.session); }
+  Session* session_or_null() const { return ticket_.host->session(ticket_.session); }
   bool is_head() const { return request_.method == "HEAD"; }
 
   // Once, now or later; `position` is what must be durable first.

@@ -43,7 +43,7 @@ class RpcBody : public std::enable_shared_from_this<RpcBody> {
  private:
   // "Storage.Get, 3 calls": what the first one is, and how many there are.
   void specify() {
-    Session* const session = exchange_->session();
+    Session* const session = exchange_->session_or_null();
     if (session == nullptr || !session->is_traced() || parts_.empty()) return;
     std::size_t count = 0;
     for (const rpc::Part& part : parts_)
@@ -78,7 +78,7 @@ class RpcBody : public std::enable_shared_from_this<RpcBody> {
     position_ = std::max(position_, position);
     if (outcome.fault) {
       ++exchange_->server().figures.of(ClientDialect::rpc).errors_total;
-      if (Session* const session = exchange_->session())
+      if (Session* const session = exchange_->session_or_null())
         session->request_fails(std::to_string(outcome.fault->code));
     }
     const rpc::Part& part = parts_[part_];

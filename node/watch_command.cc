@@ -31,7 +31,7 @@ class TextWatch final : public WatchProtocol {
 
  private:
   void refuse_line() {
-    ++server().figures.errors_total;
+    ++server().figures.of(ClientDialect::text).errors_total;
     resp::append_reply(session().open_reply(0),
                        Reply::error("ERR this connection watches '" + collection() +
                                     "' and takes nothing but quit; use another one"));
@@ -50,7 +50,7 @@ class TextWatch final : public WatchProtocol {
     append_push(out, "token", {}, {}, token);
   }
   void append_failure(std::string& out, const Error& why) override {
-    ++server().figures.errors_total;
+    ++server().figures.of(ClientDialect::text).errors_total;
     resp::append_reply(out, to_reply(why));
   }
 

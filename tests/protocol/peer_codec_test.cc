@@ -110,6 +110,7 @@ std::vector<Message> messages() {
       Summary{.request = 1},
       SummaryReply{.request = 1, .digests = {{collection, 2}, {collection, 3}}},
       Publish{.channel = "news\0"s, .payload = "a\r\n\0"s},
+      Accuse{.node = 1, .incarnation = 2},
   };
 }
 
@@ -146,6 +147,7 @@ struct Fields {
   static auto of(const Summary& m) { return std::tie(m.request); }
   static auto of(const SummaryReply& m) { return std::tie(m.request, m.digests); }
   static auto of(const Publish& m) { return std::tie(m.channel, m.payload); }
+  static auto of(const Accuse& m) { return std::tie(m.node, m.incarnation); }
 };
 
 bool equal(const Message& left, const Message& right) {
