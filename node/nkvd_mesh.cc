@@ -139,7 +139,11 @@ void NkvdMesh::learn(const std::vector<Address>& nodes) {
 // From a timer only: a peer is not dropped inside its own call. Where there is no room, what was
 // asked and is no nkvd makes it.
 void NkvdMesh::forget(Time now) {
-  std::erase_if(peers_, [&](const auto& peer) { return now - peer->alive() > forget_after; });
+  // Whose data we took in stays, however long it is away: if it were new again when it is back,
+  // what was deleted meanwhile would be copied from it.
+  std::erase_if(peers_, [&](const auto& peer) {
+    return now - peer->alive() > forget_after && !peer->copied();
+  });
   if (peers_.size() >= nkvd::nodes_max)
     std::erase_if(peers_, [](const auto& peer) {
       return peer->kind() != NkvdPeer::Kind::nkvd && peer->was_asked();

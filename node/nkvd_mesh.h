@@ -11,7 +11,8 @@
 // --mesh-network-url is asked again and again: nkvd is pinged, a cluster of dhrt joined, and where
 // we find ourselves behind it we ask later.
 //
-// Bounds: nkvd::nodes_max names; each is forgotten forget_after its last sign of life.
+// Bounds: nkvd::nodes_max names; each is forgotten forget_after its last sign of life, unless its
+// data was taken in.
 // Threads: the board any, else the loop of the core.
 #pragma once
 

@@ -44,6 +44,8 @@ void NkvdPeer::work(Time now) {
   if (client_.busy()) return;
   if (now >= next_probe_) return probe(now);
   if (!serves()) return;
+  if (resync_ == Resync::none && queue_.empty() && compare_at_ && now >= *compare_at_)
+    resynchronise();
   if (clear_first_) return clear();
   if (resync_ == Resync::fetch) return fetch();
   // What waits goes first, so that a comparison cannot fill the queue.
@@ -134,17 +136,23 @@ void NkvdPeer::go_down(const std::string& reason) {
 void NkvdPeer::changed(Bytes key) {
   if (!serves() || queued_.contains(std::string(key))) return;
   if (queue_.size() >= queued_max) {
-    log_warning("a node of nkvd is slower than what is written; everything is compared instead",
-                {{"node", to_text(address_)}});
-    return resynchronise();
+    if (!compare_at_)
+      log_warning("a node of nkvd is slower than what is written; everything is compared later",
+                  {{"node", to_text(address_)}});
+    return compare_from({});
   }
   queue_.emplace_back(key);
   queued_.emplace(key);
   hooks_.more();
 }
 
+void NkvdPeer::compare_from(Time when) {
+  compare_at_ = compare_at_ ? std::min(*compare_at_, when) : when;
+}
+
+// One that is down hears it when it is back: what it has of before is not to be copied.
 void NkvdPeer::cleared() {
-  if (!serves()) return;
+  if (kind_ != Kind::nkvd || !forwards_) return;
   queue_.clear();
   queued_.clear();
   end_resync();
@@ -158,6 +166,7 @@ void NkvdPeer::resynchronise() {
   write_failures_ = 0;
   end_resync();
   copy_failed_ = false;
+  compare_at_.reset();
   if (!serves()) return;
   resync_ = Resync::fetch;
   hooks_.more();
@@ -181,6 +190,7 @@ NkvdPeer::Held NkvdPeer::held(Bytes key) {
     held.known = true;
     held.damaged = record->damaged;
     held.visible = visible(*record, now);
+    held.written = hlc_milliseconds(record->version.hlc);
     held.marked = find_attribute(record->attributes, attribute_not_for_nkvd).has_value();
     // A longer one is not sent, and not equal to any of theirs.
     if (held.visible) held.value = record->value.substr(0, nkvd::value_length_max * 4);
@@ -192,6 +202,7 @@ NkvdPeer::Held NkvdPeer::held(Bytes key) {
 // --- Comparing --------------------------------------------------------------------------------
 
 void NkvdPeer::fetch() {
+  fetched_at_ = parts_.database.wall();
   client_.get({.target = "/getAll", .body_bytes_max = copy_bytes_max, .timeout = copy_timeout},
               [this](Result<http::Answer> result) { fetched(std::move(result)); });
 }
@@ -246,8 +257,9 @@ void NkvdPeer::compare(const std::string& key, const std::string& value) {
   theirs_.insert(hash64(key));
   const Held ours = held(key);
   if (ours.damaged) return;
-  // Of whom we never copied anything, we know no deletes.
-  if (!ours.visible && (!ours.known || !copied_)) return copy(key, value);
+  // Of whom we never copied anything, we know no deletes but those since we asked.
+  const bool deleted = ours.known && (copied_ || ours.written >= fetched_at_);
+  if (!ours.visible && !deleted) return copy(key, value);
   if (ours.marked) return;
   if (!ours.visible || ours.value != value) changed(key);
 }
@@ -326,6 +338,8 @@ void NkvdPeer::sent(const std::string& key, const Result<http::Answer>& result) 
     write_failures_ = 0;
     ++parts_.figures.nkvd_writes_refused;
     hooks_.refused(result ? Bytes("it answered something else than 200") : result.error().message);
+    // Whatever stood in the way may pass; what it refused itself it refuses again.
+    if (!result || result->status >= 500) compare_from(monotonic_now() + compare_again_after);
     return;
   }
   // Once more, if it is still there.

@@ -27,8 +27,10 @@ namespace dhrt {
 
 class NkvdPeer {
  public:
-  static constexpr Duration ping_interval{1500};        // As nkvd does.
-  static constexpr Duration request_timeout{1000};      // The same.
+  static constexpr Duration ping_interval{1500};    // As nkvd does.
+  static constexpr Duration request_timeout{1000};  // The same.
+  // What it refused or did not answer is compared so much later.
+  static constexpr Duration compare_again_after{60'000};
   static constexpr Duration copy_timeout{30'000};       // Of /getAll.
   static constexpr Duration stranger_interval{15'000};  // For what does not answer as nkvd does.
   static constexpr std::size_t queued_max = 4096;
@@ -79,6 +81,7 @@ class NkvdPeer {
     bool visible = false;
     bool marked = false;  // Not for nkvd.
     bool damaged = false;
+    WallMilliseconds written = 0;  // Or deleted.
     std::string value;
   };
   bool serves() const { return kind_ == Kind::nkvd && up_ && forwards_; }
@@ -90,6 +93,8 @@ class NkvdPeer {
   void go_up();
   void go_down(const std::string& reason);
   void resynchronise();
+  // Not everything that changed could be sent: once the rest is, everything is compared.
+  void compare_from(Time when);
   void end_resync();
   void fetch();
   void fetched(Result<http::Answer> result);
@@ -122,6 +127,8 @@ class NkvdPeer {
   std::unordered_set<std::string> queued_;
   bool clear_first_ = false;
   Resync resync_ = Resync::none;
+  std::optional<Time> compare_at_;            // When to begin one anew.
+  WallMilliseconds fetched_at_ = 0;           // The list was asked for then.
   std::string copy_;                          // The list that is being compared,
   std::size_t compared_ = 0;                  // up to here.
   std::unordered_set<std::uint64_t> theirs_;  // Hashes of the keys in it.
