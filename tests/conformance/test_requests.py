@@ -109,7 +109,7 @@ class Log(unittest.TestCase):
                        [("hati", "SET", "ok", ""), ("hati", "GET", "ok", ""),
                         ("hati", "?", "error", "ERR")])
             self.check(dhrt, lambda: exchange(
-                dhrt.listener("hermod"), b"\x04set k in _basedb to v\x04get none from _basedb\x04"),
+                dhrt.listener("hermod"), b"\nset k in _basedb to v\x04get none from _basedb\x04"),
                 [("hermod", "set", "ok", ""), ("hermod", "get", "error", "404")])
 
             def call(address, *methods):
@@ -244,7 +244,7 @@ class Figures(unittest.TestCase):
                  (1, 1, 1)),
                 ("hati", "hati", b"SET memory 0 k v\nWHAT\n", (1, 2, 1)),
                 ("rpc", "rpc", post, (1, 1, 1)),
-                ("hermod", "hermod", b"\x04get k from _basedb\x04", (1, 1, 0)))
+                ("hermod", "hermod", b"\nget k from _basedb\x04", (1, 1, 0)))
         with Dhrt("--memory", "--cpu-num", "2", *LISTENERS) as dhrt:
             for service, dialect, data, expected in rows:
                 before = self.figures(dhrt, dialect)
