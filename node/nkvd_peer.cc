@@ -258,7 +258,7 @@ void NkvdPeer::compare(const std::string& key, const std::string& value) {
   const Held ours = held(key);
   if (ours.damaged) return;
   // Of whom we never copied anything, we know no deletes but those since we asked.
-  const bool deleted = ours.known && (copied_ || ours.written >= fetched_at_);
+  const bool deleted = ours.known && (copied_ || ours.written > fetched_at_);
   if (!ours.visible && !deleted) return copy(key, value);
   if (ours.marked) return;
   if (!ours.visible || ours.value != value) changed(key);

@@ -235,10 +235,12 @@ Status Node::open_engine() {
   saves_.emplace(*engine_);
   shared_.saves = &*saves_;
   shared_.watches.set_started(wall_now());
-  shared_.watches.set_post([this](unsigned loop, WatchHub::Letter letter) {
-    ClientLoop& told = *loops_[loop];
-    told.post([&told, letter = std::move(letter)] { letter(told.watchers()); });
-  });
+  shared_.watches.set_post(
+      [this](unsigned loop, WatchHub::Letter letter) {
+        ClientLoop& told = *loops_[loop];
+        told.post([&told, letter = std::move(letter)] { letter(told.watchers()); });
+      },
+      static_cast<unsigned>(loops_.size()));
   if (options_.nkvd_mesh) {
     shared_.nkvd = &nkvd_board_;
     shared_.view.watched.set(true);

@@ -131,8 +131,7 @@ constexpr std::array table{
     OptionInfo{"join-timeout", "TIME", "30s", "1m", "Give up joining after this long.", "Cluster",
                DurationOption{&O::join_timeout, false}},
     OptionInfo{"found-if-alone", "TIME", "0", "10s",
-               "Found a cluster if nobody to join answers for so long; 0: never. For nodes that "
-               "are all started alike.",
+               "Found a cluster if nobody to join answers for so long; for nodes started alike.",
                "Cluster", DurationOption{&O::found_if_alone, true}},
     OptionInfo{"leave-timeout", "TIME", "10s", "30s",
                "When told to stop, take this long to say goodbye.", "Cluster",

@@ -17,7 +17,10 @@ constexpr std::size_t remembered_max = 10000;
 void WatchHub::add(const std::string& collection, unsigned loop) {
   const std::lock_guard lock(mutex_);
   ++watched_[collection].watchers[loop];
-  count_.fetch_add(1);
+  if (count_.fetch_add(1) > 0) return;
+  // While nobody watched, a loop may have kept to itself what it wrote last: it has a turn now.
+  for (unsigned each = 0; each < loops_; ++each)
+    post_(each, [](Watchers&) {});
 }
 
 void WatchHub::remove(const std::string& collection, unsigned loop) {

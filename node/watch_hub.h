@@ -32,8 +32,11 @@ class Watchers;
 class WatchHub {
  public:
   using Letter = std::function<void(Watchers&)>;
-  // Brings a letter to another loop. Before anybody else knows of the hub.
-  void set_post(std::function<void(unsigned loop, Letter)> post) { post_ = std::move(post); }
+  // Brings a letter to one of so many loops. Before anybody else knows of the hub.
+  void set_post(std::function<void(unsigned loop, Letter)> post, unsigned loops) {
+    post_ = std::move(post);
+    loops_ = loops;
+  }
   // When this node started: what expired before that nobody knows.
   void set_started(WallMilliseconds started) { started_ = started; }
 
@@ -60,6 +63,7 @@ class WatchHub {
   using Keys = std::vector<std::string>;
 
   std::function<void(unsigned loop, Letter)> post_;
+  unsigned loops_ = 0;
   WallMilliseconds started_ = 0;
   std::atomic<std::size_t> count_{0};
   mutable std::mutex mutex_;  // Guards what follows.

@@ -27,9 +27,9 @@ struct Post {
   std::deque<std::pair<unsigned, WatchHub::Letter>> letters;
 
   Post() {
-    hub.set_post([this](unsigned loop, WatchHub::Letter letter) {
-      letters.emplace_back(loop, std::move(letter));
-    });
+    hub.set_post([this](unsigned loop,
+                        WatchHub::Letter letter) { letters.emplace_back(loop, std::move(letter)); },
+                 0);
   }
   std::size_t deliver() {
     const std::size_t count = letters.size();
