@@ -93,7 +93,7 @@ struct HelloAck {
   HelloStatus status = HelloStatus::accepted;
   std::string explanation;  // For people; empty when accepted.
   Hello hello;              // The answering side's own.
-  std::string proof;  // Not in use, either.
+  std::string proof;        // Not in use, either.
 };
 
 // The hash of one collection's durable and flushed contexts: equal hashes, nothing to pull.

@@ -1,5 +1,6 @@
 #include "storage/change_feed.h"
 
+#include <limits>
 #include <utility>
 
 namespace dhrt {
@@ -163,6 +164,18 @@ void ChangeFeed::end_round(bool whole, WallMilliseconds now, FeedStep& step) {
   if (settled_) position_.told_until = now;
 }
 
+// What was written since the round began is of the next one: a walk that looked at it would never
+// end while others write more than it takes in one slice.
+void ChangeFeed::exclude_later(const Collection& collection, Context& excluded) const {
+  constexpr std::uint64_t sequence_max = std::numeric_limits<std::uint64_t>::max() - 1;
+  const Context durable = collection.durable();
+  for (const auto& [origin, set] : durable.origins()) {
+    const IntervalSet* const known = round_.find(origin);
+    const std::uint64_t last = known == nullptr ? 0 : known->last();
+    excluded.add(origin, {last + 1, sequence_max});
+  }
+}
+
 Result<FeedStep> ChangeFeed::step(Collection* collection, WallMilliseconds now) {
   FeedStep step;
   const std::uint32_t generation = collection == nullptr ? 0 : collection->ref().generation;
@@ -171,7 +184,10 @@ Result<FeedStep> ChangeFeed::step(Collection* collection, WallMilliseconds now) 
     start_over(collection, step);
     return step;
   }
-  if (collection == nullptr) return step;
+  if (collection == nullptr) {
+    settled_ = true;
+    return step;
+  }
   if (!begun_) {
     if (auto status = begin_now(*collection, now); !status) return tl::unexpected(status.error());
     return step;
@@ -188,9 +204,10 @@ Result<FeedStep> ChangeFeed::step(Collection* collection, WallMilliseconds now) 
     start_over(collection, step);
     return step;
   }
-  const Context nothing;
+  Context excluded = rechecks_ ? Context() : walked_;
+  if (!begins) exclude_later(*collection, excluded);
   auto slice = collection->walk(
-      {.excluded = rechecks_ ? nothing : walked_, .from = cursor_, .limits = options_.limits});
+      {.excluded = std::move(excluded), .from = cursor_, .limits = options_.limits});
   if (!slice) return tl::unexpected(slice.error());
   if (resumed_ && !meet(slice->durable)) {
     start_over(collection, step);

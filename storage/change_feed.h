@@ -94,6 +94,7 @@ class ChangeFeed {
   bool meet(const Context& durable);
   void tell(KeyedRecord& entry, WallMilliseconds now, FeedStep& step);
   void claim(const Dot& dot);
+  void exclude_later(const Collection& collection, Context& excluded) const;
   void bound_claims();
   void end_round(bool whole, WallMilliseconds now, FeedStep& step);
 

@@ -173,8 +173,7 @@ bool protocol_may_include(std::string_view path, const Include& include) {
 
 bool node_may_include(std::string_view path, const Include& include) {
   return !include.name.starts_with("openssl/") ||
-         (path.starts_with("node/tls_") && path.ends_with(".cc")) ||
-         path == "node/cluster_keys.cc";
+         (path.starts_with("node/tls_") && path.ends_with(".cc")) || path == "node/cluster_keys.cc";
 }
 
 bool may_include(std::string_view path, const Include& include) {

@@ -118,11 +118,11 @@ class Lines(unittest.TestCase):
     def test_a_deadline_that_passes_is_told(self):
         with Watch(self.dhrt, "watch c") as watch:
             watch.begun()
-            ask(self.dhrt, "set c b 1", "set c a 1 --ttl 300ms")
-            told = [watch.take()]
-            while told[-1] != (b"expire", b"a", b""):
-                told.append(watch.take())
-            self.assertEqual(told[0], (b"set", b"b", b"1"))
+            ask(self.dhrt, "set c b 1")
+            self.assertEqual(watch.take(), (b"set", b"b", b"1"))
+            ask(self.dhrt, "set c a 1 --ttl 300ms")
+            while watch.take() != (b"expire", b"a", b""):
+                pass
 
     def test_a_deadline_that_passed_meanwhile_is_told_to_who_comes_back(self):
         with Watch(self.dhrt, "watch c") as other:
@@ -330,7 +330,7 @@ class ServerSentEvents(unittest.TestCase):
             with self.subTest(how=how), Stream(self.dhrt, *how) as stream:
                 self.assertEqual([data["Key"] for _, data in stream.begun()], ["b"])
         with Stream(self.dhrt, "resumed?since=0") as stream:
-            self.assertEqual([data["Key"] for _, data in stream.begun()], ["a", "b"])
+            self.assertEqual(sorted(data["Key"] for _, data in stream.begun()), ["a", "b"])
         with Stream(self.dhrt, "resumed?since=0&prefix=b") as stream:
             self.assertEqual([data["Key"] for _, data in stream.begun()], ["b"])
 
