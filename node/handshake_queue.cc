@@ -10,9 +10,11 @@ bool HandshakeQueue::admits() {
   return true;
 }
 
-HandshakeQueue::Ticket HandshakeQueue::wait(std::function<void()> step) {
-  waiting_.emplace(++last_, std::move(step));
-  return last_;
+HandshakeQueue::Ticket HandshakeQueue::wait(Who who, std::function<void()> step) {
+  constexpr Ticket of_newcomers = Ticket{1} << 63;
+  const Ticket ticket = ++last_ | (who == Who::newcomer ? of_newcomers : 0);
+  waiting_.emplace(ticket, std::move(step));
+  return ticket;
 }
 
 void HandshakeQueue::turn() {

@@ -1,8 +1,8 @@
 // Who shakes hands next: a step of a TLS handshake costs a signature, and those of many clients
 // that come at once would hold up everybody else of the event loop. So many are done per turn;
-// further ones wait, in the order in which they came.
+// further ones wait, in the order in which they came, those that are under way first.
 //
-// Bounds: one entry for each connection. Threads: the loop's.
+// Bounds: one entry, and what was read at once (64 KiB), for each connection. Threads: the loop's.
 #pragma once
 
 #include <cstddef>
@@ -23,8 +23,10 @@ class HandshakeQueue {
 
   // Whether a step may be done now, which is counted then. Otherwise wait().
   bool admits();
-  // Calls `step`, once, in a later turn. It may be forgotten until then.
-  Ticket wait(std::function<void()> step);
+  // Calls `step`, once, in a later turn. It may be forgotten until then. Who has had a step already
+  // goes before newcomers: what was spent on it is lost if it comes too late.
+  enum class Who { newcomer, under_way };
+  Ticket wait(Who who, std::function<void()> step);
   void forget(Ticket ticket) { waiting_.erase(ticket); }
 
  private:

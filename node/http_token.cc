@@ -24,9 +24,16 @@ std::optional<Bytes> behind(Bytes header, Bytes scheme) {
 // The answer to a wrong one ends the connection, so that none is counted twice.
 void ask_before_long_bodies(http::Parser& parser, CommandServer& server, Session& session) {
   if (server.doorkeeper->open()) return;
-  parser.ask_before_long_bodies([&server, &session](const http::Request& head) {
+  using Why = std::optional<http::ParseError>;
+  parser.ask_before_long_bodies([&server, &session](const http::Request& head) -> Why {
     const auto token = token_of(head);
-    return token && server.doorkeeper->take_token(*token, session.client_host()).has_value();
+    if (!token)
+      return http::ParseError{401, "without a token a body has at most " +
+                                       std::to_string(bytes_before_token_max) + " bytes"};
+    const auto grant = server.doorkeeper->take_token(*token, session.client_host());
+    if (grant) return std::nullopt;
+    const bool must_wait = grant.error().code == ErrorCode::busy;
+    return http::ParseError{must_wait ? 503 : 401, grant.error().message};
   });
 }
 

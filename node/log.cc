@@ -1,10 +1,15 @@
 #include "node/log.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <memory>
+#include <mutex>
+#include <poll.h>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
+#include <utility>
 
 namespace dhrt {
 
@@ -54,7 +59,26 @@ void append_escaped(std::string& out, std::string_view text) {
   }
 }
 
+// One writer at a time, or two that both saw room for one would wait.
+std::mutex& stderr_mutex() {
+  static std::mutex mutex;
+  return mutex;
+}
+
+bool stderr_has_room() {
+  pollfd room{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
+  return ::poll(&room, 1, 0) != 0;
+}
+
+constexpr std::size_t line_bytes_max = 4000;  // With its time, a piece.
+
 }  // namespace
+
+bool write_to_stderr(std::string_view piece) {
+  const std::lock_guard lock(stderr_mutex());
+  if (!stderr_has_room()) return false;
+  return ::write(STDERR_FILENO, piece.data(), piece.size()) == static_cast<ssize_t>(piece.size());
+}
 
 void set_log_threshold(LogThreshold threshold) {
   switch (threshold) {
@@ -98,6 +122,14 @@ void log_line(LogLevel level, std::string_view text, std::initializer_list<LogFi
     line += is_control(c) ? ' ' : c;
   for (const LogField& field : fields)
     append_log_field(line, field);
+  if (line.size() > line_bytes_max) line.resize(line_bytes_max);
+  static std::uint64_t left_out = 0;  // By the mutex.
+  const std::lock_guard lock(stderr_mutex());
+  if (!stderr_has_room()) {
+    ++left_out;
+    return;
+  }
+  if (left_out > 0) line += " lines_left_out_before=" + std::to_string(std::exchange(left_out, 0));
   logger().log(to_spdlog(level), spdlog::string_view_t(line.data(), line.size()));
 }
 

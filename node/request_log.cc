@@ -8,7 +8,6 @@
 #include <cstring>
 #include <ctime>
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
@@ -22,9 +21,7 @@ namespace dhrt {
 namespace {
 
 constexpr Duration second{1000};
-constexpr int look_again_milliseconds = 100;  // If the owner wants to stop, while nobody reads.
-// What a pipe that has room takes without waiting (POSIX: PIPE_BUF).
-constexpr std::size_t piece_bytes_max = 4096;
+constexpr std::chrono::milliseconds look_again{100};  // While nobody reads.
 constexpr unsigned owner_only = 0600;
 
 std::string timestamp(WallMilliseconds now) {
@@ -160,10 +157,6 @@ void RequestLog::add(const TracedRequest& request) {
 
 // --- By the writer --------------------------------------------------------------------------
 
-int RequestLog::target() const {
-  return file_ ? file_.get() : STDERR_FILENO;
-}
-
 void RequestLog::run() {
   std::uint64_t told = 0;
   std::string lines;
@@ -176,41 +169,67 @@ void RequestLog::run() {
       lines.clear();
       lines.swap(pending_);
     }
+    const auto count = static_cast<std::uint64_t>(std::ranges::count(lines, '\n'));
     const std::uint64_t dropped = dropped_;
     if (dropped > told) lines += dropped_line(dropped - told, options_.format, wall_now());
-    told = dropped;
-    if (!write_all(lines) && stops_) return;
+    if (file_ ? write_file(lines) : write_stderr(lines)) {
+      told = dropped;
+    } else {
+      dropped_ += count;
+      if (stops_) return;
+    }
   }
 }
 
-bool RequestLog::write_all(Bytes bytes) {
-  if (file_ && file_bytes_ > 0 && file_bytes_ + bytes.size() > options_.limits.file_bytes &&
-      !set_aside())
-    log_warning("the log of requests grows above its limit", {{"file", options_.path}});
-  while (!bytes.empty()) {
-    pollfd room{.fd = target(), .events = POLLOUT, .revents = 0};
-    if (::poll(&room, 1, look_again_milliseconds) == 0) {
-      if (stops_) return false;
+// Whoever reads standard error may be behind; the loops are not to wait for that.
+bool RequestLog::write_stderr(Bytes lines) {
+  bool last_look = false;  // The owner wants to stop; a reader who goes on reading gets the rest.
+  while (!lines.empty()) {
+    const std::size_t end = lines.substr(0, stderr_piece_bytes_max).rfind('\n');
+    const Bytes piece = lines.substr(0, end == Bytes::npos ? stderr_piece_bytes_max : end + 1);
+    if (write_to_stderr(piece)) {
+      lines.remove_prefix(piece.size());
+      last_look = false;
       continue;
     }
-    const ssize_t written =
-        ::write(target(), bytes.data(), std::min(bytes.size(), piece_bytes_max));
-    if (written < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-    if (written < 0) {
-      if (!std::exchange(failed_, true) && file_)
-        log_warning("the log of requests cannot be written",
-                    {{"file", options_.path}, {"reason", std::strerror(errno)}});
-      return false;
-    }
-    failed_ = false;
-    file_bytes_ += static_cast<std::uint64_t>(written);
-    bytes.remove_prefix(static_cast<std::size_t>(written));
+    if (last_look) return false;
+    std::unique_lock lock(mutex_);
+    last_look = stops_;
+    wakes_.wait_for(lock, look_again, [&] { return stops_ && !last_look; });
   }
   return true;
 }
 
+bool RequestLog::write_file(std::string lines) {
+  if (torn_) lines.insert(0, 1, '\n');
+  if (file_bytes_ > 0 && file_bytes_ + lines.size() > options_.limits.file_bytes && !set_aside())
+    return tell_failure("it is full, and cannot be set aside: ");
+  Bytes bytes = lines;
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(file_.get(), bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return tell_failure("");
+    torn_ = true;
+    file_bytes_ += static_cast<std::uint64_t>(written);
+    bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+  failed_ = torn_ = false;
+  return true;
+}
+
+// By errno. Once, until a line is written again.
+bool RequestLog::tell_failure(const std::string& what) {
+  const std::string reason = what + std::strerror(errno);
+  if (!std::exchange(failed_, true))
+    log_warning("the log of requests cannot be written; its lines are left out",
+                {{"file", options_.path}, {"reason", reason}});
+  return false;
+}
+
 bool RequestLog::set_aside() {
-  if (std::rename(options_.path.c_str(), (options_.path + ".1").c_str()) != 0) return false;
+  // Somebody else may have moved it, or a file could be moved before, and no new one opened.
+  const bool moved = std::rename(options_.path.c_str(), (options_.path + ".1").c_str()) == 0;
+  if (!moved && errno != ENOENT) return false;
   FileDescriptor fresh = open_file(options_.path);
   if (!fresh) return false;
   file_ = std::move(fresh);

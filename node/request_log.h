@@ -64,14 +64,16 @@ class RequestLog {
   bool admits();
   void run();
   // False: not all of it.
-  bool write_all(Bytes bytes);
+  bool write_stderr(Bytes lines);
+  bool write_file(std::string lines);
+  bool tell_failure(const std::string& what);
   bool set_aside();
-  int target() const;
 
   const Options options_;
-  FileDescriptor file_;  // Of the writer's thread, as the next two.
+  FileDescriptor file_;  // Of the writer's thread, as the next three. Empty: standard error.
   std::uint64_t file_bytes_ = 0;
   bool failed_ = false;
+  bool torn_ = false;  // The file ends in the middle of a line.
   std::atomic<std::uint64_t> dropped_{0};
   std::atomic<bool> stops_{false};
   std::mutex mutex_;

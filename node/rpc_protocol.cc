@@ -20,7 +20,10 @@ ProtocolLimits limits_of_body(ProtocolLimits limits) {
   return limits;
 }
 
-constexpr int unauthorised = 401;
+int code_of(int status) {
+  if (status == 401) return rpc::code::refused;
+  return status == 503 ? rpc::code::overloaded : rpc::code::bad_request;
+}
 
 // What a browser asks before it lets a page of another origin call.
 http::Response preflight(const http::Request& request) {
@@ -76,11 +79,10 @@ void RpcProtocol::answer_and_close(int status, const std::string& message) {
   rpc::ReplyBody body;
   const rpc::Part part{.is_batch = false, .calls = {rpc::Call{}}};
   body.begin(part);
-  body.outcome(
-      part.calls.front(),
-      {.result = {},
-       .fault = rpc::Fault{status == unauthorised ? rpc::code::refused : rpc::code::bad_request,
-                           json::is_utf8(message) ? message : "the request is no HTTP"}});
+  body.outcome(part.calls.front(),
+               {.result = {},
+                .fault = rpc::Fault{code_of(status),
+                                    json::is_utf8(message) ? message : "the request is no HTTP"}});
   body.end();
   const http::Response response{.status = status, .headers = {any_origin}, .body = body.take()};
   http::append_response(session_.open_reply(0), response, unknown);

@@ -159,7 +159,8 @@ void StreamConnection::decrypt(Bytes bytes) {
 void StreamConnection::wait_for_handshakes(Bytes bytes) {
   stop_reading();
   held_ = bytes;
-  ticket_ = handshakes_->wait([this] {
+  const auto who = answered_ ? HandshakeQueue::Who::under_way : HandshakeQueue::Who::newcomer;
+  ticket_ = handshakes_->wait(who, [this] {
     ticket_ = 0;
     const std::string held = std::exchange(held_, {});
     if (failed_ || handler_ == nullptr) return;
@@ -173,6 +174,7 @@ void StreamConnection::decrypt_now(Bytes bytes) {
   std::string plain;
   const Status status = tls_->receive(bytes, plain);
   const std::size_t answered = send_encrypted();
+  answered_ = answered_ || answered > 0;
   // What TLS answers by itself, to key updates for one, the handler does not see.
   unasked_bytes_ = plain.empty() && unsent() > 0 ? unasked_bytes_ + answered : 0;
   if (unasked_bytes_ > unasked_bytes_max) return fail("it asks, and does not read");

@@ -115,6 +115,7 @@ class StreamConnection {
   HandshakeQueue* handshakes_ = nullptr;  // Null: it need not wait for others.
   HandshakeQueue::Ticket ticket_ = 0;     // While it waits; nothing is read then.
   std::string held_;                      // What it will go on with, at most a read.
+  bool answered_ = false;                 // The handshake is under way.
   bool plain_refused_ = false;
   bool tls_failed_ = false;
   bool* dropped_ = nullptr;  // While it matters within a call of the handler.

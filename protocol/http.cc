@@ -127,8 +127,8 @@ struct Parser::State {
   std::size_t body_phase_bytes = 0;  // Body and chunk framing.
   std::size_t body_end = 0;          // Of body_phase_bytes, behind the last byte of the body.
   const char* body_input = nullptr;  // Of the call of take_body() under way.
-  MaySendMore may_send_more;
-  std::optional<bool> sends_more;  // What that said of this request.
+  WhyNotMore why_not_more;
+  bool may_send_more = false;  // That has nothing against this request.
   bool body_refused = false;
   bool started = false;       // A byte of a request has come.
   bool method_like = false;   // The first byte is an upper-case letter.
@@ -237,11 +237,9 @@ int Parser::State::add_body(Bytes bytes) {
 }
 
 std::optional<ParseError> Parser::State::check_length(std::uint64_t bytes) {
-  if (may_send_more && bytes > bytes_before_token_max) {
-    if (!sends_more) sends_more = may_send_more(request);
-    if (!*sends_more)
-      return ParseError{401, "without a token a body has at most " +
-                                 std::to_string(bytes_before_token_max) + " bytes"};
+  if (why_not_more && !may_send_more && bytes > bytes_before_token_max) {
+    if (auto why = why_not_more(request)) return why;  // Which ends the connection.
+    may_send_more = true;
   }
   if (bytes > limits.value_bytes_max) return body_too_large();
   return std::nullopt;
@@ -312,7 +310,7 @@ void Parser::State::begin_next() {
   machine.data = this;
   ++number;
   request = {};
-  sends_more.reset();
+  may_send_more = false;
   scanner = {};
   head_bytes = body_phase_bytes = body_end = 0;
   started = head_done = complete = wants_continue = body_refused = false;
@@ -323,8 +321,8 @@ Parser::Parser(const ProtocolLimits& limits) : state_(std::make_unique<State>(li
 
 Parser::~Parser() = default;
 
-void Parser::ask_before_long_bodies(MaySendMore may_send_more) {
-  state_->may_send_more = std::move(may_send_more);
+void Parser::ask_before_long_bodies(WhyNotMore why_not_more) {
+  state_->why_not_more = std::move(why_not_more);
 }
 
 bool Parser::idle() const {

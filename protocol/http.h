@@ -60,9 +60,9 @@ class Parser {
   Parser& operator=(const Parser&) = delete;
   ~Parser();
 
-  // Asked once of a request whose body is longer than bytes_before_token_max. False: 401.
-  using MaySendMore = std::function<bool(const Request& head)>;
-  void ask_before_long_bodies(MaySendMore may_send_more);
+  // Asked once of a request whose body is longer than bytes_before_token_max: why it is refused.
+  using WhyNotMore = std::function<std::optional<ParseError>(const Request& head)>;
+  void ask_before_long_bodies(WhyNotMore why_not_more);
 
   // After an error, and after a request that ends the connection, nothing more is read.
   Fed feed(Bytes input);

@@ -11,6 +11,8 @@ namespace dhrt {
 struct ProtocolLimits {
   // --max-value-bytes. What one client may make the node hold for one value.
   std::size_t value_bytes_max = std::size_t{16} << 20;
+  // What one command may have beside one such value: very many small words.
+  std::size_t words_bytes_max = std::size_t{64} << 20;
   // A command line without its value: names, keys and flags fit many times over.
   std::size_t line_bytes_max = std::size_t{64} << 10;
   // Arguments of one command; an mget of a million keys is the largest in use.
@@ -24,8 +26,10 @@ struct ProtocolLimits {
 inline constexpr std::size_t bytes_before_token_max = std::size_t{64} << 10;
 
 inline ProtocolLimits before_token(ProtocolLimits limits) {
-  constexpr std::size_t words = 16;  // Each of them may be as long.
+  constexpr std::size_t words = 16;
+  constexpr std::size_t bytes_beside_one = 1024;  // Or each of them could be as long.
   limits.value_bytes_max = std::min(limits.value_bytes_max, bytes_before_token_max);
+  limits.words_bytes_max = bytes_beside_one;
   limits.arguments_max = std::min(limits.arguments_max, words);
   return limits;
 }

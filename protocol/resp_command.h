@@ -21,9 +21,9 @@
 
 namespace dhrt::resp {
 
-// What one command may have altogether: a value of any size, or very many small words.
+// What one command may have altogether.
 inline constexpr std::size_t command_bytes_max(const ProtocolLimits& limits) {
-  return limits.value_bytes_max + (std::size_t{64} << 20);
+  return limits.value_bytes_max + limits.words_bytes_max;
 }
 
 class CommandReader {

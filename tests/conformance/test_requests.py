@@ -3,14 +3,17 @@
 By hand:  DHRT_BINARY=build/release/dhrt python3 -B tests/conformance/test_requests.py Log
 """
 
+import fcntl
 import http.client
 import json
 import os
 import pathlib
 import re
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 
@@ -145,7 +148,8 @@ class Log(unittest.TestCase):
             self.assertEqual({line["outcome"] for line in lines}, {"ok"})
 
     def test_who_leaves_does_not_get_its_reply(self):
-        with Logging() as dhrt:
+        # On one loop, which takes them in this order.
+        with Logging("--cpu-num", "1") as dhrt:
             with Client(dhrt.address) as client:
                 client.send(array([b"DEBUG", b"SLEEP", b"600"]))
                 self.assertEqual(exchange(dhrt.address, b"ping\n"), b"+PONG\r\n")
@@ -186,30 +190,47 @@ class Log(unittest.TestCase):
 
     def test_a_reader_who_does_not_read_stalls_nobody(self):
         with tempfile.TemporaryDirectory() as folder:
+            token = pathlib.Path(folder) / "token"
+            token.write_text("the-token")
             process = subprocess.Popen(
                 [BINARY, "start", "--memory", "--bind", "127.0.0.1:0", "--cpu-num", "1",
-                 "--data-dir", folder + "/data", "--log-requests", "-"],
+                 "--data-dir", folder + "/data", "--token-file", str(token), "--log-requests", "-"],
                 stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
             try:
                 banner = b""
-                while not re.search(rb"can read and write everything\n", banner):
-                    banner += os.read(process.stderr.fileno(), 4096)
+                while not re.search(rb"listening on\s.*\n(.*\n){4}", banner):
+                    more = os.read(process.stderr.fileno(), 4096)
+                    self.assertTrue(more, banner)
+                    banner += more
                 port = int(re.search(rb"listening on\s+\S*:(\d+)", banner).group(1))
                 address = ("127.0.0.1", port)
-                dropped = 0
+                dropped = in_pipe = 0
                 deadline = time.monotonic() + SECONDS
-                # More than the pipe and the node's own room for lines take.
-                while not dropped and time.monotonic() < deadline:
-                    self.assertEqual(exchange(address, b"ping\n" * 5000), b"+PONG\r\n" * 5000)
-                    figures = ask_http(address, "GET", "/metrics")[1]
+                # More than the pipe and the node's own room for lines take. Of the pipe a piece may
+                # be left, which is too small for the next.
+                full = fcntl.fcntl(process.stderr, fcntl.F_GETPIPE_SZ) * 9 // 10
+                while not (dropped and in_pipe > full) and time.monotonic() < deadline:
+                    self.assertEqual(exchange(address, b"auth the-token\n" + b"ping\n" * 5000),
+                                     b"+OK\r\n" + b"+PONG\r\n" * 5000)
+                    figures = ask_http(address, "GET", "/metrics", None,
+                                       {"Authorization": "Bearer the-token"})[1]
                     dropped = int(re.search(rb"\ndhrt_request_log_dropped_total (\d+)",
                                             figures).group(1))
+                    in_pipe = struct.unpack("i", fcntl.ioctl(process.stderr, termios.FIONREAD,
+                                                             bytes(4)))[0]
                 self.assertGreater(dropped, 0)
+                self.assertGreater(in_pipe, full)
+                # Now what the node itself has to say, twenty times a second, finds no room either:
+                # in three seconds it is more than a piece.
+                until = time.monotonic() + 3
+                while time.monotonic() < until:
+                    self.assertRegex(exchange(address, b"auth wrong\n"), b"^-(WRONGPASS|BUSY)")
                 process.terminate()
                 rest = process.stderr.read()
                 self.assertEqual(process.wait(SECONDS), 0)
                 self.assertIn(b"dialect=text client=127.0.0.1:", rest)
                 self.assertIn(b" dropped=", rest)
+                self.assertIn(b" lines_left_out_before=", rest)
             finally:
                 process.kill()
                 process.wait()

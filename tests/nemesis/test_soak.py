@@ -139,8 +139,9 @@ class Soak(unittest.TestCase):
                             [one / MEGABYTE for one in held])
 
     def judge_service(self):
-        self.assertEqual(self.victim.states(), self.other.states())
-        self.assertEqual(set(self.victim.states().values()), {"healthy"})
+        wait_until(lambda: self.victim.states() == self.other.states() and
+                   set(self.victim.states().values()) == {"healthy"}, 60,
+                   "both to know both as healthy")
         for key in (b"a", b"b"):
             self.victim.call("set", "after", key, key)
         self.cluster.wait_same("after", expected={b"a": b"a", b"b": b"b"})

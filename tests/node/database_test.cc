@@ -3,52 +3,11 @@
 
 #include <doctest/doctest.h>
 
-#include "storage/engine.h"
+#include "tests/node/lone_database.h"
 
 namespace dhrt {
 
-namespace {
-
-// A database on an engine in memory; what it asks of other nodes is kept.
-class LoneDatabase {
- public:
-  LoneDatabase() {
-    EngineOptions options{.node = 1};
-    options.wake.emplace_back([] {});
-    auto opened = Engine::open(options);
-    REQUIRE(opened.has_value());
-    engine_ = std::move(*opened);
-    store_ = &engine_->store(0);
-    writer_.emplace(*store_, clock_, Origin{1, 1, 0});
-    catalog_.emplace(*store_, *writer_, CatalogOptions{.memory = true});
-    REQUIRE(catalog_->load(wall_now()).has_value());
-    driver_.emplace(*store_, *catalog_, *writer_, StoreDriverOptions{});
-    view.belongs.set(true);
-    view.healthy.set(true);
-    view.alone.set(false);
-    database_.emplace(
-        Database::Parts{*store_, *catalog_, *writer_, *driver_, view, turn_clock_, figures_}, "",
-        [this](FanoutRead read) { asked.push_back(std::move(read)); });
-  }
-  Database& operator*() { return *database_; }
-  Database* operator->() { return &*database_; }
-
-  ClusterView view;
-  std::vector<FanoutRead> asked;
-
- private:
-  TurnClock turn_clock_;
-  NodeFigures figures_;
-  HybridClock clock_;
-  std::unique_ptr<Engine> engine_;
-  Store* store_ = nullptr;
-  std::optional<RecordWriter> writer_;
-  std::optional<Catalog> catalog_;
-  std::optional<StoreDriver> driver_;
-  std::optional<Database> database_;
-};
-
-}  // namespace
+using test::LoneDatabase;
 
 TEST_CASE("database: before a condition others are asked, unless this node knows of the key") {
   LoneDatabase database;

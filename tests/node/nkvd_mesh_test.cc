@@ -12,10 +12,9 @@
 
 #include "protocol/http.h"
 #include "protocol/json.h"
-#include "storage/base/system_clock.h"
-#include "storage/engine.h"
 #include "storage/record_codec.h"
 #include "tests/cluster/core_fixture.h"
+#include "tests/node/lone_database.h"
 #include "tests/node/scripted_server.h"
 
 using namespace dhrt;
@@ -87,80 +86,48 @@ class Nkvd {
 };
 
 // A node of dhrt: its records, and its mesh on a loop of its own.
-class Dhrt {
+class Dhrt : public test::LoneDatabase {
  public:
   explicit Dhrt(const Core& core) : core_(core) {
-    EngineOptions options{.node = 1};
-    options.wake.emplace_back([] {});
-    auto opened = Engine::open(options);
-    REQUIRE(opened.has_value());
-    engine_ = std::move(*opened);
-    store_ = &engine_->store(0);
-    writer_.emplace(*store_, clock_, Origin{1, 1, 0});
-    catalog_.emplace(*store_, *writer_, CatalogOptions{.memory = true});
-    REQUIRE(catalog_->load(wall_now()).has_value());
-    driver_.emplace(*store_, *catalog_, *writer_, StoreDriverOptions{});
-    view_.belongs.set(true);
-    view_.healthy.set(true);
-    view_.alone.set(true);
-    view_.watched.set(true);
-    database_.emplace(
-        Database::Parts{*store_, *catalog_, *writer_, *driver_, view_, turn_clock_, figures}, "",
-        [](const FanoutRead&) {});
+    view.alone.set(true);
+    view.watched.set(true);
   }
   void begin(EventLoop& loop, std::function<void(Publish)> publish) {
     mesh.emplace(
-        NkvdMesh::Parts{loop, core_, *database_, figures, board, options_, {"127.0.0.1", 7453}},
+        NkvdMesh::Parts{loop, core_, **this, figures, board, options_, {"127.0.0.1", 7453}},
         NkvdMesh::Hooks{std::move(publish), [](const std::string&) {}});
-    driver_->observe(*mesh);
+    driver().observe(*mesh);
   }
   void set(Bytes key, Bytes value, std::string attributes = {}) {
-    REQUIRE(database_->set("default", key, value, {.attributes = std::move(attributes)}));
+    REQUIRE((*this)->set("default", key, value, {.attributes = std::move(attributes)}));
     turn();
   }
   void remove(Bytes key) {
-    database_->remove("default", key,
-                      [](const Result<Database::Removed>& removed) { REQUIRE(removed); });
+    (*this)->remove("default", key,
+                    [](const Result<Database::Removed>& removed) { REQUIRE(removed); });
     turn();
   }
   void flush() {
-    REQUIRE(database_->flush("default"));
+    REQUIRE((*this)->flush("default"));
     turn();
     mesh->cleared();
   }
   std::optional<std::string> get(Bytes key) {
     std::optional<std::string> value;
-    database_->read("default", key, Database::ReadFrom::here,
-                    [&](const Result<Database::Found>& found) {
-                      REQUIRE(found);
-                      if (found->record) value = found->record->value;
-                    });
+    (*this)->read("default", key, Database::ReadFrom::here,
+                  [&](const Result<Database::Found>& found) {
+                    REQUIRE(found);
+                    if (found->record) value = found->record->value;
+                  });
     return value;
   }
-  // What a loop does at the end of a turn.
-  void turn() {
-    database_->publish();
-    store_->commit();
-    std::vector<Input> inputs;
-    driver_->collect(inputs);
-  }
 
-  NodeFigures figures;
   NkvdBoard board;
   std::optional<NkvdMesh> mesh;
 
  private:
   const Core& core_;
   const NodeOptions options_;
-  TurnClock turn_clock_;
-  ClusterView view_;
-  HybridClock clock_;
-  std::unique_ptr<Engine> engine_;
-  Store* store_ = nullptr;
-  std::optional<RecordWriter> writer_;
-  std::optional<Catalog> catalog_;
-  std::optional<StoreDriver> driver_;
-  std::optional<Database> database_;
 };
 
 // Turns until it holds, or for much too long.

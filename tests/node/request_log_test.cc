@@ -2,6 +2,7 @@
 #include "node/request_log.h"
 
 #include <algorithm>
+#include <functional>
 #include <sys/stat.h>
 
 #include <doctest/doctest.h>
@@ -137,6 +138,28 @@ TEST_CASE("request log: a file that is full is set aside, and no third one is ke
   struct stat found {};
   REQUIRE(::stat(path.c_str(), &found) == 0);
   CHECK((found.st_mode & 0777U) == 0600);
+}
+
+TEST_CASE("request log: a full file that cannot be set aside takes no more, until it can") {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("log");
+  constexpr RequestLog::Limits limits{
+      .lines_per_second = 1'000'000'000, .pending_bytes = 400, .file_bytes = 2000};
+  const auto log = open(path, limits);
+  // Only in an empty folder's place a file can be put.
+  std::filesystem::create_directories(path + ".1/in the way");
+  const auto add_until = [&](const std::function<bool()>& done) {
+    for (int i = 0; i < 1000000 && !done(); ++i)
+      log->add(request("n"));
+    CHECK(done());
+  };
+  const auto size = [&] { return std::filesystem::file_size(path); };
+  add_until([&] { return size() + limits.pending_bytes > limits.file_bytes; });
+  const std::uint64_t dropped = log->dropped();
+  add_until([&] { return log->dropped() > dropped + 1000; });
+  CHECK(size() <= limits.file_bytes);
+  std::filesystem::remove_all(path + ".1");
+  add_until([&] { return std::filesystem::exists(path + ".1"); });
 }
 
 TEST_CASE("request log: what is no file is refused, and does not make a start wait") {

@@ -176,14 +176,19 @@ TEST_CASE("tls: many clients that shake hands at once share the turns, first com
     CHECK(queue.admits());
   for (std::size_t i = 0; i < 2 * each; ++i) {
     CHECK_FALSE(queue.admits());
-    tickets.push_back(queue.wait([&done, i] { done += static_cast<char>('a' + i); }));
+    tickets.push_back(queue.wait(HandshakeQueue::Who::newcomer,
+                                 [&done, i] { done += static_cast<char>('a' + i); }));
   }
   queue.forget(tickets[1]);
   uv_run(loop.raw(), UV_RUN_NOWAIT);
   CHECK(done == "acdefghi");
-  CHECK_FALSE(queue.admits());  // Nobody overtakes who waits.
+  CHECK_FALSE(queue.admits());  // Nobody overtakes who waits,
+  queue.wait(HandshakeQueue::Who::under_way, [&done] { done += '1'; });
+  queue.wait(HandshakeQueue::Who::under_way, [&done] { done += '2'; });
   uv_run(loop.raw(), UV_RUN_NOWAIT);
-  CHECK(done == "acdefghijklmnop");
+  CHECK(done == "acdefghi12jklmno");  // but who was let in before.
+  uv_run(loop.raw(), UV_RUN_NOWAIT);
+  CHECK(done == "acdefghi12jklmnop");
   CHECK(queue.admits());
   // Without anything to do the loop comes to rest.
   uv_run(loop.raw(), UV_RUN_DEFAULT);

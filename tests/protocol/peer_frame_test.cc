@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include "protocol/sniff.h"
+#include "tests/protocol/peer_frames.h"
 
 using namespace dhrt;
 using namespace std::string_literals;
@@ -23,17 +24,12 @@ std::string frame(Bytes payload) {
   return out;
 }
 
-// Feeds everything at once and takes what comes out.
+// All of them have `head`.
 std::vector<std::string> payloads(FrameReader& reader, Bytes bytes) {
-  reader.feed(bytes);
-  std::vector<std::string> out;
-  for (;;) {
-    const auto next = reader.next();
-    if (!next) out.push_back("error: " + next.error().message);
-    if (!next || !*next) return out;
-    CHECK((*next)->head == head);
-    out.emplace_back((*next)->payload);
-  }
+  const test::ReadFrames read = test::read_frames(reader, bytes);
+  for (const PeerFrameHead& one : read.heads)
+    CHECK(one == head);
+  return read.payloads;
 }
 
 }  // namespace

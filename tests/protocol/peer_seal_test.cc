@@ -7,6 +7,7 @@
 
 #include "protocol/peer_frame.h"
 #include "storage/base/hash.h"
+#include "tests/protocol/peer_frames.h"
 
 using namespace dhrt;
 using namespace std::string_literals;
@@ -48,16 +49,8 @@ FrameReader reader_of(const std::string& secret = "ours") {
   return reader;
 }
 
-// The payloads that come out, then why no more do, if there is a reason.
 std::vector<std::string> read(FrameReader& reader, Bytes bytes) {
-  reader.feed(bytes);
-  std::vector<std::string> out;
-  for (;;) {
-    const auto next = reader.next();
-    if (!next) out.push_back("error: " + next.error().message);
-    if (!next || !*next) return out;
-    out.emplace_back((*next)->payload);
-  }
+  return test::read_frames(reader, bytes).payloads;
 }
 
 // Why the last frame of the stream is not taken; those before it have to be.

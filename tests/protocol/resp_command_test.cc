@@ -156,6 +156,21 @@ TEST_CASE("resp command: a whole command has a limit, too") {
   CHECK(read.message.find("--max-value-bytes") != std::string::npos);
 }
 
+TEST_CASE("resp command: before a token a few long words are kept no more than one") {
+  const ProtocolLimits limits = before_token({});
+  CommandReader reader;
+  std::string input = "*16\r\n";
+  const std::string word = "$60000\r\n" + std::string(60000, 'w') + "\r\n";
+  for (int i = 0; i < 15; ++i) {
+    input += word;
+    const CommandReader::Read read = reader.read(input, limits);
+    CHECK(read.outcome == Outcome::need_more);
+    input.erase(0, read.consumed);
+    CHECK(input.size() <= bytes_before_token_max + 1024);
+  }
+  CHECK(reader.read(input + word, limits).outcome == Outcome::error);
+}
+
 TEST_CASE("fast resp: plain GET and SET are recognised, all others are left to the reader") {
   struct Case {
     const char* why;
