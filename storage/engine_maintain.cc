@@ -3,6 +3,7 @@
 #include <limits>
 #include <utility>
 
+#include "storage/counter.h"
 #include "storage/dot_order.h"
 #include "storage/engine_collection.h"
 
@@ -115,7 +116,9 @@ bool EngineCollection::maintain(WallMilliseconds now, std::size_t& budget, ByteC
 // In stripe. The write stays the same, so nothing is logged: a start would find it due again.
 void EngineCollection::bury(const HashedKey& key, Entry& entry, ByteChanges& changes) {
   const AliasDot dot = entry.dot();
-  const RecordView tombstone = tombstone_of(entry.view(*origins_.origin(dot.origin)));
+  const RecordView view = entry.view(*origins_.origin(dot.origin));
+  const bool is_flushed = contexts_.is_flushed_in_stripe(view.dot);
+  const RecordView tombstone = is_flushed ? tombstone_of(view) : expired_of(view);
   const std::uint8_t state = entry.is(Entry::unseen) ? Entry::unseen : 0;
   put(key, tombstone, dot.origin, state, {}, changes);
   mark_stale();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "storage/counter.h"
 #include "storage/slice.h"
 
 namespace dhrt {
@@ -15,7 +16,10 @@ void MemoryState::apply(const Batch& batch) {
   }
   for (const KeyedRecord& entry : batch.puts) {
     highest_hlc_ = std::max(highest_hlc_, entry.record.version.hlc);
-    put(entry.key, deleted(entry.record) ? tombstone_of(entry.record) : entry.record);
+    if (flushed_.contains(entry.record.dot))
+      put(entry.key, tombstone_of(entry.record));
+    else
+      put(entry.key, entry.record.deleted ? expired_of(entry.record) : entry.record);
   }
 }
 
@@ -80,7 +84,7 @@ WalkSlice MemoryState::walk(const WalkRequest& request, bool with_tombstones) co
   while ((dot = first_not_in(request.excluded, *dot, seek))) {
     const std::string& key = keys_by_dot_.find(*dot)->second;
     const Record& record = records_.find(key)->second;
-    Record shown = deleted(record) ? tombstone_of(record) : record;
+    Record shown = this->shown(record);
     if (!filler.fits(key.size() + shown.value.size())) {
       slice.next = dot;
       break;
@@ -102,7 +106,8 @@ void MemoryState::expire(WallMilliseconds now, std::size_t& budget) {
   while (budget > 0 && !deadlines_.empty() && deadlines_.begin()->first <= now) {
     --budget;
     const std::string key = deadlines_.begin()->second;
-    put(key, tombstone_of(*find(key)));
+    const Record* record = find(key);
+    put(key, flushed_.contains(record->dot) ? tombstone_of(*record) : expired_of(*record));
   }
 }
 
@@ -158,7 +163,7 @@ Result<std::optional<Record>> MemoryCollection::find(Bytes key) {
   if (record == nullptr) return std::nullopt;
   if (!state_.deleted(*record)) return *record;
   if (options_.forget_tombstones) return std::nullopt;
-  return tombstone_of(*record);
+  return state_.shown(*record);
 }
 
 Result<WalkSlice> MemoryCollection::walk(const WalkRequest& request) {

@@ -40,6 +40,10 @@ class MemoryState {
   bool deleted(const Record& record) const {
     return record.deleted || flushed_.contains(record.dot);
   }
+  // As readers see it. A tombstone that was not flushed may say what was counted.
+  Record shown(const Record& record) const {
+    return flushed_.contains(record.dot) ? tombstone_of(record) : record;
+  }
   const Context& seen() const { return seen_; }
   const Context& flushed() const { return flushed_; }
   const CollectionCounts& counts() const { return tally_.counts(); }

@@ -8,7 +8,8 @@
 //           [bytes]              flag attributes: field*, field := varint id, bytes
 //           value (the rest), checksum u32 (low half of xxh3_64 over key, then all before it)
 //
-// Attribute ids: 1 content type, 2 not for nodes of nkvd. An unknown id is kept as it is.
+// Attribute ids: 1 content type, 2 not for nodes of nkvd, 3 counter (storage/counter.h). An
+// unknown id is kept as it is.
 // Errors: corrupt, with what is wrong; never reads outside its input.
 #pragma once
 
@@ -84,6 +85,7 @@ std::optional<RecordHead> peek_record(Bytes encoded);
 inline constexpr std::uint64_t attribute_content_type = 1;
 // The write came from a mesh of nkvd, or was not meant for it; the value is empty.
 inline constexpr std::uint64_t attribute_not_for_nkvd = 2;
+inline constexpr std::uint64_t attribute_counter = 3;
 std::string with_attribute(Bytes attributes, std::uint64_t id, Bytes value);
 std::string without_attribute(Bytes attributes, std::uint64_t id);
 std::optional<std::string> find_attribute(Bytes attributes, std::uint64_t id);

@@ -136,6 +136,12 @@ Result<std::optional<Written>> RecordWriter::change(Collection& collection, cons
         Change change;
         if (existed) change = {held->value, held->attributes, held->deadline, false};
         if (!decide(existed ? held : nullptr, change)) return false;
+        if (change.adds) {
+          const std::uint64_t stored = held != nullptr ? held->version.hlc : 0;
+          const Addition addition{origin_, clock_.after(wall, stored), *change.adds};
+          attributes_ = count_on(held, existed, addition, change.attributes);
+          change.attributes = attributes_;
+        }
         replaces_unseen = held != nullptr && held->unseen;
         make(held, change, existed, 0, wall, written, put);
         return true;
@@ -152,7 +158,8 @@ Result<std::optional<Written>> RecordWriter::change(Collection& collection, cons
 }
 
 Result<RecordWriter::Put> RecordWriter::put_if_newer(Collection& collection, const HashedKey& key,
-                                                     const RecordView& record, Store::Joins joins) {
+                                                     const RecordView& record, Store::Joins joins,
+                                                     const Context* flushed) {
   Put made;
   const auto position =
       store_.update(collection, key, joins, [&](const RecordView* held, RecordView& put) {
@@ -161,6 +168,8 @@ Result<RecordWriter::Put> RecordWriter::put_if_newer(Collection& collection, con
         const bool heals = same && held->damaged && !record.damaged;
         made.replaced.reset();
         made.lost_to_unsettled = false;
+        made.must_join = flushed != nullptr && meet(held, record, *flushed);
+        if (made.must_join) return false;
         if (held != nullptr && !heals && !newer(record, *held)) {
           made.lost_to_unsettled = held->unsettled;
           return false;
@@ -174,6 +183,90 @@ Result<RecordWriter::Put> RecordWriter::put_if_newer(Collection& collection, con
   if (!position) return tl::unexpected(position.error());
   made.position = *position;
   return made;
+}
+
+// What was flushed takes nothing with it that the flush had not seen: it only loses, or wins.
+bool RecordWriter::meet(const RecordView* held, const RecordView& record,
+                        const Context& flushed) const {
+  return held != nullptr && must_join(*held, record, options_.mistake) &&
+         !flushed.contains(held->dot);
+}
+
+// What is held may have changed since it was found that it must be joined: then nothing is written,
+// and the record is looked at anew.
+Result<RecordWriter::Put> RecordWriter::join_with_held(Collection& collection, const HashedKey& key,
+                                                       const RecordView& record,
+                                                       const Context& flushed,
+                                                       WallMilliseconds wall) {
+  Put made;
+  Written written;
+  JoinedRecord content;
+  const bool in_place = options_.mistake == CounterMistake::in_place;
+  written.dot = {origin_, collection.last_sequence(origin_) + 1};
+  const auto position = store_.update(
+      collection, key, Store::Joins::seen, [&](const RecordView* held, RecordView& put) {
+        made.must_join = !meet(held, record, flushed);
+        if (made.must_join) return false;
+        content = join(*held, record, options_.mistake);
+        made.replaced = held->unseen ? std::optional(held->dot) : std::nullopt;
+        make(held,
+             {.value = content.value,
+              .attributes = content.attributes,
+              .deadline = content.deadline,
+              .deletes = content.deleted},
+             visible(*held, wall), record.version.hlc, wall, written, put);
+        if (in_place) {
+          const RecordView& greater = newer(record, *held) ? record : *held;
+          put.version = greater.version;
+          put.dot = greater.dot;
+        }
+        return true;
+      });
+  if (!position) return tl::unexpected(position.error());
+  made.position = *position;
+  made.joined = !made.must_join;
+  if (!made.joined || in_place) return made;
+  // As of what came: a clock that is wrong elsewhere does not pull ours with it.
+  clock_.observe(written.version.hlc, wall);
+  ++joins_;
+  const WriteRequest request{.key = key.bytes,
+                             .deletes = content.deleted,
+                             .value = content.value,
+                             .attributes = content.attributes};
+  joined_.push_back({{std::string(key.bytes), record_of(request, written)}, *position});
+  return made;
+}
+
+// A burst of increments of one key is joined once: its last record has all of them.
+Result<RecordWriter::Put> RecordWriter::put_or_join(Collection& collection,
+                                                    std::span<const KeyedView> records,
+                                                    std::size_t place, const Context& flushed,
+                                                    WallMilliseconds wall, Store::Joins joins) {
+  const RecordView& record = records[place].record;
+  for (;;) {
+    auto made = put_if_newer(collection, keys_[place], record, joins, &flushed);
+    if (!made || !made->must_join) return made;
+    // Only what comes live may hold a key twice, and is never much at once.
+    if (joins == Store::Joins::seen && repeated_later(records, place)) return made;
+    made = join_with_held(collection, keys_[place], record, flushed, wall);
+    if (!made || !made->must_join) return made;
+  }
+}
+
+bool RecordWriter::repeated_later(std::span<const KeyedView> records, std::size_t place) const {
+  const KeyedView& record = records[place];
+  if (record.record.attributes.empty()) return false;
+  const Origin& origin = record.record.dot.origin;
+  for (std::size_t i = place + 1; i < records.size(); ++i) {
+    if (keys_[i].hash != keys_[place].hash || records[i].key != record.key) continue;
+    // The later one must be taken in where this one is: not so if its start of the node is over.
+    const Origin& later = records[i].record.dot.origin;
+    if (later.node != origin.node || later.epoch != origin.epoch) continue;
+    if (newer(records[i].record, record.record) &&
+        !must_join(record.record, records[i].record, options_.mistake))
+      return true;
+  }
+  return false;
 }
 
 // Memory fetches what the records are about to need, meanwhile.
@@ -202,9 +295,11 @@ Result<Position> RecordWriter::put_newer(Collection& collection, std::span<const
     const Dot& dot = record.dot;
     if (live && (seen.contains(dot) || seen.knows_later_epoch(dot.origin))) continue;
     clock_.observe(record.version.hlc, wall);
-    const auto put =
-        put_if_newer(collection, keys_[i], flushed.contains(dot) ? tombstone_of(record) : record,
-                     live ? Store::Joins::seen : Store::Joins::nothing);
+    const bool is_flushed = flushed.contains(dot);
+    const Store::Joins joins = live ? Store::Joins::seen : Store::Joins::nothing;
+    const auto put = is_flushed
+                         ? put_if_newer(collection, keys_[i], tombstone_of(record), joins, nullptr)
+                         : put_or_join(collection, records, i, flushed, wall, joins);
     if (!put) return tl::unexpected(put.error());
     last = std::max(last, put->position);
     if (put->replaced) contexts.seen.add(*put->replaced);
@@ -212,7 +307,7 @@ Result<Position> RecordWriter::put_newer(Collection& collection, std::span<const
     // held: as if it had not come. Anti-entropy brings it again.
     if (!live || put->lost_to_unsettled) continue;
     seen.add(dot);
-    if (put->position == 0) contexts.seen.add(dot);
+    if (put->position == 0 || put->joined) contexts.seen.add(dot);
   }
   if (last != 0 && contexts.seen.empty()) return last;
   // Also if it is empty: its position says when all that was met here is durable.

@@ -16,9 +16,11 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "storage/base/result.h"
+#include "storage/counter.h"
 #include "storage/hlc.h"
 #include "storage/store.h"
 
@@ -31,6 +33,9 @@ struct Change {
   Bytes attributes;
   WallMilliseconds deadline = 0;
   bool deletes = false;
+  // The value is the number that was there and so much more: it counts beside what is added
+  // elsewhere (storage/counter.h).
+  std::optional<std::int64_t> adds;
 };
 
 // Borrows what it names; none of it is copied on the way to the store.
@@ -60,6 +65,16 @@ struct Written {
   std::optional<Dot> previous;   // What was held before, visible or not, if it was looked at.
 };
 
+// A write of this node that joins two records of a counter; peers are to hear of it.
+struct Joined {
+  KeyedRecord entry;
+  Position position = 0;
+};
+
+struct WriterOptions {
+  CounterMistake mistake = CounterMistake::none;
+};
+
 // The record that a write made, for those who tell peers of it. Borrows from `request`.
 RecordView view_of(const WriteRequest& request, const Written& written);
 // A copy of it.
@@ -70,8 +85,8 @@ void copy_record(const WriteRequest& request, const Written& written, Record& re
 class RecordWriter {
  public:
   // `store` and `clock` outlive the writer. `origin` is this node, this start, this loop.
-  RecordWriter(Store& store, HybridClock& clock, Origin origin)
-      : store_(store), clock_(clock), origin_(origin) {}
+  RecordWriter(Store& store, HybridClock& clock, Origin origin, WriterOptions options = {})
+      : store_(store), clock_(clock), origin_(origin), options_(options) {}
 
   // precondition: if_absent or if_version does not hold; the message names the version held.
   // Another loop may write the same key meanwhile: which of the two came first is decided once.
@@ -94,6 +109,13 @@ class RecordWriter {
   Result<Context> flush(Collection& collection);
   Result<Position> apply_flush(Collection& collection, const Context& flushed);
 
+  // The attributes of the last change that said what it `adds`. Valid until the next one.
+  Bytes counted_attributes() const { return attributes_; }
+  // What push() and pull() of this collection wrote of their own since the last call.
+  std::vector<Joined> take_joined() { return std::exchange(joined_, {}); }
+  // How many of these there ever were.
+  std::uint64_t joins() const { return joins_; }
+
   const Origin& origin() const { return origin_; }
 
  private:
@@ -106,9 +128,21 @@ class RecordWriter {
     Position position = 0;           // 0: what is held is newer.
     std::optional<Dot> replaced;     // A dot that was not in the context.
     bool lost_to_unsettled = false;  // What is held is newer, and may be lost yet.
+    bool must_join = false;          // Nothing was put: each has something of a counter.
+    bool joined = false;             // What was put is a write of our own that has both.
   };
+  // `flushed` is null: it is not joined with what is held.
   Result<Put> put_if_newer(Collection& collection, const HashedKey& key, const RecordView& record,
-                           Store::Joins joins);
+                           Store::Joins joins, const Context* flushed);
+  bool meet(const RecordView* held, const RecordView& record, const Context& flushed) const;
+  Result<Put> join_with_held(Collection& collection, const HashedKey& key, const RecordView& record,
+                             const Context& flushed, WallMilliseconds wall);
+  // One of `records`, whose keys are keys_.
+  Result<Put> put_or_join(Collection& collection, std::span<const KeyedView> records,
+                          std::size_t place, const Context& flushed, WallMilliseconds wall,
+                          Store::Joins joins);
+  // Whether a later one of `records` has all that this one has.
+  bool repeated_later(std::span<const KeyedView> records, std::size_t place) const;
   Result<Position> put_newer(Collection& collection, std::span<const KeyedView> records,
                              WallMilliseconds wall, bool live);
   void announce(const Collection& collection, std::span<const KeyedView> records);
@@ -116,7 +150,11 @@ class RecordWriter {
   Store& store_;
   HybridClock& clock_;
   Origin origin_;
+  WriterOptions options_;
   std::vector<HashedKey> keys_;  // Of the records that are being put.
+  std::string attributes_;
+  std::vector<Joined> joined_;
+  std::uint64_t joins_ = 0;
 };
 
 }  // namespace dhrt

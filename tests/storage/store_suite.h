@@ -13,6 +13,7 @@
 
 #include <doctest/doctest.h>
 
+#include "storage/counter.h"
 #include "storage/record_codec.h"
 #include "storage/store.h"
 
@@ -337,6 +338,27 @@ inline void run_deadline(Bench& bench, bool synced) {
   CHECK_MESSAGE(bench.value("k40") == "stays", "a rewrite takes the deadline away");
 }
 
+// What counts on, and what was counted, outlives a deadline, but no flush.
+inline void run_counter_deadline(Bench& bench, bool synced) {
+  const auto counted = [](std::uint64_t sequence, const std::string& key) {
+    KeyedRecord entry = put(key, "1", {here, sequence});
+    entry.record.deadline = noon + 10;
+    entry.record.attributes = count_on(nullptr, false, {here, 1, 1},
+                                       with_attribute({}, attribute_content_type, "text/plain"));
+    return entry;
+  };
+  const KeyedRecord flushed = counted(1, "flushed");
+  const KeyedRecord kept = counted(2, "kept");
+  bench.append(batch_of({flushed, kept}));
+  bench.append({.puts = {}, .seen = {}, .flushed = context_of(here, 1, 1)});
+  bench.settle(synced);
+  bench.maintain_all(noon + 10);
+  CHECK(bench.value("kept") == "(deleted)");
+  CHECK(bench.find("kept")->attributes == kept.record.attributes);
+  CHECK(bench.value("flushed") == "(deleted)");
+  CHECK(bench.find("flushed")->attributes.empty());
+}
+
 inline void run_generations(Bench& bench) {
   Store& store = *bench.store;
   bench.set("a", "1", {here, 1});
@@ -428,6 +450,9 @@ inline void run_store_suite(const StoreSuiteOptions& options) {
   }
   SUBCASE("records past their deadline become tombstones") {
     both(run_deadline);
+  }
+  SUBCASE("a counter past its deadline still says what was counted") {
+    both(run_counter_deadline);
   }
   SUBCASE("a walk gives what is not excluded, by dot") {
     Bench fresh = bench();
