@@ -74,6 +74,12 @@ namespace {
 // Memory that a change of a large value leaves behind.
 constexpr std::size_t changed_bytes_kept = std::size_t{64} << 10;
 
+// Another value begins anew what is counted; another deadline does not.
+bool is_value_of(const RecordView* held, const Change& change) {
+  return held != nullptr && !change.deletes && change.value.data() == held->value.data() &&
+         change.value.size() == held->value.size();
+}
+
 Error damaged_value(Bytes collection, Bytes key) {
   const std::string named =
       json::is_utf8(key) ? "key '" + std::string(key) + "'" : "the key base64:" + json::base64(key);
@@ -239,21 +245,26 @@ Result<std::optional<Written>> Database::change(Bytes collection, const HashedKe
   }
   const std::uint64_t ttl = parts_.catalog.config(collection).ttl_milliseconds;
   WriteRequest request{.key = key.bytes, .hash = key.hash};
+  bool adds = false;
   auto written =
       parts_.writer.change(*target, key, now, [&](const RecordView* held, Change& change) {
         if (held == nullptr && ttl != 0) change.deadline = now + ttl;
         if (!decide(held, change)) return false;
+        adds = change.adds.has_value();
+        const bool keeps_value = adds || is_value_of(held, change) || change.attributes.empty();
         // What it borrows from the record that was there is gone when peers are told.
         changed_value_.assign(change.deletes ? Bytes() : change.value);
         changed_attributes_.assign(change.deletes ? Bytes() : change.attributes);
         // It was said of the write that is replaced, not of this one.
         if (!changed_attributes_.empty())
           changed_attributes_ = without_attribute(changed_attributes_, attribute_not_for_nkvd);
+        if (!keeps_value) changed_attributes_ = without_counter(changed_attributes_);
         change.value = request.value = changed_value_;
         change.attributes = request.attributes = changed_attributes_;
         request.deletes = change.deletes;
         return true;
       });
+  if (adds) request.attributes = parts_.writer.counted_attributes();
   if (written && *written) wrote(*target, request, **written);
   if (changed_value_.capacity() > changed_bytes_kept) changed_value_ = {};
   return written;
@@ -272,6 +283,8 @@ Status Database::take_in(Bytes collection, Bytes key, const Record& record) {
   configurations_written();
   if (!target) return tl::unexpected(target.error());
   const auto pulled = parts_.writer.pull(**target, {{std::string(key), record}}, now);
+  publish();  // What was written before goes first.
+  parts_.driver.took_in(**target);
   return pulled ? Status() : tl::unexpected(pulled.error());
 }
 

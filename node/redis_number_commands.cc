@@ -23,6 +23,7 @@ void add(RedisCall& call, std::int64_t more) {
     if (!wrong.empty()) return false;
     text = std::to_string(sum);
     change.value = text;
+    change.adds = more;
     return true;
   });
   if (!done) return;
@@ -47,6 +48,7 @@ void increment_by(RedisCall& call) {
   add(call, -*number);
 }
 
+// Such numbers do not merge: of two that did not know of each other the later one stays.
 void increment_by_float(RedisCall& call) {
   const auto more = resp::parse_float(call.word(2));
   if (!more) return call.fail("ERR value is not a valid float");

@@ -89,6 +89,7 @@ Result<Position> StoreDriver::push(Collection& collection, const RecordBatch& re
     while (pushed_.size() < pushed_at_once && cursor.next(view))
       pushed_.push_back(view);
     if (!pushed_.empty()) position = writer_.push(collection, pushed_, now);
+    took_in(collection);
   } while (position && pushed_.size() == pushed_at_once);
   return position;
 }
@@ -104,8 +105,10 @@ void StoreDriver::apply(const ApplyRecords& action, WallMilliseconds now,
   Result<Position> position = Position{0};
   if (!action.flushed.empty() && !(*collection)->flushed().contains(action.flushed))
     position = writer_.apply_flush(**collection, action.flushed);
-  if (position && !action.records.empty())
+  if (position && !action.records.empty()) {
     position = writer_.pull(**collection, action.records, now);
+    took_in(**collection);
+  }
   if (observer_ != nullptr && observer_->wants(action.collection)) {
     for (const KeyedRecord& entry : action.records)
       observer_->changed(entry.key);
@@ -178,6 +181,11 @@ void StoreDriver::wrote(const Collection& collection, Bytes key, const RecordVie
     static_cast<void>(local->records.add(key, record, previous));
   }
   local->last = std::max(local->last, position);
+}
+
+void StoreDriver::took_in(const Collection& collection) {
+  for (const Joined& joined : writer_.take_joined())
+    wrote(collection, joined.entry, joined.position);
 }
 
 void StoreDriver::begin_together() {

@@ -80,6 +80,8 @@ class StoreDriver {
     wrote(collection, entry.key, view_of(entry.record), entry.record.previous, position);
   }
   void flushed(const Collection& collection, Context context, Position position);
+  // The writer took in records of this collection: peers hear of what it joined on the way.
+  void took_in(const Collection& collection);
 
   // Writes between these two, of one turn, go out in one message per collection, so that a peer
   // applies them in one turn; more than together_bytes of them, or of more than 256 collections, in
