@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "storage/context.h"
+#include "storage/counter.h"
 #include "storage/record.h"
 #include "tests/simulator/network.h"
 
@@ -21,6 +22,13 @@ class History {
   void assigned(const CollectionRef& collection, const KeyedRecord& write);
   // The client was told that the write is done.
   void acknowledged(NodeIndex coordinator, const std::string& collection, KeyedRecord write);
+  // A client asked for `more` on a number; the result names it for addition_acknowledged().
+  // `expires`: a deadline may take the number away.
+  std::size_t added(const std::string& collection, const KeyedRecord& write, std::int64_t more,
+                    bool expires);
+  void addition_acknowledged(std::size_t addition) { additions_[addition].acknowledged = true; }
+  // From now on numbers of the collection may be gone.
+  void flush_began(const std::string& collection) { may_be_flushed_.insert(collection); }
   void flush_acknowledged(const std::string& collection, const Context& flushed);
   // The collection was dropped: nothing is owed for what it held.
   void dropped(const std::string& collection) { excused_.insert(collection); }
@@ -31,6 +39,11 @@ class History {
   // NOLOSS and NORES: every acknowledged write or delete is there, or something greater is; or
   // the key is absent and was deleted by something greater.
   void check_final(const Find& find);
+
+  // CTR: a number is what its base wrote and all that was acknowledged on top, and perhaps what was
+  // not, or was counted later on what the base replaced; the base is no older than any acknowledged
+  // set, delete, or base of an addition.
+  void check_counters(const Find& find);
 
   void violated(const std::string& invariant, const std::string& what);
   const std::optional<std::string>& violation() const { return violation_; }
@@ -43,11 +56,31 @@ class History {
   };
   void check_promise(const Promise& promise, const Find& find, const std::string& invariant);
 
+  struct Addition {
+    std::string collection;
+    std::string key;
+    Version version;
+    CounterState::Base base;
+    std::int64_t more = 0;
+    bool acknowledged = false;
+  };
+  void check_counter(const std::string& collection, const std::string& key,
+                     const std::optional<Record>& held);
+  // What the base wrote; absent: it is no set or delete that anybody asked for.
+  std::optional<std::int64_t> number_of(const std::string& collection, const std::string& key,
+                                        const CounterState::Base& base) const;
+
   std::vector<Promise> promises_;
   std::map<std::string, Context> flushed_;
   std::map<std::pair<std::string, Dot>, std::pair<std::string, Version>> dots_;
   std::map<std::pair<std::string, std::string>, Record> deletes_;  // The greatest of each key.
   std::set<std::string> excused_;
+  std::set<std::string> may_be_flushed_;
+  std::vector<Addition> additions_;
+  std::set<std::pair<std::string, Dot>> dots_of_additions_;
+  std::set<std::pair<std::string, std::string>> counters_;
+  std::set<std::pair<std::string, std::string>> expiring_;
+  std::map<std::pair<std::string, Dot>, Record> writes_;
   std::optional<std::string> violation_;
 };
 

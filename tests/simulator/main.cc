@@ -20,7 +20,9 @@ constexpr std::string_view usage =
     "  --membership HOURS  five nodes that store nothing for so long, one of which keeps\n"
     "                    standing still: nobody is to be called dead\n"
     "  --mutant NAME     make a mistake on purpose: ack-early, no-tombstone,\n"
-    "                    reuse-sequence, merge-early, report-early, hasty (membership)\n"
+    "                    reuse-sequence, merge-early, report-early,\n"
+    "                    counter-last-writer, counter-any-base, counter-in-place,\n"
+    "                    hasty (membership)\n"
     "  --expect-failure  succeed only if an invariant is broken\n"
     "\n"
     "exit codes: 0 all invariants held (or broke, if expected), 1 not so, 2 usage\n";
@@ -85,6 +87,7 @@ constexpr std::array faults{
     Fault{"slow syncs", &Totals::slow_syncs},  Fault{"leaves", &Totals::leaves},
     Fault{"late joins", &Totals::late_joins},  Fault{"flushes", &Totals::flushes},
     Fault{"collection drops", &Totals::drops}, Fault{"parts of messages", &Totals::parts},
+    Fault{"increments", &Totals::additions},   Fault{"joins", &Totals::joins},
 };
 
 SimulationOptions options_of(const Arguments& arguments, std::uint64_t seed) {

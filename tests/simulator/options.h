@@ -19,7 +19,10 @@ enum class Mutant {
   reuse_sequence,
   merge_early,
   report_early,
-  hasty
+  hasty,
+  counter_last_writer,
+  counter_any_base,
+  counter_in_place
 };
 
 inline std::optional<Mutant> parse_mutant(std::string_view name) {
@@ -30,6 +33,9 @@ inline std::optional<Mutant> parse_mutant(std::string_view name) {
   if (name == "merge-early") return Mutant::merge_early;
   if (name == "report-early") return Mutant::report_early;
   if (name == "hasty") return Mutant::hasty;
+  if (name == "counter-last-writer") return Mutant::counter_last_writer;
+  if (name == "counter-any-base") return Mutant::counter_any_base;
+  if (name == "counter-in-place") return Mutant::counter_in_place;
   return std::nullopt;
 }
 
@@ -55,6 +61,7 @@ struct SimulationOptions {
   bool second_collection = false;  // With creates and drops.
   // One node stands still for two seconds, again and again, and is never to be called dead.
   bool stall = false;
+  bool counters = false;  // Increments, in a collection of their own.
   Mutant mutant = Mutant::none;
 
   static SimulationOptions from_seed(std::uint64_t seed);
@@ -86,6 +93,8 @@ struct Totals {
   std::uint64_t drops = 0;
   std::uint64_t watched = 0;         // Events that were told to who watches.
   std::uint64_t watchers_moved = 0;  // To another node, with a token.
+  std::uint64_t additions = 0;
+  std::uint64_t joins = 0;  // Of records of a counter, in the last start of each node.
   std::uint64_t simulated_milliseconds = 0;
 
   void add(const Totals& other);

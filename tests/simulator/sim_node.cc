@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "storage/base/check.h"
+#include "storage/base/hash.h"
 
 namespace dhrt::simulator {
 
@@ -12,6 +13,19 @@ namespace {
 constexpr std::uint64_t tick_milliseconds = 100;
 constexpr Duration greeting_timeout = 5s;
 constexpr WallMilliseconds epoch_of_the_world = 1'700'000'000'000;
+
+CounterMistake counter_mistake(Mutant mutant) {
+  switch (mutant) {
+    case Mutant::counter_last_writer:
+      return CounterMistake::last_writer;
+    case Mutant::counter_any_base:
+      return CounterMistake::any_base;
+    case Mutant::counter_in_place:
+      return CounterMistake::in_place;
+    default:
+      return CounterMistake::none;
+  }
+}
 
 }  // namespace
 
@@ -39,7 +53,9 @@ void SimNode::start() {
   const NodeId id = index_ + 1;
 
   clock_ = std::make_unique<HybridClock>();
-  writer_ = std::make_unique<RecordWriter>(*store_, *clock_, Origin{id, epoch_, 0});
+  writer_ = std::make_unique<RecordWriter>(
+      *store_, *clock_, Origin{id, epoch_, 0},
+      WriterOptions{.mistake = counter_mistake(world_.options.mutant)});
   catalog_ = std::make_unique<Catalog>(*store_, *writer_, CatalogOptions{});
   check(catalog_->load(wall()).has_value(), "a memory store loads");
   for (const Collection* collection : store_->collections())
@@ -277,23 +293,56 @@ void SimNode::write(const std::string& collection, const std::string& key, bool 
   const auto written = writer_->write(**place, request, wall());
   if (!written) return;
   const KeyedRecord record{key, record_of(request, *written)};
-  world_.history.assigned((*place)->ref(), record);
-  driver_->wrote(**place, record, written->position);
-  const auto acknowledge = [this, collection, record] {
+  tell(**place, record, written->position, [] {});
+}
+
+void SimNode::tell(const Collection& collection, const KeyedRecord& record, Position position,
+                   std::function<void()> acknowledged) {
+  world_.history.assigned(collection.ref(), record);
+  driver_->wrote(collection, record, position);
+  const auto acknowledge = [this, name = collection.ref().name, record,
+                            acknowledged = std::move(acknowledged)] {
     ++world_.totals.acknowledged;
-    world_.history.acknowledged(index_, collection, record);
+    world_.history.acknowledged(index_, name, record);
+    acknowledged();
   };
   if (world_.options.mutant == Mutant::ack_early)
     acknowledge();
   else
-    waiting_.emplace(written->position, acknowledge);
+    waiting_.emplace(position, acknowledge);
   after_turn();
+}
+
+void SimNode::add(const std::string& collection, const std::string& key, std::int64_t more,
+                  std::uint64_t ttl_milliseconds) {
+  if (!serves() || world_.schedule.now() < paused_until_) return;
+  const auto place = catalog_->find_or_create(collection, wall());
+  if (!place) return;
+  std::string value;
+  const auto written =
+      writer_->change(**place, HashedKey(key), wall(), [&](const RecordView* held, Change& change) {
+        value = std::to_string((held != nullptr ? std::stoll(std::string(held->value)) : 0) + more);
+        change.value = value;
+        change.adds = more;
+        if (ttl_milliseconds != 0) change.deadline = wall() + ttl_milliseconds;
+        return true;
+      });
+  if (!written || !*written) return;
+  ++world_.totals.additions;
+  const Bytes attributes = writer_->counted_attributes();
+  const WriteRequest request{.key = key, .value = value, .attributes = attributes};
+  const KeyedRecord record{key, record_of(request, **written)};
+  History& history = world_.history;
+  const std::size_t addition = history.added(collection, record, more, ttl_milliseconds != 0);
+  tell(**place, record, (*written)->position,
+       [&history, addition] { history.addition_acknowledged(addition); });
 }
 
 void SimNode::flush(const std::string& collection) {
   if (!serves() || world_.schedule.now() < paused_until_) return;
   Collection* place = catalog_->find(collection);
   if (place == nullptr) return;
+  world_.history.flush_began(collection);
   auto flushed = writer_->flush(*place);
   const auto position = store_->append(catalog_->configurations(), {});
   if (!flushed || !position) return;
@@ -340,7 +389,8 @@ std::string SimNode::fingerprint() {
     check(slice.has_value(), "a memory store walks");
     std::map<std::string, std::string> lines;
     for (const KeyedRecord& entry : slice->records)
-      lines[entry.key] = describe(entry.record) + " " + entry.record.value;
+      lines[entry.key] = describe(entry.record) + " " + entry.record.value + " " +
+                         std::to_string(hash64(entry.record.attributes));
     for (const auto& [key, line] : lines)
       text += "  " + key + " " + line + "\n";
   }

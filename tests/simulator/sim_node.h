@@ -53,6 +53,11 @@ class SimNode {
   // What clients do.
   void write(const std::string& collection, const std::string& key, bool deletes,
              const std::string& value);
+  // Adds to a number; `ttl_milliseconds` 0: its deadline stays.
+  void add(const std::string& collection, const std::string& key, std::int64_t more,
+           std::uint64_t ttl_milliseconds);
+  // How often the writer of this start joined two records of a counter.
+  std::uint64_t joins() const { return writer_ == nullptr ? 0 : writer_->joins(); }
   void flush(const std::string& collection);
   void drop(const std::string& collection);
   void read(const std::string& key);
@@ -66,6 +71,8 @@ class SimNode {
 
  private:
   WallMilliseconds wall() const;
+  void tell(const Collection& collection, const KeyedRecord& record, Position position,
+            std::function<void()> acknowledged);
   void tick(std::uint64_t life);
   void run(Input input);
   void perform(const Action& action);

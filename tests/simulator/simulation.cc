@@ -11,6 +11,7 @@ namespace {
 constexpr Duration convergence_bound = 120s;
 constexpr Duration pause_max = 12s;
 constexpr std::uint64_t watch_interval_milliseconds = 70;
+constexpr std::size_t counted_keys = 4;
 
 }  // namespace
 
@@ -36,6 +37,7 @@ SimulationOptions SimulationOptions::from_seed(std::uint64_t seed) {
   options.late_join = on();
   options.flush = on();
   options.second_collection = on();
+  options.counters = on();
   return options;
 }
 
@@ -67,7 +69,8 @@ std::string SimulationOptions::describe() const {
                                     {late_join, " late-join"},
                                     {flush, " flush"},
                                     {second_collection, " collections"},
-                                    {stall, " stall"}}) {
+                                    {stall, " stall"},
+                                    {counters, " counters"}}) {
     if (is_on) text += name;
   }
   return text;
@@ -95,6 +98,8 @@ void Totals::add(const Totals& other) {
   drops += other.drops;
   watched += other.watched;
   watchers_moved += other.watchers_moved;
+  additions += other.additions;
+  joins += other.joins;
   simulated_milliseconds += other.simulated_milliseconds;
 }
 
@@ -144,8 +149,12 @@ Outcome Simulation::run() {
   else
     history_.violated("CONV", disagreement());
   check_watched();
+  check_counted();
   for (const auto& node : nodes_) {
     history_.check_final([&](const std::string& collection, const std::string& key) {
+      return node->find(collection, key);
+    });
+    history_.check_counters([&](const std::string& collection, const std::string& key) {
       return node->find(collection, key);
     });
   }
@@ -199,6 +208,48 @@ void Simulation::check_watched() {
   }
 }
 
+std::uint64_t Simulation::joins() const {
+  std::uint64_t sum = 0;
+  for (const auto& node : nodes_)
+    sum += node->joins();
+  return sum;
+}
+
+// Whatever was set, deleted, flushed or expired before: what all nodes add at the same time counts,
+// and they come to an end with it. Each node learns something new of each other once, and joins it;
+// the other half of the bound is for records that come late and lack what was joined meanwhile.
+void Simulation::check_counted() {
+  if (!options_.counters || history_.violation()) return;
+  const std::string collection = "counters";
+  const auto number = [&](const std::string& key) -> std::int64_t {
+    const auto held = nodes_.front()->find(collection, key);
+    return held && !held->deleted ? std::stoll(held->value) : 0;
+  };
+  std::vector<std::int64_t> before(counted_keys - 1);  // All but the one with deadlines.
+  for (std::size_t key = 0; key < before.size(); ++key)
+    before[key] = number("n" + std::to_string(key));
+  const std::uint64_t joined_before = joins();
+  for (const auto& node : nodes_) {
+    for (std::size_t key = 0; key < before.size(); ++key)
+      node->add(collection, "n" + std::to_string(key), 1, 0);
+  }
+  await_convergence();
+  if (!converged()) return history_.violated("CONV", disagreement());
+  const std::size_t count = nodes_.size();
+  for (std::size_t key = 0; key < before.size(); ++key) {
+    const std::int64_t more = number("n" + std::to_string(key)) - before[key];
+    if (more != static_cast<std::int64_t>(count))
+      history_.violated("CTR", "each of " + std::to_string(count) + " nodes added 1 to n" +
+                                   std::to_string(key) + ", which is " + std::to_string(more) +
+                                   " more");
+  }
+  const std::uint64_t joined = joins() - joined_before;
+  if (joined > 2 * before.size() * count * (count - 1))
+    history_.violated("CTR",
+                      std::to_string(joined) + " joins for " + std::to_string(count) + " nodes");
+  totals_.joins = joins();
+}
+
 void Simulation::await_convergence() {
   const Time end = schedule_.now() + convergence_bound;
   while (!history_.violation() && !converged() && schedule_.now() < end)
@@ -218,9 +269,27 @@ void Simulation::schedule_operations() {
     schedule_.in(random_.below(options_.duration_milliseconds), [this] { operate(); });
 }
 
+// Few keys, so that many meet. The first is only counted; the others are also set and deleted, and
+// the last has deadlines where clocks agree on them.
+void Simulation::count(SimNode& node) {
+  const std::string collection = "counters";
+  const std::uint64_t which = random_.below(counted_keys);
+  const std::string key = "n" + std::to_string(which);
+  const bool expires = which + 1 == counted_keys && !options_.skew;
+  if (options_.flush && random_.chance(0.01)) return node.flush(collection);
+  if (which > 0 && random_.chance(0.15)) {
+    const bool deletes = random_.chance(0.5);
+    return node.write(collection, key, deletes, deletes ? "" : std::to_string(++values_));
+  }
+  const auto more = static_cast<std::int64_t>(random_.between(1, 9));
+  node.add(collection, key, random_.chance(0.2) ? -more : more,
+           expires ? random_.between(500, 20'000) : 0);
+}
+
 void Simulation::operate() {
   ++totals_.operations;
   SimNode& node = *nodes_[random_.below(nodes_.size())];
+  if (options_.counters && random_.chance(0.5)) return count(node);
   const std::string key = "k" + std::to_string(random_.below(options_.keys));
   std::string collection(default_collection);
   if (options_.second_collection && random_.chance(0.3)) collection = "second";

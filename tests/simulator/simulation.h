@@ -32,6 +32,9 @@ class Simulation {
   void schedule_faults();
   void every(std::uint64_t from, std::uint64_t to, std::function<void()> what);
   void operate();
+  void count(SimNode& node);
+  void check_counted();
+  std::uint64_t joins() const;
   void partition();
   void crash_someone();
   void leave_someone();
