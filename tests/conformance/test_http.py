@@ -214,6 +214,30 @@ class ConditionsElsewhere(unittest.TestCase):
                 self.assertEqual(ask(second, "GET", key).json()["Value"], "first")
 
 
+class CountedNumbers(unittest.TestCase):
+    """What Redis clients count is to HTTP a value like any other."""
+
+    def test_it_is_read_written_listed_and_deleted(self):
+        raw = {"Accept": "application/octet-stream"}
+        with Dhrt("--memory") as dhrt, dhrt.connect() as redis:
+            ask(dhrt, "PUT", "/default/n", "41", Content_Type="text/x-count")
+            self.assertEqual(redis.ask("INCR", "n"), b":42\r\n")
+            shown = ask(dhrt, "GET", "/default/n")
+            self.assertEqual(shown.json()["Value"], "42")
+            self.assertEqual([one["Value"] for one in ask(dhrt, "GET", "/default").json()], ["42"])
+            self.assertEqual(ask(dhrt, "GET", "/default/n", **raw).body, b"42")
+            self.assertEqual(ask(dhrt, "GET", "/default/n", **raw).headers["Content-Type"],
+                             "text/x-count")
+            self.assertEqual(redis.ask("INCR", "n"), b":43\r\n")
+            self.assertEqual(ask(dhrt, "PUT", "/default/n", "7", If_Match=shown.etag).status, 412)
+            now = ask(dhrt, "GET", "/default/n").etag
+            self.assertEqual(ask(dhrt, "PUT", "/default/n", "7", If_Match=now).status, 201)
+            self.assertEqual(redis.ask("INCRBY", "n", "3"), b":10\r\n")
+            self.assertEqual(ask(dhrt, "DELETE", "/default/n").status, 202)
+            self.assertEqual(redis.ask("INCR", "n"), b":1\r\n")
+            self.assertEqual(ask(dhrt, "GET", "/default/n", **raw).body, b"1")
+
+
 class Operations(unittest.TestCase):
     def test_figures_for_prometheus(self):
         with Dhrt("--memory") as dhrt:
