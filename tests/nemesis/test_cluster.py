@@ -1,11 +1,14 @@
 """A cluster of real processes: what it promises while nodes die, leave, are paused and come back."""
 
 import signal
+import threading
 import time
 import unittest
 from random import Random
 
-from harness import Cluster, SharedClusterTest, Stopwatch, main, report, seeded, wait_until
+from client import connect, exchange
+from harness import (Cluster, SharedClusterTest, Stopwatch, TimedOut, main, report, seeded,
+                     wait_until)
 from load import Writer
 
 DEATH_SECONDS_MAX = 10
@@ -136,6 +139,104 @@ class KilledUnderLoad(unittest.TestCase):
         more_acknowledged(other, random.randrange(200, 1000))
         node.restart()
         more_acknowledged(own, 200)
+
+
+class Counters(unittest.TestCase):
+    """Increments on nodes that do not hear each other all count when they meet again."""
+
+    def increment(self, node, key, count, command=b"INCR"):
+        request = b"*2\r\n$4\r\n%s\r\n$%d\r\n%s\r\n" % (command, len(key), key)
+        replies = exchange(node.address, request * count)
+        self.assertEqual(replies.count(b":"), count, replies[-200:])
+        return int(replies.rsplit(b":", 1)[1])
+
+    def wait_value(self, cluster, key, value):
+        def all_have_it():
+            seen = [node.call("get", key) for node in cluster]
+            last.update(seen=seen)
+            return all(held == b"%d" % value for held in seen)
+
+        last = {}
+        try:
+            wait_until(all_have_it, 30, f"{key} to be {value} everywhere")
+        except TimedOut as error:
+            raise TimedOut(f"{error}; held: {last}") from None
+
+    def test_what_was_added_on_every_side_of_a_split_counts(self):
+        with Cluster(3) as cluster:
+            first, second, third = cluster
+            first.call("set", b"stock", b"100")
+            self.increment(first, b"both", 10)
+            self.wait_value(cluster, b"stock", 100)
+            self.wait_value(cluster, b"both", 10)
+            # Each works alone, while the others are killed.
+            for node, count in ((first, 5), (second, 7), (third, 11)):
+                for other in cluster.living():
+                    if other is not node:
+                        other.kill9()
+                if not node.alive():
+                    node.restart()
+                self.assertEqual(self.increment(node, b"both", count), 10 + count)
+                self.assertEqual(self.increment(node, b"stock", count, b"DECR"), 100 - count)
+                self.assertEqual(self.increment(node, b"new", count), count)
+            first.restart()
+            second.restart()
+            cluster.wait_healthy()
+            self.wait_value(cluster, b"both", 10 + 5 + 7 + 11)
+            self.wait_value(cluster, b"stock", 100 - 5 - 7 - 11)
+            self.wait_value(cluster, b"new", 5 + 7 + 11)
+            cluster.wait_same()
+            # It goes on from there, also after all were stopped in order.
+            for node in cluster:
+                node.stop()
+            for node in cluster:
+                node.restart()
+            cluster.wait_healthy()
+            self.assertEqual(self.increment(second, b"both", 1), 34)
+            self.wait_value(cluster, b"both", 34)
+
+    def test_all_increments_of_busy_nodes_count_although_one_is_killed_in_the_middle(self):
+        with Cluster(3) as cluster:
+            first, second, third = cluster
+            acknowledged = dict.fromkeys(cluster, 0)
+            stop = threading.Event()
+
+            def add(node):
+                request = b"*2\r\n$4\r\nINCR\r\n$3\r\nhot\r\n"
+                try:
+                    with connect(node.address) as connection:
+                        while not stop.is_set():
+                            connection.sendall(request * 8)
+                            got = b""
+                            while got.count(b"\n") < 8:
+                                piece = connection.recv(1 << 16)
+                                if not piece:
+                                    return
+                                acknowledged[node] += piece.count(b"\n")
+                                got += piece
+                except OSError:
+                    return  # It was killed.
+
+            threads = [threading.Thread(target=add, args=(node,)) for node in cluster]
+            for thread in threads:
+                thread.start()
+            try:
+                wait_until(lambda: min(acknowledged.values()) > 200, 60, "increments on all nodes")
+                third.kill9()
+                before = acknowledged[first]
+                wait_until(lambda: acknowledged[first] > before + 200, 60, "more increments")
+            finally:
+                stop.set()
+                for thread in threads:
+                    thread.join()
+            third.restart()
+            cluster.wait_healthy()
+            cluster.wait_same()
+            total = int(first.call("get", b"hot"))
+            counted = sum(acknowledged.values())
+            # What the killed node had not answered may count, or not.
+            self.assertLessEqual(counted, total)
+            self.assertLessEqual(total, counted + 8)
 
 
 class Leaving(SharedClusterTest):
