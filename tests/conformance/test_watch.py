@@ -13,55 +13,10 @@ import unittest
 sys.dont_write_bytecode = True
 
 from test_access import Guarded  # noqa: E402
+from watches import Watch  # noqa: E402
 from wire import BINARY, SECONDS, Connection, Dhrt  # noqa: E402
 
 GARBAGE = ("1", "-", "AQ", "A" * 40, "A" * 49153, "now", "%00", "....", "AQ=" * 9)
-
-
-class Watch:
-    """A connection that watches; `take` gives (event, key, value) and keeps the last token."""
-
-    def __init__(self, dhrt, line):
-        self.connection = Connection(dhrt.address)
-        self.token = None
-        self.connection.send(line.encode() + b"\n")
-
-    def part(self):
-        head = self.connection.file.readline()
-        assert head[:1] == b"$", head
-        return self.connection.file.read(int(head[1:]) + 2)[:-2]
-
-    def push(self):
-        head = self.connection.file.readline()
-        if not head:
-            raise EOFError("the node closed the connection")
-        if head[:1] in b"-+":
-            return head
-        assert head == b"*5\r\n", head
-        event, _, key, value, token = (self.part() for _ in range(5))
-        self.token = token.decode() or self.token
-        return event, key, value
-
-    def begun(self):
-        """The beginning was told; what that was."""
-        before = []
-        while (push := self.push())[0] != b"token":
-            before.append(push)
-        return before
-
-    def take(self, count=1):
-        taken = []
-        while len(taken) < count:
-            push = self.push()
-            if push[0] != b"token":
-                taken.append(push)
-        return taken if count > 1 else taken[0]
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.connection.close()
 
 
 def ask(dhrt, *lines):
@@ -79,7 +34,7 @@ class Lines(unittest.TestCase):
 
     def test_from_now_on_what_changes_is_told(self):
         ask(self.dhrt, "set c old 1")
-        with Watch(self.dhrt, "watch c") as watch:
+        with Watch(self.dhrt.address, "watch c") as watch:
             self.assertEqual(watch.begun(), [])
             ask(self.dhrt, "set c new 2", "del c old", 'set c "a b" "\\xff\\n"')
             # What comes at once is told in the order of who wrote it, which may be several loops.
@@ -87,22 +42,22 @@ class Lines(unittest.TestCase):
                 (b"set", b"new", b"2"), (b"del", b"old", b""), (b"set", b"a b", b"\xff\n")]))
 
     def test_a_token_goes_on_behind_what_was_told(self):
-        with Watch(self.dhrt, "watch c") as watch:
+        with Watch(self.dhrt.address, "watch c") as watch:
             watch.begun()
             first = watch.token
             ask(self.dhrt, "set c a 1")
             self.assertEqual(watch.take(), (b"set", b"a", b"1"))
             second = watch.token
         ask(self.dhrt, "set c a 2", "set c b 1", "del c a")
-        with Watch(self.dhrt, f"watch c --since {second}") as watch:
+        with Watch(self.dhrt.address, "watch c", since=second) as watch:
             self.assertEqual(sorted(watch.take(2)), [(b"del", b"a", b""), (b"set", b"b", b"1")])
         # There was no such collection then: who saw nothing is not told what is gone.
-        with Watch(self.dhrt, f"watch c --since {first}") as watch:
+        with Watch(self.dhrt.address, "watch c", since=first) as watch:
             self.assertEqual(watch.take(), (b"set", b"b", b"1"))
             ask(self.dhrt, "set c z 1")
             self.assertEqual(watch.take(), (b"set", b"z", b"1"))
             third = watch.token
-        with Watch(self.dhrt, f"watch c --since {third}") as watch:
+        with Watch(self.dhrt.address, "watch c", since=third) as watch:
             ask(self.dhrt, "set c y 1")
             # Nothing but what was not told then, though it is of before.
             while (told := watch.take()) != (b"set", b"y", b"1"):
@@ -110,13 +65,13 @@ class Lines(unittest.TestCase):
 
     def test_0_begins_with_everything_and_a_prefix_leaves_the_rest_out(self):
         ask(self.dhrt, "set c a1 1", "set c a2 2", "set c b1 3", "set c a3 4", "del c a3")
-        with Watch(self.dhrt, "watch c a --since 0") as watch:
+        with Watch(self.dhrt.address, "watch c a --since 0") as watch:
             self.assertEqual(sorted(watch.take(2)), [(b"set", b"a1", b"1"), (b"set", b"a2", b"2")])
             ask(self.dhrt, "set c b2 5", "set c a4 6")
             self.assertEqual(watch.take(), (b"set", b"a4", b"6"))
 
     def test_a_deadline_that_passes_is_told(self):
-        with Watch(self.dhrt, "watch c") as watch:
+        with Watch(self.dhrt.address, "watch c") as watch:
             watch.begun()
             ask(self.dhrt, "set c b 1")
             self.assertEqual(watch.take(), (b"set", b"b", b"1"))
@@ -125,37 +80,37 @@ class Lines(unittest.TestCase):
                 pass
 
     def test_a_deadline_that_passed_meanwhile_is_told_to_who_comes_back(self):
-        with Watch(self.dhrt, "watch c") as other:
+        with Watch(self.dhrt.address, "watch c") as other:
             other.begun()
-            with Watch(self.dhrt, "watch c") as watch:
+            with Watch(self.dhrt.address, "watch c") as watch:
                 watch.begun()
                 ask(self.dhrt, "set c a 1 --ttl 3s")
                 self.assertEqual(watch.take(), (b"set", b"a", b"1"))
                 token = watch.token
             while other.take() != (b"expire", b"a", b""):
                 pass
-        with Watch(self.dhrt, f"watch c --since {token}") as watch:
+        with Watch(self.dhrt.address, "watch c", since=token) as watch:
             self.assertEqual(watch.take(), (b"del", b"a", b""))
 
     def test_a_flush_and_a_drop_are_a_reset(self):
-        with Watch(self.dhrt, "watch c") as watch:
+        with Watch(self.dhrt.address, "watch c") as watch:
             watch.begun()
             ask(self.dhrt, "set c a 1")
             watch.take()
             token = watch.token
             ask(self.dhrt, "flush c", "set c b 1")
             self.assertEqual(watch.take(2), [(b"reset", b"", b""), (b"set", b"b", b"1")])
-            with Watch(self.dhrt, f"watch c --since {token}") as late:
+            with Watch(self.dhrt.address, "watch c", since=token) as late:
                 self.assertEqual(late.begun(), [(b"reset", b"", b""), (b"set", b"b", b"1")])
             ask(self.dhrt, "drop c")
             self.assertEqual(watch.take(), (b"reset", b"", b""))
             ask(self.dhrt, "set c d 1")
             self.assertEqual(watch.take(), (b"set", b"d", b"1"))
-            with Watch(self.dhrt, f"watch c --since {token}") as late:
+            with Watch(self.dhrt.address, "watch c", since=token) as late:
                 self.assertEqual(late.begun(), [(b"reset", b"", b""), (b"set", b"d", b"1")])
 
     def test_nothing_but_quit_is_taken(self):
-        with Watch(self.dhrt, "watch c") as watch:
+        with Watch(self.dhrt.address, "watch c") as watch:
             watch.begun()
             watch.connection.send(b"get c a\n\nset c a 1\n")
             for _ in range(2):
@@ -179,19 +134,20 @@ class Lines(unittest.TestCase):
                 self.assertEqual(connection.reply(), b"+PONG\r\n")
 
     def test_a_token_is_for_its_collection_and_prefix(self):
-        with Watch(self.dhrt, "watch c") as watch:
+        with Watch(self.dhrt.address, "watch c") as watch:
             watch.begun()
             for line in ("watch d", "watch c a"):
-                with Watch(self.dhrt, f"{line} --since {watch.token}") as other:
+                with Watch(self.dhrt.address, f"{line} --since {watch.token}") as other:
                     self.assertIn(b"another collection or prefix", other.push())
 
     def test_requests_before_it_in_one_piece_are_answered_first(self):
-        with Watch(self.dhrt, "set c a 1\nget c a\nwatch c --since 0\nquit") as watch:
+        with Watch(self.dhrt.address, "set c a 1\nget c a\nwatch c --since 0\nquit") as watch:
             self.assertEqual(watch.push(), b"+OK\r\n")
             self.assertEqual(watch.connection.file.read(7), b"$1\r\n1\r\n")
 
     def test_many_watch_while_many_write(self):
-        with Watch(self.dhrt, "watch c") as first, Watch(self.dhrt, "watch c k1") as second:
+        address = self.dhrt.address
+        with Watch(address, "watch c") as first, Watch(address, "watch c k1") as second:
             first.begun()
             second.begun()
             data = b"".join(b"set c k%d %d\n" % (i % 2000, i) for i in range(100000))
@@ -217,13 +173,13 @@ class LoopsThatDoNotSync(unittest.TestCase):
     def test_who_comes_back_ends_with_what_is_there(self):
         dhrt = Dhrt("--cpu-num", "3", "--durability", "none")
         self.addCleanup(dhrt.stop)
-        with Watch(dhrt, "watch c") as watch:
+        with Watch(dhrt.address, "watch c") as watch:
             watch.begun()
             ask(dhrt, "set c a 1")
             self.assertEqual(watch.take(), (b"set", b"a", b"1"))
         ask(dhrt, "set c a 2", "set c b 1", "del c a")
         held = {b"a": b"1"}
-        with Watch(dhrt, f"watch c --since {watch.token}") as watch:
+        with Watch(dhrt.address, "watch c", since=watch.token) as watch:
             while held != {b"b": b"1"}:
                 event, key, value = watch.take()
                 if event == b"set":

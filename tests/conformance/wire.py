@@ -56,10 +56,10 @@ def words_of(line):
 class Connection:
     """A socket that gives replies as the bytes they are."""
 
-    def __init__(self, address):
+    def __init__(self, address, seconds=SECONDS):
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_STREAM)
-        self.socket.settimeout(SECONDS)
+        self.socket.settimeout(seconds)
         self.socket.connect(address)
         self.file = self.socket.makefile("rb")
 

@@ -3,47 +3,41 @@ amount of memory, however slowly it reads.
 """
 
 import json
+import pathlib
 import random
 import signal
 import subprocess
+import sys
 import threading
 import unittest
 
-from client import connect
+sys.dont_write_bytecode = True
+sys.path.insert(1, str(pathlib.Path(__file__).resolve().parents[1] / "conformance"))
+
+import watches  # noqa: E402
+from client import connect  # noqa: E402
 from harness import (BINARY, PATIENCE, Cluster, SharedClusterTest, environment, main, seeded,
-                     wait_until)
+                     wait_until)  # noqa: E402
 
 MEGABYTE = 1 << 20
 SECONDS = 60 * PATIENCE
 
 
-class Watch:
+class Watch(watches.Watch):
     """A connection that watches, and what somebody would hold who believes it."""
 
     def __init__(self, node, *words, held=None, since=None):
+        super().__init__(node.address, " ".join(("watch", *words)), since, SECONDS)
         self.node = node
-        self.socket = connect(node.address, seconds=SECONDS)
-        self.file = self.socket.makefile("rb")
         self.held = {} if held is None else held
         self.seen = set()  # Of (key, value).
         self.events = 0
-        self.token = since
-        flag = f" --since {since}" if since else ""
-        self.socket.sendall(f"watch {' '.join(words)}{flag}\n".encode())
-
-    def part(self):
-        head = self.file.readline()
-        if head[:1] != b"$":
-            raise EOFError("the node closed the connection")
-        return self.file.read(int(head[1:]) + 2)[:-2]
 
     def push(self):
-        head = self.file.readline()
-        if head != b"*5\r\n":
-            raise EOFError(f"no push but {head}")
-        event, _, key, value, token = (self.part() for _ in range(5))
-        # What was told only in part is as good as not told.
-        self.token = token.decode() or self.token
+        push = super().push()
+        if isinstance(push, bytes):
+            raise EOFError(f"no push but {push}")
+        event, key, value = push
         if event == b"set":
             self.held[key] = value
             self.seen.add((key, value))
@@ -52,26 +46,15 @@ class Watch:
         elif event != b"token":
             self.held.pop(key, None)
         self.events += event != b"token"
-        return event
+        return push
 
     def begin(self):
-        while self.push() != b"token":
-            pass
+        self.begun()
         return self
 
     def until(self, expected):
         while self.held != expected:
             self.push()
-
-    def close(self):
-        self.file.close()
-        self.socket.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
 
 class Follower(threading.Thread):
@@ -107,7 +90,7 @@ class Follower(threading.Thread):
 
     def finish(self):
         self.is_over.set()
-        self.watch.socket.shutdown(2)
+        self.watch.connection.socket.shutdown(2)
         self.join()
         self.watch.close()
         return self.seen | self.watch.seen
