@@ -1,5 +1,6 @@
 #include "node/cli_watch.h"
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <ostream>
@@ -22,6 +23,8 @@ namespace {
 constexpr Duration slice{200};
 // Three heartbeats.
 constexpr Duration silence_max{30000};
+// Between two attempts, when the last one brought nothing.
+constexpr Duration pause_max{5000};
 
 struct Push {
   Bytes event, collection, key, value, token;
@@ -76,7 +79,7 @@ class WatchRun {
       if (code_) return *code_;
       if (interrupted()) return exit_code::interrupted;
       complain(console_, error.message + "; asking again");
-      client = reconnect();
+      client = reconnect(error);
     }
     if (interrupted()) return exit_code::interrupted;
     complain(console_, client.error().message +
@@ -93,13 +96,18 @@ class WatchRun {
     return client;
   }
 
-  Result<Client> reconnect() {
-    const Time deadline = monotonic_now() + target_.timeout;
-    for (;;) {
-      auto client = connect();
-      if (client || interrupted() || monotonic_now() >= deadline) return client;
-      poll(nullptr, 0, static_cast<int>(slice.count()));
+  // A node may take connections and have nothing for us: that is no reason to ask without a pause.
+  Result<Client> reconnect(const Error& why) {
+    if (told_ || pause_ == Duration{}) deadline_ = monotonic_now() + target_.timeout;
+    pause_ = std::exchange(told_, false) ? slice : std::min(2 * std::max(pause_, slice), pause_max);
+    Result<Client> client = tl::unexpected(why);
+    for (Time due = monotonic_now() + pause_; !client; due = monotonic_now() + slice) {
+      while (!interrupted() && monotonic_now() < due)
+        poll(nullptr, 0, static_cast<int>(slice.count()));
+      if (interrupted() || monotonic_now() >= deadline_) break;
+      client = connect();
     }
+    return client;
   }
 
   std::vector<text::Token> tokens() const {
@@ -123,6 +131,7 @@ class WatchRun {
       if (!replies.empty()) heard = monotonic_now();
       if (!replies.empty()) console_.out << std::flush;
       if (!console_.out) code_ = exit_code::server_error;
+      if (refused_) return *std::exchange(refused_, std::nullopt);
       if (!moved) return moved.error();
       if (code_) return {};
       if (monotonic_now() - heard > silence_max)
@@ -133,6 +142,11 @@ class WatchRun {
 
   void print(const Reply& reply) {
     if (const auto* error = std::get_if<ReplyError>(&reply.value)) {
+      // After a cut all watchers come back at once: what it says now need not be so in a moment.
+      if (begun_ && error->message.starts_with("BUSY ")) {
+        refused_ = Error{ErrorCode::busy, "the node refused: " + printable(error->message)};
+        return;
+      }
       complain(console_, "the node refused: " + printable(error->message));
       code_ = exit_code_of(*error);
       return;
@@ -143,6 +157,7 @@ class WatchRun {
       code_ = exit_code::server_error;
       return;
     }
+    begun_ = told_ = true;
     if (!push->token.empty()) token_ = push->token;
     console_.out << (call_.asked.has("json") ? json_line(*push) : plain_line(*push));
   }
@@ -150,7 +165,12 @@ class WatchRun {
   const Target& target_;
   const WatchCall call_;
   Console& console_;
-  std::string token_;  // The last one.
+  std::string token_;   // The last one.
+  bool begun_ = false;  // Something was told, on some connection.
+  bool told_ = false;   // On this one.
+  Duration pause_{};    // Before the last attempt.
+  Time deadline_;       // Of attempts that bring nothing.
+  std::optional<Error> refused_;
   std::optional<int> code_;
 };
 

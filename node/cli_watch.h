@@ -1,9 +1,9 @@
 // `dhrt watch`: prints what changes in a collection, until it is interrupted.
 //
 // A connection that is lost, or silent for much longer than the node's heartbeat, is made anew, and
-// goes on with the last token: nothing is missed, what was told behind that token comes again. If
-// no connection can be had within --timeout, this ends. Errors: exit codes.   Threads: one; waits
-// block.
+// goes on with the last token: nothing is missed, what was told behind that token comes again. Who
+// was told something before asks a busy node again. If nothing is told within --timeout, this ends;
+// pauses between attempts grow to 5 s. Errors: exit codes.   Threads: one; waits block.
 #pragma once
 
 #include <vector>

@@ -6,15 +6,17 @@ By hand:  DHRT_BINARY=build/release/dhrt python3 -B tests/conformance/test_watch
 import base64
 import json
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import unittest
 
 sys.dont_write_bytecode = True
 
 from test_access import Guarded  # noqa: E402
 from watches import Watch  # noqa: E402
-from wire import BINARY, SECONDS, Connection, Dhrt  # noqa: E402
+from wire import BINARY, SECONDS, Connection, Dhrt, array  # noqa: E402
 
 GARBAGE = ("1", "-", "AQ", "A" * 40, "A" * 49153, "now", "%00", "....", "AQ=" * 9)
 
@@ -353,10 +355,9 @@ class CommandLine(unittest.TestCase):
         cls.dhrt.stop()
 
     def begin(self, *arguments, **options):
-        process = subprocess.Popen([BINARY, *arguments, "--host", f"127.0.0.1:{self.dhrt.port}"],
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                   errors="replace",
-                                   **options)
+        host = () if "--host" in arguments else ("--host", f"127.0.0.1:{self.dhrt.port}")
+        process = subprocess.Popen([BINARY, *arguments, *host], stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True, errors="replace", **options)
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.stderr.close)
         self.addCleanup(process.wait)
@@ -393,6 +394,53 @@ class CommandLine(unittest.TestCase):
             process = self.begin(*arguments)
             self.assertEqual(process.wait(SECONDS), code)
             self.assertIn(says, process.stderr.read())
+
+    def answer_in_turn(self, answers):
+        """What a node is taken for that gives each connection the next of `answers`, and ends it.
+
+        The result is its port, and what each of them asked.
+        """
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        asked = []
+
+        def serve():
+            for answer in answers:
+                try:
+                    connection = listener.accept()[0]
+                except OSError:
+                    return
+                with connection, connection.makefile("rb") as file:
+                    asked.append(file.readline())
+                    connection.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        return listener.getsockname()[1], asked
+
+    def test_a_node_that_is_busy_after_a_cut_is_asked_again(self):
+        told, busy = array([b"set", b"c", b"a", b"1", b"T1"]), b"-BUSY too many of them\r\n"
+        last = array([b"set", b"c", b"b", b"2", b"T2"])
+        port, asked = self.answer_in_turn([told, busy, b"", busy, last, b"-ERR enough\r\n"])
+        process = self.begin("watch", "c", "--host", f"127.0.0.1:{port}", "--timeout",
+                             f"{int(SECONDS)}s")
+        self.assertEqual(process.stdout.read(), "set\ta\t1\nset\tb\t2\n")
+        self.assertNotEqual(process.wait(SECONDS), 0)
+        self.assertIn("enough", process.stderr.read())
+        self.assertEqual([b"T1" in line for line in asked],
+                         [False, True, True, True, True, False])
+
+    def test_a_node_that_is_busy_at_first_is_not_asked_again(self):
+        port, asked = self.answer_in_turn([b"-BUSY too many of them\r\n"] * 2)
+        process = self.begin("watch", "c", "--host", f"127.0.0.1:{port}")
+        self.assertNotEqual(process.wait(SECONDS), 0)
+        self.assertEqual(len(asked), 1)
+
+    def test_a_node_that_ends_every_connection_is_asked_a_few_times_only(self):
+        port, asked = self.answer_in_turn([b""] * 10000)
+        process = self.begin("watch", "c", "--host", f"127.0.0.1:{port}", "--timeout", "3s")
+        self.assertNotEqual(process.wait(SECONDS), 0)
+        # After 0.4, 0.8 and 1.6 s; the fourth pause would be over too late.
+        self.assertLess(len(asked), 6)
 
     def test_the_prompt_watches_until_it_is_interrupted(self):
         process = self.begin("repl", stdin=subprocess.PIPE)
