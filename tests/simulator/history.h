@@ -19,6 +19,12 @@ class History {
  public:
   // A write got its dot: no other write may ever get the same (VEC).
   void assigned(const CollectionRef& collection, const KeyedRecord& write);
+  // What its node had seen when it was made, itself included.
+  void had_seen(const CollectionRef& collection, const Dot& write, const Context& seen) {
+    seen_.emplace(std::pair(collection, write), seen);
+  }
+  // A node says that neither writer had seen the other's write (CONC).
+  void conflicted(const CollectionRef& collection, const Dot& loser, const Dot& winner);
   // The client was told that the write is done.
   void acknowledged(NodeIndex coordinator, const std::string& collection, KeyedRecord write);
   void flush_acknowledged(const std::string& collection, const Context& flushed);
@@ -44,6 +50,7 @@ class History {
   void check_promise(const Promise& promise, const Find& find, const std::string& invariant);
 
   std::vector<Promise> promises_;
+  std::map<std::pair<CollectionRef, Dot>, Context> seen_;
   std::map<std::string, Context> flushed_;
   std::map<std::pair<std::string, Dot>, std::pair<std::string, Version>> dots_;
   std::map<std::pair<std::string, std::string>, Record> deletes_;  // The greatest of each key.

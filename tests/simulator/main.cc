@@ -20,7 +20,8 @@ constexpr std::string_view usage =
     "  --membership HOURS  five nodes that store nothing for so long, one of which keeps\n"
     "                    standing still: nobody is to be called dead\n"
     "  --mutant NAME     make a mistake on purpose: ack-early, no-tombstone,\n"
-    "                    reuse-sequence, merge-early, report-early, hasty (membership)\n"
+    "                    reuse-sequence, merge-early, report-early, no-bump, no-clamp,\n"
+    "                    no-fence, hasty (membership)\n"
     "  --expect-failure  succeed only if an invariant is broken\n"
     "\n"
     "exit codes: 0 all invariants held (or broke, if expected), 1 not so, 2 usage\n";
@@ -78,13 +79,25 @@ struct Fault {
   std::uint64_t Totals::*counter;
 };
 constexpr std::array faults{
-    Fault{"messages lost", &Totals::lost},     Fault{"duplicated", &Totals::duplicated},
-    Fault{"reordered", &Totals::reordered},    Fault{"long delays", &Totals::delayed},
-    Fault{"partitions", &Totals::partitions},  Fault{"crashes", &Totals::crashes},
-    Fault{"pauses", &Totals::pauses},          Fault{"skewed clocks", &Totals::skewed},
-    Fault{"slow syncs", &Totals::slow_syncs},  Fault{"leaves", &Totals::leaves},
-    Fault{"late joins", &Totals::late_joins},  Fault{"flushes", &Totals::flushes},
-    Fault{"collection drops", &Totals::drops}, Fault{"parts of messages", &Totals::parts},
+    Fault{"messages lost", &Totals::lost},
+    Fault{"duplicated", &Totals::duplicated},
+    Fault{"reordered", &Totals::reordered},
+    Fault{"long delays", &Totals::delayed},
+    Fault{"partitions", &Totals::partitions},
+    Fault{"crashes", &Totals::crashes},
+    Fault{"pauses", &Totals::pauses},
+    Fault{"skewed clocks", &Totals::skewed},
+    Fault{"slow syncs", &Totals::slow_syncs},
+    Fault{"leaves", &Totals::leaves},
+    Fault{"late joins", &Totals::late_joins},
+    Fault{"flushes", &Totals::flushes},
+    Fault{"collection drops", &Totals::drops},
+    Fault{"parts of messages", &Totals::parts},
+    Fault{"clock jumps", &Totals::clock_jumps},
+    Fault{"clock strobes", &Totals::clock_strobes},
+    Fault{"clock drifts", &Totals::clock_drifts},
+    Fault{"fenced writes", &Totals::fenced_writes},
+    Fault{"conflicts", &Totals::conflicts},
 };
 
 SimulationOptions options_of(const Arguments& arguments, std::uint64_t seed) {

@@ -36,6 +36,12 @@ SimulationOptions SimulationOptions::from_seed(std::uint64_t seed) {
   options.late_join = on();
   options.flush = on();
   options.second_collection = on();
+  options.clock_jump = on();
+  options.clock_strobe = on();
+  options.clock_drift = on();
+  options.keep_conflicts = on();
+  constexpr std::int64_t hours = 4 * 3'600'000;
+  if (on()) options.max_clock_offset_milliseconds = hours;
   return options;
 }
 
@@ -67,10 +73,14 @@ std::string SimulationOptions::describe() const {
                                     {late_join, " late-join"},
                                     {flush, " flush"},
                                     {second_collection, " collections"},
+                                    {clock_jump, " clock-jump"},
+                                    {clock_strobe, " clock-strobe"},
+                                    {clock_drift, " clock-drift"},
+                                    {keep_conflicts, " keep-conflicts"},
                                     {stall, " stall"}}) {
     if (is_on) text += name;
   }
-  return text;
+  return text + ", clocks up to " + std::to_string(max_clock_offset_milliseconds) + " ms";
 }
 
 void Totals::add(const Totals& other) {
@@ -88,6 +98,12 @@ void Totals::add(const Totals& other) {
   batches_lost += other.batches_lost;
   pauses += other.pauses;
   skewed += other.skewed;
+  clock_jumps += other.clock_jumps;
+  clock_strobes += other.clock_strobes;
+  clock_drifts += other.clock_drifts;
+  fenced_writes += other.fenced_writes;
+  fenced_nodes += other.fenced_nodes;
+  conflicts += other.conflicts;
   slow_syncs += other.slow_syncs;
   leaves += other.leaves;
   late_joins += other.late_joins;
@@ -131,6 +147,7 @@ Outcome Simulation::run() {
   }
   schedule_operations();
   schedule_faults();
+  schedule_clock_faults();
   watch();
   run_until({Duration(static_cast<Duration::rep>(options_.duration_milliseconds))});
 
@@ -143,6 +160,7 @@ Outcome Simulation::run() {
     check_said();
   else
     history_.violated("CONV", disagreement());
+  if (!history_.violation()) check_fence();
   check_watched();
   for (const auto& node : nodes_) {
     history_.check_final([&](const std::string& collection, const std::string& key) {
