@@ -21,7 +21,10 @@ using Token = std::uint64_t;         // Given by the core; ties an answer to its
 
 // --- Inputs -------------------------------------------------------------------------------
 
-struct Tick {};  // Time has passed; at least every 100 ms.
+// Time has passed; at least every 100 ms.
+struct Tick {
+  WallMilliseconds wall = 0;  // What the wall clock shows; 0: nobody says.
+};
 
 // A stream to a peer is open (and its preface exchanged); no message has passed.
 struct ConnectionUp {
@@ -140,6 +143,9 @@ struct ApplyRecords {
   CollectionRef collection;
   std::vector<KeyedRecord> records;
   Context flushed;
+  // Who sent the records, and what it had durably at a moment before the first of them; 0: nobody.
+  NodeId donor = 0;
+  Context vector{};
 };
 struct MergeContext {
   Token token = 0;

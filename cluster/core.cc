@@ -25,6 +25,7 @@ Core::Core(CoreOptions options)
       membership_(std::move(options.self)),
       links_(options_, membership_, std::move(options.identity)),
       detector_(options_, membership_, links_),
+      clocks_(options_, membership_),
       synchronizer_(options_, membership_, links_, detector_),
       fanout_(options_, membership_, links_) {
   membership_.restore(options.known);
@@ -81,7 +82,8 @@ void Core::log_state(const Member& member, const Step& step) {
   if (state == MemberState::left) step.log(LogLevel::info, node + "has left");
 }
 
-void Core::on(const Tick&, const Step& step) {
+void Core::on(const Tick& tick, const Step& step) {
+  clocks_.tick(tick.wall, step);
   links_.tick(step);
   detector_.tick(synchronizer_.root(), step);
   synchronizer_.tick(step);
@@ -170,11 +172,14 @@ struct Core::FromPeer {
   void operator()(const Ping& ping) const {
     core.apply_members(ping.updates);
     core.synchronizer_.root_heard(peer, ping.root, step.now);
-    core.detector_.ping(connection, ping, core.synchronizer_.root(), step);
+    core.detector_.ping(connection, ping, core.synchronizer_.root(), core.clocks_.reading(step.now),
+                        step);
   }
   void operator()(const Ack& ack) const {
     core.apply_members(ack.updates);
     if (ack.target == peer) core.synchronizer_.root_heard(peer, ack.root, step.now);
+    if (const auto taken = core.detector_.answered_after(connection, ack, step.now))
+      core.clocks_.heard(peer, ack.clock, *taken, step.now);
     core.detector_.ack(connection, ack, step);
   }
   void operator()(const PingRequest& request) const {

@@ -14,6 +14,7 @@
 #include <string>
 
 #include "cluster/actions.h"
+#include "cluster/clock_skew.h"
 #include "cluster/failure_detector.h"
 #include "cluster/fanout.h"
 #include "cluster/links.h"
@@ -55,6 +56,8 @@ class Core {
   std::size_t linked_count() const { return links_.linked().size(); }
   const SyncProgress& sync_progress() const { return synchronizer_.progress(); }
   std::uint64_t root() const { return synchronizer_.root(); }
+  // Whether the wall clock can be believed, and what the others' show.
+  const ClockSkew& clocks() const { return clocks_; }
 
  private:
   void on(const Tick& tick, const Step& step);
@@ -103,6 +106,7 @@ class Core {
   Membership membership_;
   Links links_;
   FailureDetector detector_;
+  ClockSkew clocks_;
   Synchronizer synchronizer_;
   Fanout fanout_;
   Time next_table_exchange_{};

@@ -211,11 +211,18 @@ void FailureDetector::judge_suspects(const Step& step) {
 }
 
 void FailureDetector::ping(ConnectionId from, const Ping& ping, std::uint64_t root,
-                           const Step& step) {
+                           const ClockReading& clock, const Step& step) {
   const auto peer = links_.peer_of(from);
   if (!peer) return;
   if (ping.target != membership_.self_id()) return;
-  step.send(from, Ack{ping.sequence, ping.target, root, membership_.updates_for(*peer)});
+  step.send(from, Ack{ping.sequence, ping.target, root, membership_.updates_for(*peer), clock});
+}
+
+std::optional<Duration> FailureDetector::answered_after(ConnectionId from, const Ack& ack,
+                                                        Time now) const {
+  const bool is_answer = probe_ && ack.sequence == probe_->sequence &&
+                         ack.target == probe_->target && links_.peer_of(from) == probe_->target;
+  return is_answer ? std::optional(now - probe_->asked) : std::nullopt;
 }
 
 void FailureDetector::ping_request(ConnectionId from, const PingRequest& request,

@@ -40,10 +40,14 @@ class FailureDetector {
 
   // `root` is told to whom we ping.
   void tick(std::uint64_t root, const Step& step);
-  void ping(ConnectionId from, const Ping& ping, std::uint64_t root, const Step& step);
+  // `clock` is what our own shows.
+  void ping(ConnectionId from, const Ping& ping, std::uint64_t root, const ClockReading& clock,
+            const Step& step);
   void ping_request(ConnectionId from, const PingRequest& request, std::uint64_t root,
                     const Step& step);
   void ack(ConnectionId from, const Ack& ack, const Step& step);
+  // How long ago what this answers was asked, if its sender was asked itself. Before ack().
+  std::optional<Duration> answered_after(ConnectionId from, const Ack& ack, Time now) const;
   void nack(ConnectionId from, const Nack& nack);
   // A peer has found somebody silent, who is asked by us at once as well.
   void accuse(ConnectionId from, const Accuse& accuse, const Step& step);

@@ -104,6 +104,14 @@ struct CollectionDigest {
   bool operator==(const CollectionDigest&) const = default;
 };
 
+// What a node's wall clock shows, and whether the node takes no writes because of it.
+struct ClockReading {
+  WallMilliseconds wall = 0;  // 0: it does not say.
+  bool fenced = false;
+
+  bool operator==(const ClockReading&) const = default;
+};
+
 struct Ping {
   std::uint64_t sequence = 0;
   NodeId target = 0;
@@ -115,6 +123,7 @@ struct Ack {
   NodeId target = 0;  // Who is alive.
   std::uint64_t root = 0;
   std::vector<Member> updates;
+  ClockReading clock{};  // Of the sender; nodes of earlier versions send none.
 };
 struct PingRequest {
   std::uint64_t sequence = 0;

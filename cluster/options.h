@@ -69,6 +69,11 @@ struct ClusterOptions {
   std::size_t walks_per_connection_max = 4;
   // Reads under way for clients; beyond, a miss is answered from what is here.
   std::size_t fanout_reads_max = 10000;
+  // A node whose wall clock is further away than this from most of the others' takes no writes.
+  Duration max_clock_offset = 500ms;
+  // What a member's clock showed counts for so long, and the time of a round of probes. Clocks that
+  // nobody sets drift by milliseconds meanwhile.
+  Duration clock_age_max = 60s;
   // Members this version is built and tested for.
   std::size_t members_max = 128;
 
@@ -80,6 +85,7 @@ struct ClusterOptions {
 
   // Mistakes on purpose, which only the simulator makes to prove that it notices.
   bool mutate_merge_early = false;  // The peer's vector is taken before its last record is in.
+  bool mutate_no_fence = false;     // A wrong clock is no reason to refuse writes.
 };
 
 }  // namespace dhrt

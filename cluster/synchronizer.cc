@@ -274,7 +274,9 @@ void Synchronizer::pull_reply(NodeId from, const PullReply& reply, const Step& s
     step.actions.emplace_back(ApplyRecords{.token = token,
                                            .collection = reply.collection,
                                            .records = reply.records,
-                                           .flushed = reply.flushed});
+                                           .flushed = reply.flushed,
+                                           .donor = from,
+                                           .vector = reply.vector});
   }
   if (reply.next) {
     transfer.round_is_one_slice = false;

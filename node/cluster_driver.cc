@@ -93,7 +93,7 @@ void ClusterDriver::tick() {
                 {{"peer", links_.at(id)->remote_host()}});
     close(id, "it did not greet in time");
   }
-  input(Tick{});
+  input(Tick{wall_now()});
 }
 
 Position ClusterDriver::collect() {

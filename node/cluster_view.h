@@ -1,12 +1,13 @@
 // What every event loop may know of the cluster without asking the core, which lives on one of
 // them.
 //
-// Intuition: three facts decide whether a client is served at once: a stale answer is as if the
+// Intuition: a few facts decide whether a client is served at once: a stale answer is as if the
 // request had come a turn earlier.
 // Threads: the loop of the core writes, all others read.
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 
 namespace dhrt {
 
@@ -28,6 +29,11 @@ struct alignas(64) ClusterView {
   SharedFact healthy;  // What is held here is known to be current.
   SharedFact alone;    // Every other member has left: nobody else holds anything.
   SharedFact watched;  // Somebody wants to know of every write, also where there is no peer.
+  SharedFact fenced;   // This node's clock is too wrong for writes.
+
+  // Of a fenced node; looked at by who refuses a write.
+  alignas(64) std::atomic<std::int64_t> clock_offset_milliseconds{0};
+  std::atomic<std::int64_t> max_clock_offset_milliseconds{0};
 };
 
 }  // namespace dhrt

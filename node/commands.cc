@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "cluster/clock_skew.h"
 #include "node/command_table.h"
 #include "node/doorkeeper.h"
 #include "protocol/resp.h"
@@ -118,6 +119,7 @@ std::span<const CommandBinding> command_bindings() {
 Reply to_reply(const Error& error) {
   const bool busy = error.code == ErrorCode::busy;
   const bool late = error.code == ErrorCode::timeout;
+  if (Bytes(error.message).starts_with(clock_skew_word)) return Reply::error(error.message);
   return Reply::error((busy ? "BUSY " : late ? "TIMEOUT " : "ERR ") + error.message);
 }
 

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <utility>
 
+#include "cluster/clock_skew.h"
 #include "protocol/json.h"
 
 namespace dhrt {
@@ -32,6 +33,14 @@ std::optional<Version> parse_version(Bytes text) {
 Status Database::member() const {
   if (belongs()) return {};
   return fail(ErrorCode::unavailable, "not a member of a cluster yet; waiting for " + waits_for_);
+}
+
+Status Database::writable() const {
+  if (!parts_.view.fenced.get()) return member();
+  const ClusterView& view = parts_.view;
+  return fail(ErrorCode::unavailable,
+              clock_skew_explanation(Duration(view.clock_offset_milliseconds.load()),
+                                     Duration(view.max_clock_offset_milliseconds.load())));
 }
 
 // --- Reads ----------------------------------------------------------------------------------
@@ -198,7 +207,8 @@ void Database::publish() {
 }
 
 Result<Written> Database::set(Bytes collection, Bytes key, Bytes value, const SetOptions& options) {
-  if (auto status = member(); !status) return tl::unexpected(status.error());
+  if (auto status = options.copies ? member() : writable(); !status)
+    return tl::unexpected(status.error());
   const WallMilliseconds now = parts_.clock.wall();
   const auto target = parts_.catalog.find_or_create(collection, now);
   configurations_written();  // Has a lower position than the write below.
@@ -218,7 +228,7 @@ Result<Written> Database::set(Bytes collection, Bytes key, Bytes value, const Se
 
 Result<Written> Database::set_at_once(const Place& place, const HashedKey& key, Bytes value,
                                       Bytes attributes, Tells tells) {
-  if (!belongs()) return tl::unexpected(member().error());
+  if (!belongs() || parts_.view.fenced.get()) return tl::unexpected(writable().error());
   const WallMilliseconds now = parts_.clock.wall();
   return write(*place.collection,
                {.key = key.bytes,
@@ -232,7 +242,7 @@ Result<Written> Database::set_at_once(const Place& place, const HashedKey& key, 
 
 Result<std::optional<Written>> Database::change(Bytes collection, const HashedKey& key,
                                                 RecordWriter::Decide decide) {
-  if (auto status = member(); !status) return tl::unexpected(status.error());
+  if (auto status = writable(); !status) return tl::unexpected(status.error());
   const WallMilliseconds now = parts_.clock.wall();
   Collection* target = parts_.catalog.find(collection);
   if (target == nullptr) {
@@ -342,7 +352,7 @@ Result<Database::Removed> Database::remove_answered(const std::string& collectio
 }
 
 void Database::remove(Bytes collection, Bytes key, const RemoveOptions& options, RemovedDone done) {
-  if (auto status = member(); !status) return done(tl::unexpected(status.error()));
+  if (auto status = writable(); !status) return done(tl::unexpected(status.error()));
   const auto local = held(collection, key);
   if (!local) return done(tl::unexpected(local.error()));
   const auto& [record, damaged] = *local;
@@ -361,6 +371,7 @@ void Database::remove(Bytes collection, Bytes key, const RemoveOptions& options,
 // --- Collections ----------------------------------------------------------------------------
 
 Result<Position> Database::flush(Bytes collection) {
+  if (auto status = writable(); !status) return tl::unexpected(status.error());
   auto flushed = flush_here(collection);
   if (flushed) tell_cleared(collection);
   return flushed;
@@ -384,7 +395,7 @@ Result<Position> Database::flush_here(Bytes collection) {
 }
 
 Result<Position> Database::create(Bytes collection, const CollectionConfig& config) {
-  if (auto status = member(); !status) return tl::unexpected(status.error());
+  if (auto status = writable(); !status) return tl::unexpected(status.error());
   const auto made = parts_.catalog.create(collection, config, parts_.clock.wall());
   const Position position = configurations_written();
   if (!made) return tl::unexpected(made.error());
@@ -392,7 +403,7 @@ Result<Position> Database::create(Bytes collection, const CollectionConfig& conf
 }
 
 Result<Position> Database::drop(Bytes collection) {
-  if (auto status = member(); !status) return tl::unexpected(status.error());
+  if (auto status = writable(); !status) return tl::unexpected(status.error());
   const Status dropped = parts_.catalog.drop(collection, parts_.clock.wall());
   const Position position = configurations_written();
   if (!dropped) return tl::unexpected(dropped.error());

@@ -6,7 +6,8 @@
 // until the store is durable up to it.
 //
 // Errors: invalid_argument, precondition, not_found as the writer and the catalog give them;
-// unavailable: this node belongs to no cluster yet. Threads: loop thread only.
+// unavailable: this node belongs to no cluster yet, or takes no writes because of its clock.
+// Threads: loop thread only.
 #pragma once
 
 #include <array>
@@ -47,6 +48,8 @@ class Database {
   }
   // Unavailable until the node belongs to a cluster.
   Status member() const;
+  // And while its clock is too wrong for writes of clients: the message begins with CLOCK_SKEW.
+  Status writable() const;
 
   struct Found {
     std::optional<Record> record;  // Visible; absent: the key is not there.
@@ -63,7 +66,8 @@ class Database {
     bool if_absent = false;
     std::optional<Version> if_version;
     std::string attributes;
-    bool blind = false;  // Nobody is told of what was there before (storage/writer.h).
+    bool blind = false;   // Nobody is told of what was there before (storage/writer.h).
+    bool copies = false;  // What another node has already; taken in with any clock.
   };
   // Makes the collection if it is not there.
   Result<Written> set(Bytes collection, Bytes key, Bytes value, const SetOptions& options);

@@ -265,9 +265,11 @@ void NkvdPeer::compare(const std::string& key, const std::string& value) {
 }
 
 void NkvdPeer::copy(const std::string& key, const std::string& value) {
-  const auto written = parts_.database.set(
-      default_collection, key, value,
-      {.if_absent = true, .attributes = with_attribute({}, attribute_not_for_nkvd, "")});
+  const auto written =
+      parts_.database.set(default_collection, key, value,
+                          {.if_absent = true,
+                           .attributes = with_attribute({}, attribute_not_for_nkvd, ""),
+                           .copies = true});
   if (written)
     ++parts_.figures.nkvd_records_copied;
   else if (written.error().code != ErrorCode::precondition && !std::exchange(copy_failed_, true))

@@ -60,6 +60,9 @@ void Node::update_view() {
   shared_.view.alone.set(std::ranges::all_of(core_->members(), [&](const auto& entry) {
     return entry.first == self || entry.second.liveness >= Liveness::left;
   }));
+  const ClockSkew& clocks = core_->clocks();
+  if (clocks.fenced()) shared_.view.clock_offset_milliseconds.store(clocks.offset().count());
+  shared_.view.fenced.set(clocks.fenced());
 }
 
 void Node::refresh_report() {
@@ -69,7 +72,12 @@ void Node::refresh_report() {
               .state = core_->state(),
               .members = core_->members(),
               .records_pulled = core_->sync_progress().records_pulled,
-              .root = core_->root()});
+              .root = core_->root(),
+              .clocks = {.offset = core_->clocks().offset(),
+                         .fenced = core_->clocks().fenced(),
+                         .apart = core_->clocks().apart(),
+                         .peers = core_->clocks().peers()},
+              .conflicts = main_loop().driver().conflicts()});
 }
 
 void Node::tick() {

@@ -28,7 +28,7 @@ class MetricsText {
     if (!labels.empty()) text_.append("{").append(labels).append("}");
     text_ += ' ';
     // Counters stay exact, and without a decimal point, up to 2^53.
-    const auto whole = static_cast<std::uint64_t>(value);
+    const auto whole = static_cast<std::int64_t>(value);
     text_ += static_cast<double>(whole) == value ? std::to_string(whole) : std::to_string(value);
     text_ += '\n';
   }
@@ -80,6 +80,23 @@ void write_engine(MetricsText& text, const EngineFigures& engine) {
              static_cast<double>(engine.damaged));
   text.gauge("files_damaged", "Files set aside because their pages are damaged.",
              static_cast<double>(engine.damaged_files.size()));
+}
+
+void write_clocks(MetricsText& text, const ClusterPicture& cluster) {
+  const ClusterPicture::Clocks& clocks = cluster.clocks;
+  text.gauge(
+      "clock_offset_milliseconds",
+      "How far this node's clock is ahead of the one in the middle of all clocks, or, of two, "
+      "of the other.",
+      static_cast<double>(clocks.offset.count()));
+  text.gauge("clock_fenced", "1 while no writes are taken because of that.", clocks.fenced ? 1 : 0);
+  text.gauge("clock_apart", "1 while clocks differ and no majority says which are right.",
+             clocks.apart ? 1 : 0);
+  text.begin("conflicts_total", "counter",
+             "Writes that were lost to a concurrent one, as far as this node can prove.");
+  for (const auto& [collection, count] : cluster.conflicts)
+    text.sample("conflicts_total", quoted_label("collection", collection),
+                static_cast<double>(count));
 }
 
 }  // namespace
@@ -136,6 +153,7 @@ std::string NodeReport::metrics() const {
     ++states[to_text(state_of(member))];
   for (const auto& [state, count] : states)
     text.sample("nodes", quoted_label("state", state), static_cast<double>(count));
+  write_clocks(text, *cluster);
   const Totals sums = totals();
   text.gauge("keys", "Keys that are there.", static_cast<double>(sums.keys));
   text.gauge("tombstones", "Deletes that are remembered.", static_cast<double>(sums.tombstones));

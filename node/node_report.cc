@@ -97,6 +97,9 @@ Status NodeReport::ready() const {
   if (!node_.view.healthy.get())
     return fail(ErrorCode::unavailable,
                 "the node is " + std::string(to_text(cluster()->state)) + ", not synced yet");
+  if (node_.view.fenced.get())
+    return fail(ErrorCode::unavailable,
+                clock_skew_explanation(cluster()->clocks.offset, node_.options.max_clock_offset));
   return {};
 }
 
@@ -127,7 +130,9 @@ NodeReport::Figures NodeReport::figures() const {
           .cache_misses = engine.cache_misses,
           .bytes_to_peers = sum(&NodeFigures::replication_bytes_sent),
           .bytes_from_peers = sum(&NodeFigures::replication_bytes_received),
-          .on_disk = !node_.memory};
+          .on_disk = !node_.memory,
+          .clock_offset_milliseconds = cluster()->clocks.offset.count(),
+          .clock_fenced = cluster()->clocks.fenced};
 }
 
 Address NodeReport::own_address() const {
@@ -167,6 +172,9 @@ void NodeReport::write_node(json::Writer& writer, const ClusterPicture& cluster)
   writer.key("disk").string(health ? "ok" : shown(health.error().message));
   writer.key("event_loops").number(std::uint64_t{node_.figures.size()});
   writer.key("epoch").number(std::uint64_t{cluster.self.epoch});
+  writer.key("clock_offset_ms").number(std::int64_t{cluster.clocks.offset.count()});
+  writer.key("clock_fenced").boolean(cluster.clocks.fenced);
+  writer.key("clock_apart").boolean(cluster.clocks.apart);
   writer.key("uptime_seconds").number(static_cast<std::uint64_t>(up.count() / 1000));
   writer.key("keys").number(sums.keys);
   writer.key("bytes").number(sums.bytes);
@@ -262,9 +270,21 @@ void NodeReport::write_nodes(json::Writer& writer, const ClusterPicture& cluster
     writer.key("state").string(to_text(state));
     writer.key("self").boolean(self);
     writer.key("epoch").number(std::uint64_t{member.epoch});
+    write_clock(writer, cluster, id);
     writer.end_object();
   }
   writer.end_array();
+}
+
+// Nothing of who did not say for a while.
+void NodeReport::write_clock(json::Writer& writer, const ClusterPicture& cluster, NodeId node) {
+  const ClusterPicture::Clocks& clocks = cluster.clocks;
+  const auto peer = clocks.peers.find(node);
+  const bool self = node == cluster.self.id;
+  if (!self && peer == clocks.peers.end()) return;
+  const Duration offset = self ? clocks.offset : peer->second.ahead;
+  writer.key("clock_offset_ms").number(std::int64_t{offset.count()});
+  writer.key("clock_fenced").boolean(self ? clocks.fenced : peer->second.fenced);
 }
 
 std::string NodeReport::nodes() const {
@@ -286,6 +306,7 @@ std::string NodeReport::cluster_overview() const {
 }
 
 std::string NodeReport::collections() const {
+  const auto cluster = this->cluster();
   json::Writer writer;
   writer.begin_array();
   for (Collection* collection : store_.collections()) {
@@ -304,6 +325,10 @@ std::string NodeReport::collections() const {
     else
       writer.number(std::uint64_t{config.replicas});
     writer.key("ttl_ms").number(config.ttl_milliseconds);
+    writer.key("on_conflict").string(config.on_conflict == OnConflict::keep ? "keep" : "last");
+    const auto conflicts = cluster->conflicts.find(name);
+    writer.key("conflicts")
+        .number(conflicts == cluster->conflicts.end() ? std::uint64_t{0} : conflicts->second);
     writer.end_object();
   }
   writer.end_array();

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "cluster/clock_skew.h"
 #include "cluster/core.h"
 #include "node/backups.h"
 #include "node/cluster_view.h"
@@ -38,6 +39,14 @@ struct ClusterPicture {
   std::map<NodeId, Member> members;
   std::uint64_t records_pulled = 0;
   std::uint64_t root = 0;
+  struct Clocks {
+    Duration offset{};  // Of ours, as ClockSkew has it.
+    bool fenced = false;
+    bool apart = false;
+    std::map<NodeId, ClockSkew::PeerClock> peers;
+  };
+  Clocks clocks{};
+  std::map<std::string, std::uint64_t> conflicts;  // By collection.
 };
 
 class ClusterBoard {
@@ -121,6 +130,8 @@ class NodeReport {
     std::uint64_t bytes_to_peers = 0;
     std::uint64_t bytes_from_peers = 0;
     bool on_disk = false;
+    std::int64_t clock_offset_milliseconds = 0;
+    bool clock_fenced = false;
   };
   Figures figures() const;
   // What peers are told, or where the node listens.
@@ -142,6 +153,7 @@ class NodeReport {
   void write_replication(json::Writer& writer, const ClusterPicture& cluster) const;
   void write_limits(json::Writer& writer) const;
   void write_nodes(json::Writer& writer, const ClusterPicture& cluster) const;
+  static void write_clock(json::Writer& writer, const ClusterPicture& cluster, NodeId node);
   using WriteMetric =
       std::function<void(std::string_view name, std::string_view help, std::uint64_t value)>;
   void write_client_metrics(const WriteMetric& write) const;

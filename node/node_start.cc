@@ -268,11 +268,16 @@ Status Node::open_loops() {
 }
 
 void Node::start_clocks() {
+  // What is in the files may be from the far future, which must not become ours by a restart.
+  const auto offset_max = static_cast<WallMilliseconds>(options_.max_clock_offset.count());
+  const std::uint64_t taken_in_max = HybridClock(offset_max).ahead_max(wall_now());
   hlc_floor_ = identity_.hlc_ceiling;
   for (const Collection* collection : main_loop().store().collections())
-    hlc_floor_ = std::max(hlc_floor_, collection->highest_hlc());
-  for (const auto& loop : loops_)
+    hlc_floor_ = std::max(hlc_floor_, std::min(collection->highest_hlc(), taken_in_max));
+  for (const auto& loop : loops_) {
+    loop->hybrid_clock().set_offset_max(offset_max);
     loop->hybrid_clock().start_above(hlc_floor_);
+  }
   reserve_hlc();
 }
 
@@ -301,6 +306,7 @@ void Node::make_core() {
   core.cluster.suspicion_multiplier = static_cast<unsigned>(options_.suspicion_multiplier);
   core.cluster.read_timeout = options_.read_timeout;
   core.cluster.leave_timeout = options_.leave_timeout;
+  core.cluster.max_clock_offset = options_.max_clock_offset;
   core.self = {.id = identity_.node_id,
                .name = options_.name,
                .epoch = identity_.epoch,
@@ -316,6 +322,8 @@ void Node::make_core() {
     core.identity.seeds.push_back(to_text(seed));
   core.known = identity_.members;
   core.random_seed = random_seed();
+  shared_.view.max_clock_offset_milliseconds.store(options_.max_clock_offset.count());
+  main_loop().driver().note_conflicts();
   if (founds_) found_cluster(core, {random_seed(), random_seed()});
   was_member_ = founds_ || !identity_.belonging.id.none();
   core_.emplace(std::move(core));

@@ -150,6 +150,9 @@ constexpr std::array table{
     OptionInfo{"suspicion-multiplier", "N", "4", "8",
                "Probe intervals that a silent peer gets before it is called dead; 5 with --wan.",
                "Cluster", CountOption{&O::suspicion_multiplier, 1, 100}},
+    OptionInfo{"max-clock-offset", "TIME", "500ms", "2s",
+               "Take no writes while this clock is further off those of most nodes, of 3 or more.",
+               "Cluster", DurationOption{&O::max_clock_offset, false}},
 
     OptionInfo{"nkvd-mesh", "", "false", "true",
                "Be a node in a mesh of nkvd: take in nodes that ping, pass writes on to them.",

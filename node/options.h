@@ -114,6 +114,7 @@ struct NodeOptions {
   bool wan = false;
   Duration probe_interval{};
   std::uint64_t suspicion_multiplier = 0;
+  Duration max_clock_offset{};
 
   std::uint64_t max_value_bytes = 0;
   std::uint64_t output_buffer_max = 0;

@@ -175,8 +175,10 @@ void latency_statistics(RedisCall& call, const NodeReport::Figures&, Section out
   }
 }
 
-void cluster(RedisCall&, const NodeReport::Figures&, Section out) {
-  out.field("cluster_enabled", 0);
+void cluster(RedisCall&, const NodeReport::Figures& figures, Section out) {
+  out.field("cluster_enabled", 0)
+      .field("clock_offset_ms", std::to_string(figures.clock_offset_milliseconds))
+      .field("clock_fenced", figures.clock_fenced ? 1 : 0);
 }
 
 void keyspace(RedisCall& call, const NodeReport::Figures&, Section out) {

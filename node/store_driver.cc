@@ -66,8 +66,22 @@ void StoreDriver::apply(const ApplyWrite& action, WallMilliseconds now,
     // A configuration that cannot be taken in is looked at again with the next one, or a start.
     static_cast<void>(catalog_.refresh(action.records->records()));
   }
+  keep_losers(**collection, now);
   if (action.records != nullptr) show(action.collection, *action.records);
   if (options_.mutate_report_early) inputs.emplace_back(changed(**collection));
+}
+
+const std::map<std::string, std::uint64_t>& StoreDriver::conflicts() const {
+  static const std::map<std::string, std::uint64_t> none;
+  return conflicts_ ? conflicts_->counts() : none;
+}
+
+// They are writes of this node: the others get them as such.
+void StoreDriver::keep_losers(Collection& collection, WallMilliseconds now) {
+  if (!conflicts_) return;
+  conflicts_->write_kept(collection, now, [&](const WriteRequest& request, const Written& written) {
+    wrote(collection, request.key, view_of(request, written), written.previous, written.position);
+  });
 }
 
 void StoreDriver::show(const CollectionRef& collection, const RecordBatch& records) const {
@@ -106,9 +120,10 @@ void StoreDriver::apply(const ApplyRecords& action, WallMilliseconds now,
   if (!action.flushed.empty() && !(*collection)->flushed().contains(action.flushed))
     position = writer_.apply_flush(**collection, action.flushed);
   if (position && !action.records.empty()) {
-    position = writer_.pull(**collection, action.records, now);
+    position = writer_.pull(**collection, action.records, now, {action.donor, &action.vector});
     took_in(**collection);
   }
+  keep_losers(**collection, now);
   if (observer_ != nullptr && observer_->wants(action.collection)) {
     for (const KeyedRecord& entry : action.records)
       observer_->changed(entry.key);
@@ -227,8 +242,10 @@ Position StoreDriver::collect(StoreNews& news) {
 Position StoreDriver::collect(std::vector<Input>& inputs) {
   StoreNews news = std::exchange(brought_, {});
   const Position durable = collect(news);
-  for (CollectionRef& ref : catalog_.take_gone())
+  for (CollectionRef& ref : catalog_.take_gone()) {
+    if (conflicts_) conflicts_->collection_gone(ref.name);
     inputs.emplace_back(CollectionGone{std::move(ref)});
+  }
   for (const std::string& name : store_.take_changed()) {
     if (const Collection* collection = store_.find(name)) inputs.emplace_back(changed(*collection));
   }

@@ -19,6 +19,7 @@
 
 #include "cluster/actions.h"
 #include "storage/catalog.h"
+#include "storage/conflicts.h"
 #include "storage/store.h"
 #include "storage/writer.h"
 
@@ -66,6 +67,11 @@ class StoreDriver {
   };
   void observe(Observer& observer) { observer_ = &observer; }
 
+  // From now on writes that were lost to concurrent ones are counted, and kept where a collection
+  // wants that. For the driver of the core's loop; once, before it is used.
+  void note_conflicts() { conflicts_.emplace(catalog_, writer_); }
+  const std::map<std::string, std::uint64_t>& conflicts() const;
+
   // Tells the core what the store holds. Call once, before anything else.
   void announce(std::vector<Input>& inputs);
   // Carries out a storage action; false: it is none. Answers that are ready at once go to
@@ -105,6 +111,7 @@ class StoreDriver {
   void apply(const ApplyWrite& action, WallMilliseconds now, std::vector<Input>& inputs);
   Result<Position> push(Collection& collection, const RecordBatch& records, WallMilliseconds now);
   void apply(const ApplyRecords& action, WallMilliseconds now, std::vector<Input>& inputs);
+  void keep_losers(Collection& collection, WallMilliseconds now);
   void merge(const MergeContext& action, std::vector<Input>& inputs);
   void read(const ReadLocal& action, std::vector<Input>& inputs);
   void walk(const WalkLocal& action, std::vector<Input>& inputs);
@@ -116,6 +123,7 @@ class StoreDriver {
   RecordWriter& writer_;
   StoreDriverOptions options_;
   Observer* observer_ = nullptr;  // Null: nobody wants to know.
+  std::optional<Conflicts> conflicts_;
   // Writes of one collection, as many as go out in one message.
   struct Local {
     CollectionRef collection;

@@ -43,6 +43,11 @@ class PayloadWriter {
     for (const T& item : items)
       fields(*this, item);
   }
+  // What a message was without in earlier versions.
+  template <typename T>
+  void tail(const T& value) {
+    fields(*this, value);
+  }
   // The length of the value's own fields, then these.
   template <typename T>
   void sized(const T& value) {
@@ -116,6 +121,10 @@ class PayloadReader {
     const std::size_t count = reader_.count(1);
     for (std::size_t i = 0; i < count && reader_.ok(); ++i)
       fields(*this, items.emplace_back());
+  }
+  template <typename T>
+  void tail(T& value) {
+    if (!reader_.empty()) fields(*this, value);
   }
   template <typename T>
   void sized(T& value) {
@@ -246,11 +255,17 @@ void fields(auto& archive, Is<Ping> auto& ping) {
   archive.list(ping.updates);
 }
 
+void fields(auto& archive, Is<ClockReading> auto& reading) {
+  archive.u64(reading.wall);
+  archive.boolean(reading.fenced);
+}
+
 void fields(auto& archive, Is<Ack> auto& ack) {
   archive.u64(ack.sequence);
   archive.u64(ack.target);
   archive.u64(ack.root);
   archive.list(ack.updates);
+  archive.tail(ack.clock);
 }
 
 void fields(auto& archive, Is<PingRequest> auto& request) {

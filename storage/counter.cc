@@ -329,6 +329,13 @@ bool must_join(const RecordView& held, const RecordView& comes, CounterMistake m
   return joined(pair.of_newer, pair.of_older, mistake) != pair.of_newer;
 }
 
+bool counts_all(const RecordView& winner, const RecordView& loser) {
+  if (!may_be_counter(winner)) return false;
+  const CounterState all = state_of(winner);
+  const CounterState some = state_of(loser);
+  return all.base == some.base && united(all.cells, some.cells) == all.cells;
+}
+
 JoinedRecord join(const RecordView& held, const RecordView& comes, CounterMistake mistake) {
   const Pair pair = pair_of(held, comes);
   const CounterState counter = joined(pair.of_newer, pair.of_older, mistake);

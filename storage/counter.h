@@ -88,6 +88,9 @@ std::string without_counter(Bytes attributes);
 // Whether what is held and what comes must be joined, as neither has all of the other.
 bool must_join(const RecordView& held, const RecordView& comes, CounterMistake mistake);
 
+// Whether all that `loser` counts is in `winner`, on the same base: then it loses nothing.
+bool counts_all(const RecordView& winner, const RecordView& loser);
+
 // The joined record, but for its version and dot.
 struct JoinedRecord {
   bool deleted = false;

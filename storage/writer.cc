@@ -15,6 +15,18 @@ std::string to_text(const Version& version) {
   return std::to_string(version.hlc) + "-" + std::to_string(version.node);
 }
 
+// No clock comes there: some node has made such a version up, and nothing can be above it.
+bool has_last_version(const RecordView* held, std::uint64_t above_hlc) {
+  return above_hlc == hlc_max || (held != nullptr && held->version.hlc == hlc_max);
+}
+
+tl::unexpected<Error> last_version_error() {
+  return fail(
+      ErrorCode::precondition,
+      "this key has the highest version that there can be, made up by some node; it was not "
+      "written; use another key, or drop the collection");
+}
+
 // Message of the precondition that does not hold; `held` is null or what is there.
 Status check_preconditions(const WriteRequest& request, const RecordView* held, bool existed) {
   if (request.if_absent && existed)
@@ -82,8 +94,8 @@ void RecordWriter::make(const RecordView* held, const Change& change, bool exist
 }
 
 Result<Written> RecordWriter::finish(Collection& collection, Written written, Position position,
-                                     bool replaces_unseen) {
-  clock_.take(written.version.hlc);
+                                     WallMilliseconds wall, bool replaces_unseen) {
+  clock_.take(written.version.hlc, wall);
   written.position = position;
   if (!replaces_unseen) return written;
   // What a pull brought is not in the context yet; who replaces it has seen it.
@@ -112,6 +124,7 @@ Result<Written> RecordWriter::write(Collection& collection, const WriteRequest& 
       [&](const RecordView* held, RecordView& put) {
         const bool existed = held != nullptr && !held->unread && visible(*held, wall);
         allowed = check_preconditions(request, held, existed);
+        if (has_last_version(held, request.above_hlc)) allowed = last_version_error();
         if (!allowed) return false;
         replaces_unseen = held != nullptr && held->unseen;
         make(held, change, existed, request.above_hlc, wall, written, put);
@@ -119,13 +132,14 @@ Result<Written> RecordWriter::write(Collection& collection, const WriteRequest& 
       });
   if (!position) return tl::unexpected(position.error());
   if (!allowed) return tl::unexpected(std::move(allowed.error()));
-  return finish(collection, written, *position, replaces_unseen);
+  return finish(collection, written, *position, wall, replaces_unseen);
 }
 
 Result<std::optional<Written>> RecordWriter::change(Collection& collection, const HashedKey& key,
                                                     WallMilliseconds wall, Decide decide) {
   Written written;
   bool damaged = false;
+  bool is_last = false;
   bool replaces_unseen = false;
   written.dot = {origin_, collection.last_sequence(origin_) + 1};
   const auto position = store_.update(
@@ -136,6 +150,8 @@ Result<std::optional<Written>> RecordWriter::change(Collection& collection, cons
         Change change;
         if (existed) change = {held->value, held->attributes, held->deadline, false};
         if (!decide(existed ? held : nullptr, change)) return false;
+        is_last = has_last_version(held, 0);
+        if (is_last) return false;
         if (change.adds) {
           const std::uint64_t stored = held != nullptr ? held->version.hlc : 0;
           const Addition addition{origin_, clock_.after(wall, stored), *change.adds};
@@ -151,45 +167,86 @@ Result<std::optional<Written>> RecordWriter::change(Collection& collection, cons
     return fail(ErrorCode::corrupt,
                 "the record of this key is damaged on this node's disk and asked for from other "
                 "nodes; try again, or write the key anew");
+  if (is_last) return last_version_error();
   if (*position == 0) return std::optional<Written>();
-  auto made = finish(collection, written, *position, replaces_unseen);
+  auto made = finish(collection, written, *position, wall, replaces_unseen);
   if (!made) return tl::unexpected(std::move(made.error()));
   return std::optional(*made);
 }
 
-Result<RecordWriter::Put> RecordWriter::put_if_newer(Collection& collection, const HashedKey& key,
-                                                     const RecordView& record, Store::Joins joins,
-                                                     const Context* flushed) {
+// See storage/conflicts.h for why. What loses nothing is no loss.
+RecordWriter::Put::Lost RecordWriter::lost_of(const RecordView& held, const RecordView& record,
+                                              const Context& seen, const Arrival& arrival) const {
+  const auto is_loss = [&](const RecordView& loser, const RecordView& winner) {
+    const bool same = !winner.deleted && winner.value == loser.value;
+    return visible(loser, arrival.wall) && !loser.damaged && !same && !counts_all(winner, loser);
+  };
+  const Origin& writer = held.dot.origin;
+  if (!newer(record, held)) {
+    // What loses to an unsettled one comes again.
+    const bool is_ours =
+        writer.node == origin_.node && writer.epoch == origin_.epoch && !held.unsettled;
+    const bool concurrent = is_ours && !seen.contains(record.dot);
+    return concurrent && is_loss(record, held) ? Put::Lost::incoming : Put::Lost::nothing;
+  }
+  const auto& [donor, vector] = arrival.donor;
+  const bool concurrent = donor != 0 && record.dot.origin.node == donor &&
+                          vector->contains(record.dot) && !vector->contains(held.dot);
+  return concurrent && is_loss(held, record) ? Put::Lost::held : Put::Lost::nothing;
+}
+
+Result<RecordWriter::Put> RecordWriter::put_if_newer(Collection& collection,
+                                                     const KeyedView& incoming,
+                                                     const HashedKey& key, const Known& known,
+                                                     const Arrival& arrival) {
   Put made;
+  const RecordView& record = incoming.record;
   const auto position =
-      store_.update(collection, key, joins, [&](const RecordView* held, RecordView& put) {
-        // A damaged copy is replaced by the same write, intact.
-        const bool same = held != nullptr && held->dot == record.dot;
-        const bool heals = same && held->damaged && !record.damaged;
-        made.replaced.reset();
-        made.lost_to_unsettled = false;
-        made.must_join = flushed != nullptr && meet(held, record, *flushed);
-        if (made.must_join) return false;
-        if (held != nullptr && !heals && !newer(record, *held)) {
-          made.lost_to_unsettled = held->unsettled;
-          return false;
-        }
-        if (held != nullptr && held->unseen && !same) made.replaced = held->dot;
-        put = record;
-        if (put.created == created_unknown)
-          put.created = held != nullptr ? created_in_place_of(*held, record) : 0;
-        return true;
-      });
+      store_.update(collection, key, arrival.live ? Store::Joins::seen : Store::Joins::nothing,
+                    [&](const RecordView* held, RecordView& put) {
+                      // A damaged copy is replaced by the same write, intact.
+                      const bool same = held != nullptr && held->dot == record.dot;
+                      const bool heals = same && held->damaged && !record.damaged;
+                      const bool tells = conflicts_ != nullptr && held != nullptr && !same;
+                      made.replaced.reset();
+                      made.lost_to_unsettled = false;
+                      made.lost = Put::Lost::nothing;
+                      made.must_join = meet(held, record, known.flushed);
+                      if (made.must_join) return false;
+                      if (tells) made.lost = lost_of(*held, record, known.seen, arrival);
+                      if (made.lost != Put::Lost::nothing) made.held = held->dot;
+                      if (held != nullptr && !heals && !newer(record, *held)) {
+                        made.lost_to_unsettled = held->unsettled;
+                        return false;
+                      }
+                      if (held != nullptr && held->unseen && !same) made.replaced = held->dot;
+                      if (made.lost == Put::Lost::held && arrival.keeps)
+                        made.loser = copy_of(*held);
+                      put = record;
+                      if (put.created == created_unknown)
+                        put.created = held != nullptr ? created_in_place_of(*held, record) : 0;
+                      return true;
+                    });
   if (!position) return tl::unexpected(position.error());
   made.position = *position;
+  if (made.lost == Put::Lost::nothing) return made;
+  const bool held_lost = made.lost == Put::Lost::held;
+  if (!held_lost && arrival.keeps) made.loser = copy_of(record);
+  conflicts_->lost(collection,
+                   {.key = incoming.key,
+                    .loser = held_lost ? made.held : record.dot,
+                    .winner = held_lost ? record.dot : made.held},
+                   std::move(made.loser));
   return made;
 }
 
-// What was flushed takes nothing with it that the flush had not seen: it only loses, or wins.
+// What was flushed takes nothing with it that the flush had not seen: it only loses, or wins. And
+// nothing can be written above the last version.
 bool RecordWriter::meet(const RecordView* held, const RecordView& record,
                         const Context& flushed) const {
   return held != nullptr && must_join(*held, record, options_.mistake) &&
-         !flushed.contains(held->dot);
+         !has_last_version(held, record.version.hlc) && !flushed.contains(held->dot) &&
+         !flushed.contains(record.dot);
 }
 
 // What is held may have changed since it was found that it must be joined: then nothing is written,
@@ -226,8 +283,7 @@ Result<RecordWriter::Put> RecordWriter::join_with_held(Collection& collection, c
   made.position = *position;
   made.joined = !made.must_join;
   if (!made.joined || in_place) return made;
-  // As of what came: a clock that is wrong elsewhere does not pull ours with it.
-  clock_.observe(written.version.hlc, wall);
+  clock_.take(written.version.hlc, wall);
   ++joins_;
   const WriteRequest request{.key = key.bytes,
                              .deletes = content.deleted,
@@ -240,15 +296,17 @@ Result<RecordWriter::Put> RecordWriter::join_with_held(Collection& collection, c
 // A burst of increments of one key is joined once: its last record has all of them.
 Result<RecordWriter::Put> RecordWriter::put_or_join(Collection& collection,
                                                     std::span<const KeyedView> records,
-                                                    std::size_t place, const Context& flushed,
-                                                    WallMilliseconds wall, Store::Joins joins) {
+                                                    std::size_t place, const Known& known,
+                                                    const Arrival& arrival) {
   const RecordView& record = records[place].record;
+  const bool is_flushed = known.flushed.contains(record.dot);
+  const KeyedView incoming{records[place].key, is_flushed ? tombstone_of(record) : record};
   for (;;) {
-    auto made = put_if_newer(collection, keys_[place], record, joins, &flushed);
+    auto made = put_if_newer(collection, incoming, keys_[place], known, arrival);
     if (!made || !made->must_join) return made;
     // Only what comes live may hold a key twice, and is never much at once.
-    if (joins == Store::Joins::seen && repeated_later(records, place)) return made;
-    made = join_with_held(collection, keys_[place], record, flushed, wall);
+    if (arrival.live && repeated_later(records, place)) return made;
+    made = join_with_held(collection, keys_[place], record, known.flushed, arrival.wall);
     if (!made || !made->must_join) return made;
   }
 }
@@ -283,9 +341,10 @@ void RecordWriter::announce(const Collection& collection, std::span<const KeyedV
 // Dots without a record join the context behind the records: who loses power in between is sent
 // such a record once more, and it loses again.
 Result<Position> RecordWriter::put_newer(Collection& collection, std::span<const KeyedView> records,
-                                         WallMilliseconds wall, bool live) {
-  Context seen = collection.seen();
-  const Context flushed = collection.flushed();
+                                         Arrival arrival) {
+  const bool live = arrival.live;
+  arrival.keeps = conflicts_ != nullptr && conflicts_->keeps(collection);
+  Known known{collection.seen(), collection.flushed()};
   Batch contexts;
   Position last = 0;
   announce(collection, records);
@@ -293,20 +352,16 @@ Result<Position> RecordWriter::put_newer(Collection& collection, std::span<const
     if (i + records_ahead < keys_.size()) collection.prefetch_record(keys_[i + records_ahead]);
     const RecordView& record = records[i].record;
     const Dot& dot = record.dot;
-    if (live && (seen.contains(dot) || seen.knows_later_epoch(dot.origin))) continue;
-    clock_.observe(record.version.hlc, wall);
-    const bool is_flushed = flushed.contains(dot);
-    const Store::Joins joins = live ? Store::Joins::seen : Store::Joins::nothing;
-    const auto put = is_flushed
-                         ? put_if_newer(collection, keys_[i], tombstone_of(record), joins, nullptr)
-                         : put_or_join(collection, records, i, flushed, wall, joins);
+    if (live && (known.seen.contains(dot) || known.seen.knows_later_epoch(dot.origin))) continue;
+    clock_.observe(record.version.hlc, arrival.wall);
+    const auto put = put_or_join(collection, records, i, known, arrival);
     if (!put) return tl::unexpected(put.error());
     last = std::max(last, put->position);
     if (put->replaced) contexts.seen.add(*put->replaced);
     // What beat it may yet be lost in a power cut, and this one would be called seen without being
     // held: as if it had not come. Anti-entropy brings it again.
     if (!live || put->lost_to_unsettled) continue;
-    seen.add(dot);
+    known.seen.add(dot);
     if (put->position == 0 || put->joined) contexts.seen.add(dot);
   }
   if (last != 0 && contexts.seen.empty()) return last;
@@ -316,16 +371,21 @@ Result<Position> RecordWriter::put_newer(Collection& collection, std::span<const
 
 Result<Position> RecordWriter::push(Collection& collection, std::span<const KeyedView> records,
                                     WallMilliseconds wall) {
-  return put_newer(collection, records, wall, true);
+  return put_newer(collection, records, {.wall = wall, .live = true});
 }
 
 Result<Position> RecordWriter::pull(Collection& collection, const std::vector<KeyedRecord>& records,
                                     WallMilliseconds wall) {
+  return pull(collection, records, wall, {});
+}
+
+Result<Position> RecordWriter::pull(Collection& collection, const std::vector<KeyedRecord>& records,
+                                    WallMilliseconds wall, const Donor& donor) {
   std::vector<KeyedView> views;
   views.reserve(records.size());
   for (const KeyedRecord& entry : records)
     views.push_back(view_of(entry));
-  return put_newer(collection, views, wall, false);
+  return put_newer(collection, views, {.wall = wall, .donor = donor});
 }
 
 Result<Position> RecordWriter::merge(Collection& collection, const Context& vector) {

@@ -82,6 +82,26 @@ Record record_of(const WriteRequest& request, const Written& written);
 // The same into a record whose memory is used again.
 void copy_record(const WriteRequest& request, const Written& written, Record& record);
 
+// Hears of writes that lost against a concurrent one (storage/conflicts.h). Called when the record
+// that won is in; it may not call the store or the writer.
+class ConflictSink {
+ public:
+  ConflictSink() = default;
+  ConflictSink(const ConflictSink&) = delete;
+  ConflictSink& operator=(const ConflictSink&) = delete;
+  virtual ~ConflictSink() = default;
+  // Whether it wants to have what is lost in this collection.
+  virtual bool keeps(const Collection& collection) const = 0;
+  struct Lost {
+    Bytes key;
+    Dot loser;
+    Dot winner;
+  };
+  // `record` is the loser's, absent unless it does.
+  virtual void lost(const Collection& collection, const Lost& lost,
+                    std::optional<Record> record) = 0;
+};
+
 class RecordWriter {
  public:
   // `store` and `clock` outlive the writer. `origin` is this node, this start, this loop.
@@ -103,6 +123,14 @@ class RecordWriter {
                         WallMilliseconds wall);
   Result<Position> pull(Collection& collection, const std::vector<KeyedRecord>& records,
                         WallMilliseconds wall);
+  // The same of a donor that says what it had seen of all nodes' writes, which must cover the
+  // records of its own among these.
+  struct Donor {
+    NodeId node = 0;  // 0: nobody says.
+    const Context* vector = nullptr;
+  };
+  Result<Position> pull(Collection& collection, const std::vector<KeyedRecord>& records,
+                        WallMilliseconds wall, const Donor& donor);
   // The end of a pull: the peer's vector, of which everything is held or known to be deleted.
   Result<Position> merge(Collection& collection, const Context& vector);
   // Deletes everything seen here; the result is what was flushed, for the peers.
@@ -117,40 +145,60 @@ class RecordWriter {
   std::uint64_t joins() const { return joins_; }
 
   const Origin& origin() const { return origin_; }
+  // Null: nobody wants to know. It outlives the writer, or says so before it ends.
+  void tell_conflicts_to(ConflictSink* sink) { conflicts_ = sink; }
+  ConflictSink* conflict_sink() const { return conflicts_; }
 
  private:
   // What a write does once it is decided: fills in `written` and `put`.
   void make(const RecordView* held, const Change& change, bool existed, std::uint64_t above_hlc,
             WallMilliseconds wall, Written& written, RecordView& put) const;
   Result<Written> finish(Collection& collection, Written written, Position position,
-                         bool replaces_unseen);
+                         WallMilliseconds wall, bool replaces_unseen);
   struct Put {
     Position position = 0;           // 0: what is held is newer.
     std::optional<Dot> replaced;     // A dot that was not in the context.
     bool lost_to_unsettled = false;  // What is held is newer, and may be lost yet.
-    bool must_join = false;          // Nothing was put: each has something of a counter.
-    bool joined = false;             // What was put is a write of our own that has both.
+    enum class Lost : std::uint8_t { nothing, incoming, held };
+    Lost lost = Lost::nothing;    // Against a write that was concurrent.
+    Dot held;                     // Beside the incoming one, if one of them was lost.
+    std::optional<Record> loser;  // If somebody keeps it.
+    bool must_join = false;       // Nothing was put: each has something of a counter.
+    bool joined = false;          // What was put is a write of our own that has both.
   };
-  // `flushed` is null: it is not joined with what is held.
-  Result<Put> put_if_newer(Collection& collection, const HashedKey& key, const RecordView& record,
-                           Store::Joins joins, const Context* flushed);
+  // How records came in, and what that proves.
+  struct Arrival {
+    WallMilliseconds wall = 0;
+    bool live = false;
+    bool keeps = false;  // What is lost to a concurrent write is wanted.
+    Donor donor{};
+  };
+  // What the collection had seen and what of it was flushed, when a record comes in.
+  struct Known {
+    Context seen;
+    Context flushed;
+  };
+  Result<Put> put_if_newer(Collection& collection, const KeyedView& incoming, const HashedKey& key,
+                           const Known& known, const Arrival& arrival);
+  Put::Lost lost_of(const RecordView& held, const RecordView& record, const Context& seen,
+                    const Arrival& arrival) const;
   bool meet(const RecordView* held, const RecordView& record, const Context& flushed) const;
   Result<Put> join_with_held(Collection& collection, const HashedKey& key, const RecordView& record,
                              const Context& flushed, WallMilliseconds wall);
   // One of `records`, whose keys are keys_.
   Result<Put> put_or_join(Collection& collection, std::span<const KeyedView> records,
-                          std::size_t place, const Context& flushed, WallMilliseconds wall,
-                          Store::Joins joins);
+                          std::size_t place, const Known& known, const Arrival& arrival);
   // Whether a later one of `records` has all that this one has.
   bool repeated_later(std::span<const KeyedView> records, std::size_t place) const;
   Result<Position> put_newer(Collection& collection, std::span<const KeyedView> records,
-                             WallMilliseconds wall, bool live);
+                             Arrival arrival);
   void announce(const Collection& collection, std::span<const KeyedView> records);
 
   Store& store_;
   HybridClock& clock_;
   Origin origin_;
   WriterOptions options_;
+  ConflictSink* conflicts_ = nullptr;
   std::vector<HashedKey> keys_;  // Of the records that are being put.
   std::string attributes_;
   std::vector<Joined> joined_;

@@ -7,7 +7,7 @@ _dhrt_flags_of() {
     --listen --cors-origin --tcp --tcp-tls --tcp-host --tcp-port --rpc --rpc-host --rpc-port --hermod
     --hermod-port --hermod-terminator --hermod-config --hermod-anonymous --resp --resp-port --http --http-port
     --join --nkvd-mesh --mesh-network-url --join-timeout --found-if-alone --leave-timeout --fast --lan --wan
-    --probe-interval --suspicion-multiplier --cluster-key-file --peer-tls
+    --probe-interval --suspicion-multiplier --max-clock-offset --cluster-key-file --peer-tls
     --peer-tls-cert --peer-tls-key --peer-tls-ca --data-dir --memory
     --backup-dir --durability --sync-interval --log-segment-bytes --checkpoint-bytes --checkpoint-age
     --unflushed-max --cache-bytes --cache-evict --memory-limit --evict --scrub-rate --read-timeout

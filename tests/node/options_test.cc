@@ -298,6 +298,7 @@ TEST_CASE("options: a bad value is told with its place and a right one") {
       {{"--log-requests", "a\tb"}, "--log-requests", "control characters"},
       {{"--log-requests-format", "xml"}, "--log-requests-format is 'xml'", "text or json"},
       {{"--suspicion-multiplier", "0"}, "--suspicion-multiplier is '0'", "from 1 to 100"},
+      {{"--max-clock-offset", "0"}, "--max-clock-offset is '0'", "longer than 0"},
       {{"--max-value-bytes", "1000"}, "--max-value-bytes is '1000'", "needs a unit"},
       {{"--max-value-bytes", "1gb"}, "--max-value-bytes is '1gb'", "from 1b to 512mb"},
       {{"--max-clients", "many"}, "--max-clients is 'many'", "whole number"},

@@ -66,6 +66,14 @@ std::vector<std::string> keys_of(const std::vector<LocalWrites>& writes) {
 
 using Keys = std::vector<std::string>;
 
+// Everything so far is on the disk.
+void must_hold_all(Driven& node) {
+  Driven::must_hold(node.store->drain());
+}
+void must_drop(Driven& node, const std::string& collection) {
+  Driven::must_hold(node.catalog.drop(collection, noon));
+}
+
 TEST_CASE("store driver: what belongs together is one message, whatever was written before it") {
   const std::string large(100 << 10, 'v');
   for (const bool together : {true, false}) {
@@ -255,6 +263,33 @@ TEST_CASE("store driver: a peer's configurations make their collections") {
     configurations.push_back(config.record);
   node.apply(ApplyWrite{node.catalog.configurations().ref(), batch_with(configurations), {}});
   CHECK(node.catalog.find("made_there") != nullptr);
+}
+
+TEST_CASE("store driver: what a concurrent write lost is counted, kept where wanted, and told") {
+  for (const OnConflict on_conflict : {OnConflict::last, OnConflict::keep}) {
+    Driven node;
+    node.driver->note_conflicts();
+    CollectionConfig config;
+    config.on_conflict = on_conflict;
+    node.users = must(node.catalog.create("notes", config, noon));
+    node.set("k", "ours");
+    must_hold_all(node);
+    node.told();
+    const KeyedRecord theirs{
+        "k", {.version = {.hlc = 1, .node = there.node}, .dot = {there, 1}, .value = "theirs"}};
+    node.apply(ApplyWrite{.collection = node.users->ref(), .records = batch_with({theirs})});
+    CHECK(node.driver->conflicts().at("notes") == 1);
+    must_hold_all(node);
+    const Keys kept = keys_of(node.told());
+    if (on_conflict == OnConflict::keep)
+      CHECK(kept == Keys{"~conflict/k/2-1-0-1"});
+    else
+      CHECK(kept.empty());
+    must_hold_all(node);
+    must_drop(node, "notes");
+    node.told();
+    CHECK_MESSAGE(node.driver->conflicts().empty(), "its number goes with a collection");
+  }
 }
 
 }  // namespace

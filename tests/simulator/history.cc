@@ -28,6 +28,19 @@ void History::assigned(const CollectionRef& collection, const KeyedRecord& write
   if (newer(write.record, greatest)) greatest = write.record;
 }
 
+void History::conflicted(const CollectionRef& collection, const Dot& loser, const Dot& winner) {
+  const auto saw = [&](const Dot& writer, const Dot& other) {
+    const auto seen = seen_.find({collection, writer});
+    return seen != seen_.end() && seen->second.contains(other);
+  };
+  const auto text = [](const Dot& dot) {
+    return std::to_string(dot.origin.node) + "." + std::to_string(dot.origin.epoch) + "." +
+           std::to_string(dot.sequence);
+  };
+  if (saw(winner, loser) || saw(loser, winner))
+    violated("CONC", text(loser) + " and " + text(winner) + " are no conflict");
+}
+
 void History::acknowledged(NodeIndex coordinator, const std::string& collection,
                            KeyedRecord write) {
   promises_.push_back({coordinator, collection, std::move(write)});

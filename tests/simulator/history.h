@@ -20,6 +20,12 @@ class History {
  public:
   // A write got its dot: no other write may ever get the same (VEC).
   void assigned(const CollectionRef& collection, const KeyedRecord& write);
+  // What its node had seen when it was made, itself included.
+  void had_seen(const CollectionRef& collection, const Dot& write, const Context& seen) {
+    seen_.emplace(std::pair(collection, write), seen);
+  }
+  // A node says that neither writer had seen the other's write (CONC).
+  void conflicted(const CollectionRef& collection, const Dot& loser, const Dot& winner);
   // The client was told that the write is done.
   void acknowledged(NodeIndex coordinator, const std::string& collection, KeyedRecord write);
   // A client asked for `more` on a number; the result names it for addition_acknowledged().
@@ -71,6 +77,7 @@ class History {
                                         const CounterState::Base& base) const;
 
   std::vector<Promise> promises_;
+  std::map<std::pair<CollectionRef, Dot>, Context> seen_;
   std::map<std::string, Context> flushed_;
   std::map<std::pair<std::string, Dot>, std::pair<std::string, Version>> dots_;
   std::map<std::pair<std::string, std::string>, Record> deletes_;  // The greatest of each key.

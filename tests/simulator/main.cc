@@ -22,7 +22,7 @@ constexpr std::string_view usage =
     "  --mutant NAME     make a mistake on purpose: ack-early, no-tombstone,\n"
     "                    reuse-sequence, merge-early, report-early,\n"
     "                    counter-last-writer, counter-any-base, counter-in-place,\n"
-    "                    hasty (membership)\n"
+    "                    no-bump, no-clamp, no-fence, hasty (membership)\n"
     "  --expect-failure  succeed only if an invariant is broken\n"
     "\n"
     "exit codes: 0 all invariants held (or broke, if expected), 1 not so, 2 usage\n";
@@ -80,14 +80,27 @@ struct Fault {
   std::uint64_t Totals::*counter;
 };
 constexpr std::array faults{
-    Fault{"messages lost", &Totals::lost},     Fault{"duplicated", &Totals::duplicated},
-    Fault{"reordered", &Totals::reordered},    Fault{"long delays", &Totals::delayed},
-    Fault{"partitions", &Totals::partitions},  Fault{"crashes", &Totals::crashes},
-    Fault{"pauses", &Totals::pauses},          Fault{"skewed clocks", &Totals::skewed},
-    Fault{"slow syncs", &Totals::slow_syncs},  Fault{"leaves", &Totals::leaves},
-    Fault{"late joins", &Totals::late_joins},  Fault{"flushes", &Totals::flushes},
-    Fault{"collection drops", &Totals::drops}, Fault{"parts of messages", &Totals::parts},
-    Fault{"increments", &Totals::additions},   Fault{"joins", &Totals::joins},
+    Fault{"messages lost", &Totals::lost},
+    Fault{"duplicated", &Totals::duplicated},
+    Fault{"reordered", &Totals::reordered},
+    Fault{"long delays", &Totals::delayed},
+    Fault{"partitions", &Totals::partitions},
+    Fault{"crashes", &Totals::crashes},
+    Fault{"pauses", &Totals::pauses},
+    Fault{"skewed clocks", &Totals::skewed},
+    Fault{"slow syncs", &Totals::slow_syncs},
+    Fault{"leaves", &Totals::leaves},
+    Fault{"late joins", &Totals::late_joins},
+    Fault{"flushes", &Totals::flushes},
+    Fault{"collection drops", &Totals::drops},
+    Fault{"parts of messages", &Totals::parts},
+    Fault{"clock jumps", &Totals::clock_jumps},
+    Fault{"clock strobes", &Totals::clock_strobes},
+    Fault{"clock drifts", &Totals::clock_drifts},
+    Fault{"fenced writes", &Totals::fenced_writes},
+    Fault{"conflicts", &Totals::conflicts},
+    Fault{"increments", &Totals::additions},
+    Fault{"joins", &Totals::joins},
 };
 
 SimulationOptions options_of(const Arguments& arguments, std::uint64_t seed) {

@@ -22,7 +22,10 @@ enum class Mutant {
   hasty,
   counter_last_writer,
   counter_any_base,
-  counter_in_place
+  counter_in_place,
+  no_bump,
+  no_clamp,
+  no_fence
 };
 
 inline std::optional<Mutant> parse_mutant(std::string_view name) {
@@ -36,6 +39,9 @@ inline std::optional<Mutant> parse_mutant(std::string_view name) {
   if (name == "counter-last-writer") return Mutant::counter_last_writer;
   if (name == "counter-any-base") return Mutant::counter_any_base;
   if (name == "counter-in-place") return Mutant::counter_in_place;
+  if (name == "no-bump") return Mutant::no_bump;
+  if (name == "no-clamp") return Mutant::no_clamp;
+  if (name == "no-fence") return Mutant::no_fence;
   return std::nullopt;
 }
 
@@ -59,6 +65,12 @@ struct SimulationOptions {
   bool late_join = false;  // The last node joins in the middle.
   bool flush = false;
   bool second_collection = false;  // With creates and drops.
+  bool clock_jump = false;         // Wall clocks are set, by up to an hour.
+  bool clock_strobe = false;       // One goes there and back, many times within seconds.
+  bool clock_drift = false;        // They run too fast or too slow by up to 1 %.
+  bool keep_conflicts = false;     // The second collection keeps what concurrent writes lose.
+  // Beyond it a node takes no writes; hours: they write whatever their clocks show.
+  std::int64_t max_clock_offset_milliseconds = 500;
   // One node stands still for two seconds, again and again, and is never to be called dead.
   bool stall = false;
   bool counters = false;  // Increments, in a collection of their own.
@@ -86,6 +98,12 @@ struct Totals {
   std::uint64_t batches_lost = 0;  // Unsynced batches that a crash took.
   std::uint64_t pauses = 0;
   std::uint64_t skewed = 0;
+  std::uint64_t clock_jumps = 0;
+  std::uint64_t clock_strobes = 0;
+  std::uint64_t clock_drifts = 0;
+  std::uint64_t fenced_writes = 0;  // That were refused.
+  std::uint64_t fenced_nodes = 0;   // At the end.
+  std::uint64_t conflicts = 0;      // That nodes noticed.
   std::uint64_t slow_syncs = 0;
   std::uint64_t leaves = 0;
   std::uint64_t late_joins = 0;

@@ -12,7 +12,8 @@ namespace {
 
 constexpr std::uint64_t tick_milliseconds = 100;
 constexpr Duration greeting_timeout = 5s;
-constexpr WallMilliseconds epoch_of_the_world = 1'700'000'000'000;
+// Longer than any clock here is wrong: as if nothing were cut off.
+constexpr WallMilliseconds unclamped_milliseconds = WallMilliseconds{1} << 40;
 
 CounterMistake counter_mistake(Mutant mutant) {
   switch (mutant) {
@@ -33,14 +34,9 @@ SimNode::SimNode(NodeIndex index, World& world) : index_(index), world_(world) {
   store_ = make_memory_store(
       {.held_back = true, .forget_tombstones = world.options.mutant == Mutant::no_tombstone});
   if (world.options.skew) {
-    skew_ = static_cast<std::int64_t>(world.random.below(7'200'000)) - 3'600'000;
+    wall_clock_.jump(static_cast<std::int64_t>(world.random.below(7'200'000)) - 3'600'000);
     ++world.totals.skewed;
   }
-}
-
-WallMilliseconds SimNode::wall() const {
-  const auto now = static_cast<std::int64_t>(world_.schedule.now().since_start.count());
-  return static_cast<WallMilliseconds>(static_cast<std::int64_t>(epoch_of_the_world) + now + skew_);
 }
 
 void SimNode::start() {
@@ -52,17 +48,22 @@ void SimNode::start() {
   incarnation_ = std::max<std::uint64_t>(incarnation_ + 1, wall());
   const NodeId id = index_ + 1;
 
-  clock_ = std::make_unique<HybridClock>();
+  clock_ = std::make_unique<HybridClock>(world_.options.mutant == Mutant::no_clamp
+                                             ? unclamped_milliseconds
+                                             : default_clock_offset_max);
+  if (world_.options.mutant == Mutant::no_bump) clock_->mutate_no_bump();
   writer_ = std::make_unique<RecordWriter>(
       *store_, *clock_, Origin{id, epoch_, 0},
       WriterOptions{.mistake = counter_mistake(world_.options.mutant)});
   catalog_ = std::make_unique<Catalog>(*store_, *writer_, CatalogOptions{});
   check(catalog_->load(wall()).has_value(), "a memory store loads");
   for (const Collection* collection : store_->collections())
-    clock_->start_above(collection->highest_hlc());
+    clock_->observe(collection->highest_hlc(), wall());
   driver_ = std::make_unique<StoreDriver>(
       *store_, *catalog_, *writer_,
       StoreDriverOptions{.mutate_report_early = world_.options.mutant == Mutant::report_early});
+  driver_->note_conflicts();
+  conflict_check_.emplace(world_, *writer_);
 
   CoreOptions options;
   options.self = {.id = id,
@@ -79,6 +80,8 @@ void SimNode::start() {
   options.cluster.pull_slice_bytes = static_cast<std::uint32_t>(world_.random.between(1, 400));
   if (world_.options.mutant == Mutant::hasty) options.cluster.suspicion_multiplier = 1;
   options.cluster.mutate_merge_early = world_.options.mutant == Mutant::merge_early;
+  options.cluster.mutate_no_fence = world_.options.mutant == Mutant::no_fence;
+  options.cluster.max_clock_offset = Duration(world_.options.max_clock_offset_milliseconds);
   if (index_ == 0 && kept_.belonging.id.none()) found_cluster(options, {7, 7});
   core_ = std::make_unique<Core>(std::move(options));
 
@@ -94,11 +97,13 @@ void SimNode::crash() {
   ++world_.totals.crashes;
   if (appended_ > store_->collect()) ++world_.totals.batches_lost;
   core_.reset();
+  conflict_check_.reset();
   driver_.reset();
   catalog_.reset();
   writer_.reset();
   clock_.reset();
   inputs_.clear();
+  put_off_.clear();
   waiting_.clear();
   sync_under_way_ = false;
   store_->lose_unsynced();
@@ -138,15 +143,25 @@ void SimNode::close_silent_connections() {
 
 void SimNode::input(Input input) {
   if (!up()) return;
-  if (world_.schedule.now() < paused_until_) {
-    // A stopped process finds everything waiting when it goes on.
-    const std::uint64_t life = life_;
-    auto waiting = std::make_shared<Input>(std::move(input));
-    world_.schedule.at(paused_until_, [this, life, waiting] {
-      if (life == life_) this->input(std::move(*waiting));
-    });
-    return;
-  }
+  if (world_.schedule.now() >= paused_until_ && put_off_.empty()) return take(std::move(input));
+  put_off_.push_back(std::move(input));
+  if (put_off_.size() == 1) go_on_later();
+}
+
+// A stopped process finds everything waiting when it goes on, in the order in which it came.
+void SimNode::go_on_later() {
+  world_.schedule.at(paused_until_, [this, life = life_] {
+    if (life != life_ || !up()) return;
+    if (world_.schedule.now() < paused_until_) return go_on_later();
+    while (up() && !put_off_.empty()) {
+      Input next = std::move(put_off_.front());
+      take(std::move(next));
+      if (!put_off_.empty()) put_off_.pop_front();
+    }
+  });
+}
+
+void SimNode::take(Input input) {
   inputs_.push_back(std::move(input));
   if (running_) return;
   running_ = true;
@@ -161,6 +176,8 @@ void SimNode::input(Input input) {
 
 void SimNode::run(Input input) {
   Actions actions;
+  // The clock is read when it is told, which a pause may have put off.
+  if (auto* tick = std::get_if<Tick>(&input)) tick->wall = wall();
   core_->step(world_.schedule.now(), input, actions);
   for (const Action& action : actions)
     perform(action);
@@ -282,23 +299,68 @@ void SimNode::collect() {
     this->input(std::move(input));
 }
 
+// --- Clocks ----------------------------------------------------------------------------------
+
+bool SimNode::refuses_writes() {
+  if (!serves() || world_.schedule.now() < paused_until_) return true;
+  if (!fenced()) return false;
+  ++world_.totals.fenced_writes;
+  return true;
+}
+
+Collection* SimNode::place_for(const std::string& collection) {
+  if (Collection* const place = catalog_->find(collection)) return place;
+  CollectionConfig config = catalog_->default_config(collection);
+  if (world_.options.keep_conflicts) config.on_conflict = OnConflict::keep;
+  const auto made = catalog_->create(collection, config, wall());
+  return made ? *made : nullptr;
+}
+
+// BUMP: a write beats what its node held. CLAMP: and is no further ahead of what its node's own
+// clock has ever shown than that makes necessary.
+void SimNode::check_version(const std::optional<Record>& held, const Record& written) {
+  const std::string node = "node " + std::to_string(index_);
+  if (held && !newer(written, *held))
+    world_.history.violated("BUMP",
+                            node + " wrote " + describe(written) + " over " + describe(held));
+  // And a step for each write.
+  constexpr WallMilliseconds steps = 1;
+  const std::uint64_t by_clock = (wall_clock_.highest() + default_clock_offset_max + steps)
+                                 << hlc_counter_bits;
+  const std::uint64_t by_bump = held ? held->version.hlc + 1 : 0;
+  if (written.version.hlc > std::max(by_clock, by_bump))
+    world_.history.violated("CLAMP", node + ", whose clock never showed more than " +
+                                         std::to_string(wall_clock_.highest()) + ", wrote " +
+                                         describe(written) + " over " + describe(held));
+}
+
+void SimNode::ConflictCheck::lost(const Collection& collection, const Lost& lost,
+                                  std::optional<Record> record) {
+  ++world_.totals.conflicts;
+  world_.history.conflicted(collection.ref(), lost.loser, lost.winner);
+  next_.lost(collection, lost, std::move(record));
+}
+
 // --- Clients ----------------------------------------------------------------------------------
 
 void SimNode::write(const std::string& collection, const std::string& key, bool deletes,
                     const std::string& value) {
-  if (!serves() || world_.schedule.now() < paused_until_) return;
-  const auto place = catalog_->find_or_create(collection, wall());
-  if (!place) return;
+  if (refuses_writes()) return;
+  Collection* const place = place_for(collection);
+  if (place == nullptr) return;
   const WriteRequest request{.key = key, .deletes = deletes, .value = value};
-  const auto written = writer_->write(**place, request, wall());
+  const auto held = find(collection, key);
+  const auto written = writer_->write(*place, request, wall());
   if (!written) return;
   const KeyedRecord record{key, record_of(request, *written)};
-  tell(**place, record, written->position, [] {});
+  check_version(held, record.record);
+  tell(*place, record, written->position, [] {});
 }
 
 void SimNode::tell(const Collection& collection, const KeyedRecord& record, Position position,
                    std::function<void()> acknowledged) {
   world_.history.assigned(collection.ref(), record);
+  world_.history.had_seen(collection.ref(), record.record.dot, collection.seen());
   driver_->wrote(collection, record, position);
   const auto acknowledge = [this, name = collection.ref().name, record,
                             acknowledged = std::move(acknowledged)] {
@@ -315,12 +377,13 @@ void SimNode::tell(const Collection& collection, const KeyedRecord& record, Posi
 
 void SimNode::add(const std::string& collection, const std::string& key, std::int64_t more,
                   std::uint64_t ttl_milliseconds) {
-  if (!serves() || world_.schedule.now() < paused_until_) return;
-  const auto place = catalog_->find_or_create(collection, wall());
-  if (!place) return;
+  if (refuses_writes()) return;
+  Collection* const place = place_for(collection);
+  if (place == nullptr) return;
+  const auto before = find(collection, key);
   std::string value;
   const auto written =
-      writer_->change(**place, HashedKey(key), wall(), [&](const RecordView* held, Change& change) {
+      writer_->change(*place, HashedKey(key), wall(), [&](const RecordView* held, Change& change) {
         value = std::to_string((held != nullptr ? std::stoll(std::string(held->value)) : 0) + more);
         change.value = value;
         change.adds = more;
@@ -332,14 +395,15 @@ void SimNode::add(const std::string& collection, const std::string& key, std::in
   const Bytes attributes = writer_->counted_attributes();
   const WriteRequest request{.key = key, .value = value, .attributes = attributes};
   const KeyedRecord record{key, record_of(request, **written)};
+  check_version(before, record.record);
   History& history = world_.history;
   const std::size_t addition = history.added(collection, record, more, ttl_milliseconds != 0);
-  tell(**place, record, (*written)->position,
+  tell(*place, record, (*written)->position,
        [&history, addition] { history.addition_acknowledged(addition); });
 }
 
 void SimNode::flush(const std::string& collection) {
-  if (!serves() || world_.schedule.now() < paused_until_) return;
+  if (refuses_writes()) return;
   Collection* place = catalog_->find(collection);
   if (place == nullptr) return;
   world_.history.flush_began(collection);
@@ -355,7 +419,7 @@ void SimNode::flush(const std::string& collection) {
 }
 
 void SimNode::drop(const std::string& collection) {
-  if (!serves() || world_.schedule.now() < paused_until_) return;
+  if (refuses_writes()) return;
   if (!catalog_->drop(collection, wall())) return;
   ++world_.totals.drops;
   world_.history.dropped(collection);

@@ -19,6 +19,7 @@
 #include "tests/simulator/history.h"
 #include "tests/simulator/network.h"
 #include "tests/simulator/options.h"
+#include "tests/simulator/sim_clock.h"
 
 namespace dhrt::simulator {
 
@@ -48,6 +49,10 @@ class SimNode {
   bool healthy() const { return up() && core_->state() == MemberState::healthy; }
   bool serves() const { return up() && core_->belongs() && !leaving_; }
   const Core& core() const { return *core_; }
+  SimClock& clock() { return wall_clock_; }
+  const SimClock& clock() const { return wall_clock_; }
+  // It takes no writes, because of its clock.
+  bool fenced() const { return up() && core_->clocks().fenced(); }
   Store& store() { return *store_; }
 
   // What clients do.
@@ -70,11 +75,16 @@ class SimNode {
   std::string fingerprint();
 
  private:
-  WallMilliseconds wall() const;
+  WallMilliseconds wall() { return wall_clock_.show(world_.schedule.now()); }
+  bool refuses_writes();
+  Collection* place_for(const std::string& collection);
+  void check_version(const std::optional<Record>& held, const Record& written);
   void tell(const Collection& collection, const KeyedRecord& record, Position position,
             std::function<void()> acknowledged);
   void tick(std::uint64_t life);
   void run(Input input);
+  void take(Input input);
+  void go_on_later();
   void perform(const Action& action);
   void after_turn();
   void sync_later();
@@ -90,19 +100,37 @@ class SimNode {
   std::uint64_t life_ = 0;  // Counts starts; events of an earlier life are void.
   std::uint32_t epoch_ = 0;
   std::uint64_t incarnation_ = 0;
-  std::int64_t skew_ = 0;
+  SimClock wall_clock_;
   Persist kept_;  // As on disk.
   bool leaving_ = false;
   bool gone_ = false;  // Left was reached in this turn.
   Time paused_until_{};
 
+  // Asks the history whether what is called a conflict is one, and counts it.
+  class ConflictCheck final : public ConflictSink {
+   public:
+    ConflictCheck(World& world, RecordWriter& writer)
+        : world_(world), next_(*writer.conflict_sink()) {
+      writer.tell_conflicts_to(this);
+    }
+    bool keeps(const Collection& collection) const override { return next_.keeps(collection); }
+    void lost(const Collection& collection, const Lost& lost,
+              std::optional<Record> record) override;
+
+   private:
+    World& world_;
+    ConflictSink& next_;
+  };
+
   std::unique_ptr<HybridClock> clock_;
   std::unique_ptr<RecordWriter> writer_;
   std::unique_ptr<Catalog> catalog_;
   std::unique_ptr<StoreDriver> driver_;
+  std::optional<ConflictCheck> conflict_check_;
   std::unique_ptr<Core> core_;
   bool running_ = false;
   std::deque<Input> inputs_;
+  std::deque<Input> put_off_;  // While it is paused.
   Position appended_ = 0;
   Position syncing_ = 0;
   bool sync_under_way_ = false;

@@ -38,6 +38,12 @@ SimulationOptions SimulationOptions::from_seed(std::uint64_t seed) {
   options.flush = on();
   options.second_collection = on();
   options.counters = on();
+  options.clock_jump = on();
+  options.clock_strobe = on();
+  options.clock_drift = on();
+  options.keep_conflicts = on();
+  constexpr std::int64_t hours = 4 * 3'600'000;
+  if (on()) options.max_clock_offset_milliseconds = hours;
   return options;
 }
 
@@ -69,11 +75,15 @@ std::string SimulationOptions::describe() const {
                                     {late_join, " late-join"},
                                     {flush, " flush"},
                                     {second_collection, " collections"},
+                                    {clock_jump, " clock-jump"},
+                                    {clock_strobe, " clock-strobe"},
+                                    {clock_drift, " clock-drift"},
+                                    {keep_conflicts, " keep-conflicts"},
                                     {stall, " stall"},
                                     {counters, " counters"}}) {
     if (is_on) text += name;
   }
-  return text;
+  return text + ", clocks up to " + std::to_string(max_clock_offset_milliseconds) + " ms";
 }
 
 void Totals::add(const Totals& other) {
@@ -91,6 +101,12 @@ void Totals::add(const Totals& other) {
   batches_lost += other.batches_lost;
   pauses += other.pauses;
   skewed += other.skewed;
+  clock_jumps += other.clock_jumps;
+  clock_strobes += other.clock_strobes;
+  clock_drifts += other.clock_drifts;
+  fenced_writes += other.fenced_writes;
+  fenced_nodes += other.fenced_nodes;
+  conflicts += other.conflicts;
   slow_syncs += other.slow_syncs;
   leaves += other.leaves;
   late_joins += other.late_joins;
@@ -136,6 +152,7 @@ Outcome Simulation::run() {
   }
   schedule_operations();
   schedule_faults();
+  schedule_clock_faults();
   watch();
   run_until({Duration(static_cast<Duration::rep>(options_.duration_milliseconds))});
 
@@ -148,6 +165,7 @@ Outcome Simulation::run() {
     check_said();
   else
     history_.violated("CONV", disagreement());
+  if (!history_.violation()) check_fence();
   check_watched();
   check_counted();
   for (const auto& node : nodes_) {
@@ -275,7 +293,8 @@ void Simulation::count(SimNode& node) {
   const std::string collection = "counters";
   const std::uint64_t which = random_.below(counted_keys);
   const std::string key = "n" + std::to_string(which);
-  const bool expires = which + 1 == counted_keys && !options_.skew;
+  const bool expires =
+      which + 1 == counted_keys && !options_.skew && !options_.clock_jump && !options_.clock_strobe;
   if (options_.flush && random_.chance(0.01)) return node.flush(collection);
   if (which > 0 && random_.chance(0.15)) {
     const bool deletes = random_.chance(0.5);

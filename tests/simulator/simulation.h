@@ -30,6 +30,12 @@ class Simulation {
  private:
   void schedule_operations();
   void schedule_faults();
+  void schedule_clock_faults();
+  std::int64_t some_jump();
+  void strobe(SimNode& node, std::int64_t milliseconds, std::uint64_t times);
+  std::optional<bool> should_be_fenced(const SimNode& node) const;
+  bool fences_are_right() const;
+  void check_fence();
   void every(std::uint64_t from, std::uint64_t to, std::function<void()> what);
   void operate();
   void count(SimNode& node);

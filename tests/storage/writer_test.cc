@@ -71,6 +71,53 @@ TEST_CASE("writer: who overwrites wins, whatever the other clock says") {
             .version.hlc > ahead.record.version.hlc + 9);
 }
 
+// Poison: what a node with a wrong clock has written.
+KeyedRecord from_the_future(const std::string& key, std::uint64_t hlc) {
+  KeyedRecord entry = put(key, "poison", {there, 1});
+  entry.record.version.hlc = hlc;
+  return entry;
+}
+
+TEST_CASE(
+    "writer: a record from the far future is taken in, overwritten, and spreads to no other key") {
+  constexpr WallMilliseconds hundred_years = WallMilliseconds{36'525} * 24 * 3'600'000;
+  const std::uint64_t poison = (noon + hundred_years) << hlc_counter_bits;
+  // And a step for each write.
+  const std::uint64_t limit = ((noon + default_clock_offset_max) << hlc_counter_bits) + 10;
+  for (const bool live : {true, false}) {
+    CAPTURE(live);
+    Node node(here);
+    if (live)
+      node.push({from_the_future("k", poison)});
+    else
+      node.pull({from_the_future("k", poison)});
+    CHECK(node.value("k") == "poison");
+    CHECK(node.set("other", "1").version.hlc <= limit);
+    CHECK(node.set("k", "ours").version.hlc == poison + 1);
+    CHECK(node.value("k") == "ours");
+    CHECK(node.set("another", "1").version.hlc <= limit);
+    CHECK_MESSAGE(node.erase("k").version.hlc > poison + 1, "a delete wins, too");
+    CHECK_MESSAGE(node.set("k", "again").version.hlc > poison + 2, "and what comes behind it");
+    CHECK(node.set("fourth", "1").version.hlc <= limit);
+  }
+}
+
+TEST_CASE("writer: a key with the last version there is cannot be written, and says so") {
+  Node node(here);
+  node.push({from_the_future("k", hlc_max)});
+  const auto refused = [](const auto& result) {
+    REQUIRE(!result);
+    CHECK(result.error().code == ErrorCode::precondition);
+    CHECK(result.error().message.find("highest version") != std::string::npos);
+  };
+  refused(node.writer.write(node.users, {.key = "k", .value = "ours"}, noon));
+  refused(node.writer.write(node.users, {.key = "new", .above_hlc = hlc_max}, noon));
+  refused(node.writer.change(node.users, HashedKey("k"), noon,
+                             [](const RecordView*, Change&) { return true; }));
+  CHECK(node.value("k") == "poison");
+  CHECK(node.set("other", "1").version.hlc < hlc_max / 2);
+}
+
 TEST_CASE("writer: a change sees what is visible, and writes what is decided, in one step") {
   Node node(here);
   const auto add_one = [&](const std::string& key) {
