@@ -95,7 +95,7 @@ void ClockSkew::judge() {
 
 // What is measured sways: what is at the limit is not to come and go with it.
 Duration ClockSkew::well_within() const {
-  return options_.max_clock_offset * 3 / 4;
+  return std::max(options_.max_clock_offset * 3 / 4, Duration{1});
 }
 
 bool ClockSkew::differs(Duration ahead, Duration surely_ahead) const {

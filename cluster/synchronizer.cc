@@ -296,8 +296,8 @@ void Synchronizer::message_coming(ConnectionId from, Time now) {
 void Synchronizer::end_round(const Step& step) {
   Transfer& transfer = *session_->transfer;
   if (transfer.round_is_one_slice) {
-    merge_vector(step);
-    next_transfer(step);
+    transfer.ended = true;
+    conclude_transfer(step);
     return;
   }
   if (++transfer.rounds >= options_.pull_rounds_max) {
@@ -310,6 +310,14 @@ void Synchronizer::end_round(const Step& step) {
   transfer.round_vector.reset();
   transfer.round_is_one_slice = true;
   ask(std::nullopt, step);
+}
+
+// A store that is full refuses records, and takes contexts: what it has refused must not be
+// claimed.
+void Synchronizer::conclude_transfer(const Step& step) {
+  if (!session_->transfer || !session_->transfer->ended || !session_->unapplied.empty()) return;
+  merge_vector(step);
+  next_transfer(step);
 }
 
 void Synchronizer::merge_vector(const Step& step) {
@@ -328,6 +336,8 @@ void Synchronizer::applied(const Applied& applied, const Step& step) {
     abandon_session(step, "the records could not be stored");
     return;
   }
+  conclude_transfer(step);
+  if (!session_) return;  // That was all.
   const bool over = session_->listed && !session_->transfer && session_->queue.empty() &&
                     session_->unapplied.empty();
   if (over) finish_session(step);

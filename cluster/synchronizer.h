@@ -100,6 +100,7 @@ class Synchronizer {
     std::optional<Dot> from;    // Where that slice begins.
     unsigned rounds = 0;
     bool round_is_one_slice = true;
+    bool ended = false;  // Its records are on their way into the store.
   };
   struct Session {
     NodeId peer = 0;
@@ -119,6 +120,7 @@ class Synchronizer {
   void next_transfer(const Step& step);
   void ask(std::optional<Dot> from, const Step& step);
   void end_round(const Step& step);
+  void conclude_transfer(const Step& step);
   void merge_vector(const Step& step);
   void finish_session(const Step& step);
   void abandon_session(const Step& step, const std::string& why);

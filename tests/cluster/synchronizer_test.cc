@@ -136,12 +136,14 @@ TEST_CASE("synchronizer: the vector follows the last record, and is the one from
     CHECK_FALSE(node.pulls().back().from);
     CHECK(node.pulls().back().excluded == dots(2, 1, 2));
     node.slice({record("c", dot(2, 9))}, dots(2, 1, 12));
+    node.store();
     REQUIRE(node.actions<MergeContext>().size() == 1);
     CHECK(node.actions<MergeContext>().front().vector == dots(2, 1, 2));
     CHECK(node.actions<ApplyRecords>().size() == 3);
   }
   SUBCASE("what a later slice takes out of the vector is not merged") {
     node.slice({record("c", dot(2, 9))}, dots(2, 1, 1));
+    node.store();
     REQUIRE(node.actions<MergeContext>().size() == 1);
     CHECK(node.actions<MergeContext>().front().vector == dots(2, 1, 1));
   }
@@ -158,16 +160,28 @@ TEST_CASE("synchronizer: the vector follows the last record, and is the one from
   }
 }
 
+// A store that has too much to write, or a limit of memory, takes contexts all the same.
+TEST_CASE("synchronizer: what the store refused is not called seen") {
+  Puller node;
+  node.begin();
+  node.lists({digest(users, 7)});
+  node.slice({record("a", dot(2, 1))}, dots(2, 1, 1));
+  node.input(Applied{node.actions<ApplyRecords>().front().token, false});
+  CHECK(node.actions<MergeContext>().empty());
+  CHECK(node.claims().empty());
+}
+
 TEST_CASE("synchronizer: a pull is claimed only when all of it is durable") {
   Puller node;
   node.begin();
   node.lists({digest(users, 7)});
   node.slice({record("a", dot(2, 1))}, dots(2, 1, 1));
   const auto records = node.actions<ApplyRecords>();
-  const auto vectors = node.actions<MergeContext>();
   REQUIRE(records.size() == 1);
-  REQUIRE(vectors.size() == 1);
+  CHECK(node.actions<MergeContext>().empty());
   node.input(Applied{records.front().token, true});
+  const auto vectors = node.actions<MergeContext>();
+  REQUIRE(vectors.size() == 1);
   CHECK(node.claims().empty());
   SUBCASE("stored") {
     node.input(Applied{vectors.front().token, true});
