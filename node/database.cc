@@ -295,6 +295,7 @@ Status Database::take_in(Bytes collection, Bytes key, const Record& record) {
   const auto pulled = parts_.writer.pull(**target, {{std::string(key), record}}, now);
   publish();  // What was written before goes first.
   parts_.driver.took_in(**target);
+  parts_.driver.keep_losers(**target, now);
   return pulled ? Status() : tl::unexpected(pulled.error());
 }
 

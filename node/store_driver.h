@@ -88,6 +88,9 @@ class StoreDriver {
   void flushed(const Collection& collection, Context context, Position position);
   // The writer took in records of this collection: peers hear of what it joined on the way.
   void took_in(const Collection& collection);
+  // Writes what was lost to a concurrent write in what was taken in just now, where it is to be
+  // kept.
+  void keep_losers(Collection& collection, WallMilliseconds now);
 
   // Writes between these two, of one turn, go out in one message per collection, so that a peer
   // applies them in one turn; more than together_bytes of them, or of more than 256 collections, in
@@ -111,7 +114,6 @@ class StoreDriver {
   void apply(const ApplyWrite& action, WallMilliseconds now, std::vector<Input>& inputs);
   Result<Position> push(Collection& collection, const RecordBatch& records, WallMilliseconds now);
   void apply(const ApplyRecords& action, WallMilliseconds now, std::vector<Input>& inputs);
-  void keep_losers(Collection& collection, WallMilliseconds now);
   void merge(const MergeContext& action, std::vector<Input>& inputs);
   void read(const ReadLocal& action, std::vector<Input>& inputs);
   void walk(const WalkLocal& action, std::vector<Input>& inputs);

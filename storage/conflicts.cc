@@ -39,11 +39,12 @@ void Conflicts::lost(const Collection& collection, const Lost& lost, std::option
   ++counts_[name];
   if (!record) return;
   if (auto kept = kept_key(lost.key, lost.loser))
-    kept_.push_back({*std::move(kept), *std::move(record)});
+    kept_.push_back({collection.ref(), {*std::move(kept), *std::move(record)}});
 }
 
 void Conflicts::write_kept(Collection& collection, WallMilliseconds wall, Show show) {
-  for (const KeyedRecord& entry : std::exchange(kept_, {})) {
+  for (const auto& [of, entry] : std::exchange(kept_, {})) {
+    if (of != collection.ref()) continue;
     // A number is kept as it was: nobody counts on it.
     const std::string attributes = without_counter(entry.record.attributes);
     const WriteRequest request{.key = entry.key,

@@ -63,7 +63,11 @@ class Conflicts final : public ConflictSink {
   const Catalog& catalog_;
   RecordWriter& writer_;
   std::map<std::string, std::uint64_t> counts_;
-  std::vector<KeyedRecord> kept_;
+  struct Kept {
+    CollectionRef collection;
+    KeyedRecord entry;
+  };
+  std::vector<Kept> kept_;
 };
 
 }  // namespace dhrt

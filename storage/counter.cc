@@ -290,6 +290,8 @@ std::optional<CounterState> counter_of(const RecordView& record) {
   };
   if (counter->base.version >= record.version || std::ranges::any_of(counter->cells, is_later))
     return std::nullopt;
+  // A version that knows nothing of counters changed the number and left the attribute.
+  if (!record.deleted && record.value != std::to_string(counter->value())) return std::nullopt;
   return counter;
 }
 

@@ -272,6 +272,10 @@ Result<RecordWriter::Put> RecordWriter::join_with_held(Collection& collection, c
               .deadline = content.deadline,
               .deletes = content.deleted},
              visible(*held, wall), record.version.hlc, wall, written, put);
+        // Just behind the two, whatever the clock says: a later change of a deadline, which the
+        // join has not met yet, must not lose to it.
+        written.version.hlc = std::max(held->version.hlc, record.version.hlc) + 1;
+        put.version = written.version;
         if (in_place) {
           const RecordView& greater = newer(record, *held) ? record : *held;
           put.version = greater.version;

@@ -222,6 +222,18 @@ TEST_CASE("conflicts: who keeps them has the loser under a key made of its key a
   }
 }
 
+TEST_CASE("conflicts: what was lost in one collection is not kept in another") {
+  Node node(here, OnConflict::keep);
+  const KeyedRecord theirs = Node(there).set("k", "theirs");
+  node.set("k", "ours", noon + 10);
+  must(node.writer.push(*node.users, views_of({theirs}), noon));
+  Collection& others = *must(node.catalog.create("others", {}, noon));
+  node.conflicts.write_kept(others, noon, [](const WriteRequest&, const Written&) {
+    FAIL("it belongs to another collection");
+  });
+  CHECK(node.kept() == 0);
+}
+
 TEST_CASE("conflicts: who does not keep them has none") {
   Node node(here);
   const KeyedRecord theirs = Node(there).set("k", "theirs");

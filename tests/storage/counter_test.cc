@@ -46,11 +46,11 @@ struct Node {
     tell({.key = "n", .value = value, .attributes = writer->counted_attributes()}, *written);
     return std::stoll(value);
   }
-  void expire_at(WallMilliseconds deadline) {
+  void expire_at(WallMilliseconds deadline, WallMilliseconds wall = noon) {
     std::string value;
     std::string attributes;
     const auto written = must(
-        writer->change(users, HashedKey("n"), noon, [&](const RecordView* held, Change& change) {
+        writer->change(users, HashedKey("n"), wall, [&](const RecordView* held, Change& change) {
           REQUIRE(held != nullptr);
           value = held->value;
           attributes = held->attributes;
@@ -68,11 +68,11 @@ struct Node {
     told.push_back({"n", record_of(request, written)});
   }
 
-  void take_in(const std::vector<KeyedRecord>& records, bool live) {
+  void take_in(const std::vector<KeyedRecord>& records, bool live, WallMilliseconds wall = noon) {
     if (live)
-      must(writer->push(users, views_of(records), noon));
+      must(writer->push(users, views_of(records), wall));
     else
-      must(writer->pull(users, records, noon));
+      must(writer->pull(users, records, wall));
     for (Joined& joined : writer->take_joined()) {
       ++joins;
       told.push_back(std::move(joined.entry));
@@ -341,6 +341,34 @@ TEST_CASE("counter: a deadline that one side has met already is no delete") {
   meet({&one, &other});
   CHECK(one.value(noon + 20) == "7");
   CHECK(one.held() == other.held());
+}
+
+TEST_CASE("counter: a later change of the deadline does not lose to a join that came after it") {
+  Node one(1);
+  Node other(2);
+  Node third(3);
+  one.add(5);
+  other.add(3);
+  const auto of_one = taken(one);
+  third.take_in(of_one, true);
+  third.expire_at(noon + 90'000, noon + 1'000);
+  // It joins two records of noon, late, and has not heard of the deadline.
+  one.take_in(taken(other), true, noon + 5'000);
+  other.take_in(of_one, true, noon + 5'000);
+  meet({&one, &other, &third});
+  CHECK(one.held() == third.held());
+  CHECK(one.held().deadline == noon + 90'000);
+  CHECK(one.value() == "8");
+}
+
+// As a version does it that copies what it does not know.
+TEST_CASE("counter: a number that was changed beside its attribute is a plain one") {
+  Node one(1);
+  one.add(5);
+  Record record = one.held();
+  CHECK(counter_of(view_of(record)));
+  record.value = "50";
+  CHECK_FALSE(counter_of(view_of(record)));
 }
 
 TEST_CASE("counter: after its deadline a count begins at 0") {
