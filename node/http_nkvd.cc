@@ -177,7 +177,9 @@ void nkvd_rm(const Exchange& exchange) {
 
 void nkvd_clear(const Exchange& exchange) {
   if (is_of_unknown_page(exchange)) return;
-  if (auto status = exchange->database().member(); !status) return refuse(exchange, status.error());
+  const Database& database = exchange->database();
+  const auto status = exchange->is_head() ? database.member() : database.writable();
+  if (!status) return refuse(exchange, status.error());
   const bool empty = exchange->database().find(default_collection) == nullptr;
   if (exchange->is_head() || empty) return succeed(exchange);
   const auto flushed = attributes_of(exchange).empty()

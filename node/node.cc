@@ -97,7 +97,8 @@ void Node::tick() {
 // again, so it begins above all that this start can have given.
 void Node::reserve_hlc() {
   const bool crash_loses = options_.memory || options_.durability != Durability::sync;
-  if (!crash_loses) return;
+  // A clock that is far ahead would be kept for ever; nothing is written by it.
+  if (!crash_loses || core_->clocks().fenced()) return;
   const WallMilliseconds wall = wall_now();
   const WallMilliseconds floor = hlc_milliseconds(hlc_floor_) + hlc_above_floor;
   const WallMilliseconds reserved = hlc_milliseconds(identity_.hlc_ceiling);
