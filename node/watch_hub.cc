@@ -94,7 +94,34 @@ void Watchers::remove(const std::string& collection, Watcher& watcher) {
       std::find_if(begin, end, [&](const auto& entry) { return entry.second == &watcher; });
   if (found == end) return;
   by_collection_.erase(found);
+  std::erase(waiting_, &watcher);
+  invited_.erase(&watcher);
   hub_.remove(collection, loop_);
+}
+
+bool Watchers::may_look(Watcher& watcher) {
+  if (!std::exchange(ends_turn_, true))
+    hub_.post(loop_, [](Watchers& watchers) { watchers.next_turn(); });
+  if (invited_.erase(&watcher) > 0) return true;
+  if (looks_left_ > 0 && waiting_.empty()) {
+    --looks_left_;
+    return true;
+  }
+  if (std::ranges::find(waiting_, &watcher) == waiting_.end()) waiting_.push_back(&watcher);
+  return false;
+}
+
+// Who does not look although it was told to is one that its client does not read from: it asks
+// anew.
+void Watchers::next_turn() {
+  ends_turn_ = false;
+  looks_left_ = looks_a_turn;
+  invited_.clear();
+  for (; looks_left_ > 0 && !waiting_.empty(); waiting_.pop_front()) {
+    --looks_left_;
+    invited_.insert(waiting_.front());
+    waiting_.front()->go_on();
+  }
 }
 
 void Watchers::changed(const std::string& collection) {

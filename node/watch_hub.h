@@ -6,6 +6,9 @@
 // letter is under way no second one is written. Who writes while nobody watches pays a look at one
 // number a turn.
 //
+// Of many watchers of one loop only so many look in one turn; the others follow in their order, so
+// that other clients are served in between.
+//
 // Bounds: keys of deadlines that passed in one step of maintenance; an entry per collection.
 // Threads: any, unless said otherwise.
 #pragma once
@@ -13,10 +16,12 @@
 #include <array>
 #include <atomic>
 #include <cstddef>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -46,6 +51,7 @@ class WatchHub {
   bool any() const { return count_.load(std::memory_order_relaxed) > 0; }
   // A loop got its letter about a change, and looks now: the next change is worth another.
   void heard(const std::string& collection, unsigned loop);
+  void post(unsigned loop, Letter letter) { post_(loop, std::move(letter)); }
   // Deadlines may have passed unheard since then; call when the watcher was added.
   bool may_have_expired_since(const std::string& collection, WallMilliseconds then) const;
 
@@ -81,6 +87,8 @@ class Watcher {
   virtual ~Watcher() = default;
   virtual void changed() = 0;
   virtual void expired(Bytes key) = 0;
+  // It may look now: see Watchers::may_look.
+  virtual void go_on() = 0;
 };
 
 // Those of one loop, on its thread.
@@ -96,10 +104,21 @@ class Watchers {
   void changed(const std::string& collection);
   void expired(const std::string& collection, const std::vector<std::string>& keys);
 
+  static constexpr std::size_t looks_a_turn = 32;
+  // Asked by a watcher that is about to look at its collection. False: enough others did in this
+  // turn; it is told to go_on() in a later one.
+  bool may_look(Watcher& watcher);
+
  private:
+  void next_turn();
+
   WatchHub& hub_;
   const unsigned loop_;
   std::multimap<std::string, Watcher*, std::less<>> by_collection_;
+  std::size_t looks_left_ = looks_a_turn;
+  bool ends_turn_ = false;        // A letter of our own is under way.
+  std::deque<Watcher*> waiting_;  // In the order in which they go on.
+  std::set<Watcher*> invited_;    // They were told to go on, in this turn.
 };
 
 }  // namespace dhrt

@@ -68,6 +68,10 @@ void WatchProtocol::expired(Bytes key) {
   changed();
 }
 
+void WatchProtocol::go_on() {
+  session_.has_news();
+}
+
 void WatchProtocol::look(Time now) {
   if (now - last_told_ < heartbeat_interval) return;
   must_beat_ = true;
@@ -81,8 +85,9 @@ std::string WatchProtocol::token() const {
 
 bool WatchProtocol::produce(std::string& out) {
   const std::size_t before = out.size();
+  bool more = false;
   if (std::exchange(must_beat_, false)) append_token(out, token());
-  if (stale_) {
+  if (stale_ && server_.watchers->may_look(*this)) {
     const auto step = feed_->step(server_.database.find(order_.collection), wall_now());
     if (!step) {
       append_failure(out, step.error());
@@ -91,9 +96,10 @@ bool WatchProtocol::produce(std::string& out) {
     }
     stale_ = step->more;
     tell(*step, out);
+    more = stale_;
   }
   if (out.size() > before) last_told_ = session_.host().clock().now();
-  return stale_;
+  return more;
 }
 
 // A token in each event would cost more than the event.

@@ -54,6 +54,7 @@ class WatchProtocol : public ClientProtocol, private Watcher {
  private:
   void changed() override;
   void expired(Bytes key) override;
+  void go_on() override;
   void tell(const FeedStep& step, std::string& out);
   std::string token() const;
 

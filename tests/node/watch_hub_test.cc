@@ -13,10 +13,12 @@ namespace {
 
 struct Listening final : Watcher {
   int changes = 0;
+  int turns = 0;
   std::vector<std::string> keys;
 
   void changed() override { ++changes; }
   void expired(Bytes key) override { keys.emplace_back(key); }
+  void go_on() override { ++turns; }
 };
 
 // Two loops, whose letters wait until they are delivered.
@@ -99,6 +101,34 @@ TEST_CASE("watch hub: keys whose deadline passed are told to those who watch the
   CHECK(post.deliver() == 0);
   post.first.remove("c", one);
   post.second.remove("c", two);
+}
+
+TEST_CASE("watch hub: so many look in a turn, and the others follow in their order") {
+  constexpr std::size_t turns = 3;
+  Post post;
+  std::vector<Listening> many(turns * Watchers::looks_a_turn);
+  for (Listening& each : many)
+    post.first.add("c", each);
+  std::size_t looked = 0;
+  for (Listening& each : many)
+    looked += post.first.may_look(each) ? 1 : 0;
+  CHECK(looked == Watchers::looks_a_turn);
+  CHECK_MESSAGE(!post.first.may_look(many.back()), "it asks again, and waits once");
+  post.first.remove("c", many.back());
+  for (std::size_t turn = 1; turn < turns; ++turn) {
+    CHECK(post.deliver() == 1);
+    for (std::size_t i = 1; i + 1 < many.size(); ++i) {
+      const std::size_t its_turn = i / Watchers::looks_a_turn;
+      CHECK(many[i].turns == (its_turn > 0 && its_turn <= turn ? 1 : 0));
+      if (its_turn == turn) CHECK(post.first.may_look(many[i]));
+    }
+    CHECK_MESSAGE(post.first.may_look(many.front()) == (turn + 1 == turns),
+                  "who looked before does not go first");
+  }
+  CHECK(many.back().turns == 0);
+  for (std::size_t i = 0; i + 1 < many.size(); ++i)
+    post.first.remove("c", many[i]);
+  CHECK(post.deliver() == 1);
 }
 
 TEST_CASE("watch hub: what expired before a token, or before the start, may be unheard") {
