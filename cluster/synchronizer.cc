@@ -271,6 +271,7 @@ void Synchronizer::pull_reply(NodeId from, const PullReply& reply, const Step& s
   if (!reply.records.empty() || !reply.flushed.empty()) {
     const Token token = ++tokens_;
     session_->unapplied.insert(token);
+    transfer.unapplied.insert(token);
     step.actions.emplace_back(ApplyRecords{.token = token,
                                            .collection = reply.collection,
                                            .records = reply.records,
@@ -315,7 +316,8 @@ void Synchronizer::end_round(const Step& step) {
 // A store that is full refuses records, and takes contexts: what it has refused must not be
 // claimed.
 void Synchronizer::conclude_transfer(const Step& step) {
-  if (!session_->transfer || !session_->transfer->ended || !session_->unapplied.empty()) return;
+  if (!session_->transfer || !session_->transfer->ended || !session_->transfer->unapplied.empty())
+    return;
   merge_vector(step);
   next_transfer(step);
 }
@@ -336,6 +338,7 @@ void Synchronizer::applied(const Applied& applied, const Step& step) {
     abandon_session(step, "the records could not be stored");
     return;
   }
+  if (session_->transfer) session_->transfer->unapplied.erase(applied.token);
   conclude_transfer(step);
   if (!session_) return;  // That was all.
   const bool over = session_->listed && !session_->transfer && session_->queue.empty() &&

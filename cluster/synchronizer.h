@@ -100,7 +100,8 @@ class Synchronizer {
     std::optional<Dot> from;    // Where that slice begins.
     unsigned rounds = 0;
     bool round_is_one_slice = true;
-    bool ended = false;  // Its records are on their way into the store.
+    std::set<Token> unapplied;  // Its records that are on their way into the store.
+    bool ended = false;         // There are no more.
   };
   struct Session {
     NodeId peer = 0;
