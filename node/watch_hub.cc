@@ -94,7 +94,7 @@ void Watchers::remove(const std::string& collection, Watcher& watcher) {
       std::find_if(begin, end, [&](const auto& entry) { return entry.second == &watcher; });
   if (found == end) return;
   by_collection_.erase(found);
-  std::erase(waiting_, &watcher);
+  if (queued_.erase(&watcher) > 0) std::erase(waiting_, &watcher);
   invited_.erase(&watcher);
   hub_.remove(collection, loop_);
 }
@@ -107,7 +107,7 @@ bool Watchers::may_look(Watcher& watcher) {
     --looks_left_;
     return true;
   }
-  if (std::ranges::find(waiting_, &watcher) == waiting_.end()) waiting_.push_back(&watcher);
+  if (queued_.insert(&watcher).second) waiting_.push_back(&watcher);
   return false;
 }
 
@@ -119,6 +119,7 @@ void Watchers::next_turn() {
   invited_.clear();
   for (; looks_left_ > 0 && !waiting_.empty(); waiting_.pop_front()) {
     --looks_left_;
+    queued_.erase(waiting_.front());
     invited_.insert(waiting_.front());
     waiting_.front()->go_on();
   }

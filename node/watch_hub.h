@@ -118,6 +118,7 @@ class Watchers {
   std::size_t looks_left_ = looks_a_turn;
   bool ends_turn_ = false;        // A letter of our own is under way.
   std::deque<Watcher*> waiting_;  // In the order in which they go on.
+  std::set<Watcher*> queued_;     // The same ones: every change asks whether one is among them.
   std::set<Watcher*> invited_;    // They were told to go on, in this turn.
 };
 
