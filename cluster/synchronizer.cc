@@ -119,8 +119,7 @@ void Synchronizer::tick(const Step& step) {
     if (unsynced(state_of(*member)) && !since_change(peer.pulled, *member)) peer.wanted = true;
     // Whoever attests has not heard of it, or its word was lost: say it again.
     if (someone_unsynced && step.now - peer.finished > options_.claim_interval) peer.wanted = true;
-    if (peer.mismatch_since && step.now - *peer.mismatch_since > options_.mismatch_patience)
-      peer.wanted = true;
+    if (differs_for_long(peer, step.now)) peer.wanted = true;
   }
   if (!session_) begin_session(step);
   consider_attesting(step);
@@ -289,7 +288,17 @@ void Synchronizer::pull_reply(NodeId from, const PullReply& reply, const Step& s
 
 // A slice with a large value takes a slow link longer than silence is borne; asking anew would
 // only send it once more. Answers come over the bulk link: live writes are no sign of one.
+bool Synchronizer::differs_for_long(const Peer& peer, Time now) const {
+  if (!peer.mismatch_since) return false;
+  const Time latest = *peer.mismatch_since + options_.mismatch_coming_max;
+  const Time since = std::max(*peer.mismatch_since, std::min(peer.coming, latest));
+  return now - since > options_.mismatch_patience;
+}
+
 void Synchronizer::message_coming(ConnectionId from, Time now) {
+  if (const auto peer = links_.peer_of(from)) {
+    if (const auto found = peers_.find(*peer); found != peers_.end()) found->second.coming = now;
+  }
   if (!session_ || links_.link(session_->peer, LinkClass::bulk) != from) return;
   if (now - session_->asked < options_.pull_answer_max) session_->heard = now;
 }

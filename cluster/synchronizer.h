@@ -80,10 +80,14 @@ class Synchronizer {
   const std::map<std::string, Mirror>& mirrors() const { return mirrors_; }
 
  private:
+  struct Peer;
+  // Its root differs for longer than writes take that are under way.
+  bool differs_for_long(const Peer& peer, Time now) const;
   // What we know of one linked peer. Dropped with the link.
   struct Peer {
     bool wanted = false;                   // A session is to be held.
     std::optional<Time> mismatch_since;    // Its root differs from ours since then.
+    Time coming{};                         // When part of a large message came last.
     std::optional<Attestation> pulled;     // The peer's state when our last session began,
     std::optional<Attestation> pulled_as;  // and ours.
     std::optional<Attestation> claimed;    // It says it has pulled all from us in this state.

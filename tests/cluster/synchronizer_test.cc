@@ -342,6 +342,22 @@ TEST_CASE("synchronizer: vectors that stay different for a second are a reason t
     }
     CHECK(node.sent<Summary>().empty());
   }
+  SUBCASE("a large one whose parts still come is not") {
+    for (int i = 0; i < 10; ++i) {
+      node.input(MessageComing{node.control});
+      hear(equal + 1);
+    }
+    CHECK(node.sent<Summary>().empty());
+    hear(equal + 1);
+    CHECK(node.sent<Summary>().size() == 1);
+  }
+  SUBCASE("one whose parts come for ever is") {
+    for (int i = 0; i < 110; ++i) {
+      node.input(MessageComing{node.control});
+      hear(equal + 1);
+    }
+    CHECK(node.sent<Summary>().size() == 1);
+  }
   SUBCASE("a lost write is") {
     hear(equal + 1);
     hear(equal + 1);
