@@ -11,6 +11,21 @@ std::string ask(TestClient& client, const std::vector<std::string>& words) {
   return client.reply();
 }
 
+// Until then it gets what is written by pulls, too.
+bool knows_all_healthy(const RunningNode& node) {
+  TestClient client(node.port());
+  const auto end = monotonic_now() + std::chrono::milliseconds(TestClient::patience_milliseconds);
+  do {
+    const std::string nodes = client.line("nodes");
+    std::size_t healthy = 0;
+    for (std::size_t at = 0; (at = nodes.find("\"state\":\"healthy\"", at)) != std::string::npos;
+         ++at)
+      ++healthy;
+    if (healthy == 2) return true;
+  } while (monotonic_now() < end);
+  return false;
+}
+
 }  // namespace
 
 NODE_TEST_CASE("redis: a read of several keys asks the other nodes for those that miss here") {
@@ -73,6 +88,8 @@ TEST_CASE("redis: what EXEC wrote is on another node all at once") {
   TwoNodes nodes;
   TestClient& one = nodes.one;
   TestClient& two = nodes.two;
+  REQUIRE(knows_all_healthy(nodes.first));
+  REQUIRE(knows_all_healthy(nodes.second));
   // What is held here is not asked of others, one key after the other.
   CHECK(ask(one, {"SET", "a", "x"}) == "+OK\r\n");
   CHECK(ask(one, {"SET", "b", "x"}) == "+OK\r\n");
