@@ -286,8 +286,6 @@ void Synchronizer::pull_reply(NodeId from, const PullReply& reply, const Step& s
   end_round(step);
 }
 
-// A slice with a large value takes a slow link longer than silence is borne; asking anew would
-// only send it once more. Answers come over the bulk link: live writes are no sign of one.
 bool Synchronizer::differs_for_long(const Peer& peer, Time now) const {
   if (!peer.mismatch_since) return false;
   const Time latest = *peer.mismatch_since + options_.mismatch_coming_max;
@@ -295,10 +293,13 @@ bool Synchronizer::differs_for_long(const Peer& peer, Time now) const {
   return now - since > options_.mismatch_patience;
 }
 
+// A slice with a large value takes a slow link longer than silence is borne; asking anew would
+// only send it once more. Answers come over the bulk link: live writes are no sign of one.
 void Synchronizer::message_coming(ConnectionId from, Time now) {
-  if (const auto peer = links_.peer_of(from)) {
-    if (const auto found = peers_.find(*peer); found != peers_.end()) found->second.coming = now;
-  }
+  const auto peer = links_.peer_of(from);
+  const auto found = peer ? peers_.find(*peer) : peers_.end();
+  if (found != peers_.end() && links_.link(*peer, LinkClass::control) == from)
+    found->second.coming = now;
   if (!session_ || links_.link(session_->peer, LinkClass::bulk) != from) return;
   if (now - session_->asked < options_.pull_answer_max) session_->heard = now;
 }

@@ -80,14 +80,11 @@ class Synchronizer {
   const std::map<std::string, Mirror>& mirrors() const { return mirrors_; }
 
  private:
-  struct Peer;
-  // Its root differs for longer than writes take that are under way.
-  bool differs_for_long(const Peer& peer, Time now) const;
   // What we know of one linked peer. Dropped with the link.
   struct Peer {
     bool wanted = false;                   // A session is to be held.
     std::optional<Time> mismatch_since;    // Its root differs from ours since then.
-    Time coming{};                         // When part of a large message came last.
+    Time coming{};                         // When part of a large live message came last.
     std::optional<Attestation> pulled;     // The peer's state when our last session began,
     std::optional<Attestation> pulled_as;  // and ours.
     std::optional<Attestation> claimed;    // It says it has pulled all from us in this state.
@@ -134,6 +131,8 @@ class Synchronizer {
   void consider_self(const Step& step);
   void want_again(NodeId peer, const Step& step);
   bool exchanged_since_change(const Member& member, const Peer& peer) const;
+  // Its root differs for longer than writes are under way.
+  bool differs_for_long(const Peer& peer, Time now) const;
   void attest(NodeId node, const Step& step);
   void refresh_root();
 
