@@ -45,9 +45,10 @@ struct ClusterOptions {
   Duration dial_patience = 1s;
   // Different vectors are normal for as long as writes are under way; longer means some were lost.
   Duration mismatch_patience = 1s;
-  // While parts of a large message come from a peer its writes are under way; for this long at
-  // most, or a peer that sends parts for ever is never pulled from.
-  Duration mismatch_coming_max = 60s;
+  // While parts of a large message come from a peer its writes are under way. For this long at
+  // most, as one that was lost meanwhile is held by fewer nodes: 16 MiB, the most that one
+  // transaction sends in a message, come in at 3 MB/s.
+  Duration mismatch_coming_max = 5s;
   // A pull that hears nothing for this long is given up and begun anew, perhaps elsewhere.
   Duration pull_timeout = 10s;
   // Parts of a large message are no silence, but an answer must be whole after this long, or a peer
