@@ -1,5 +1,6 @@
 #include "storage/change_feed.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -69,6 +70,7 @@ void ChangeFeed::start_over(Collection* collection, FeedStep& step) {
   position_ = {.generation = collection == nullptr ? 0 : collection->ref().generation};
   ++position_number_;
   walked_ = {};
+  cleared_ = {};
   cursor_.reset();
   expired_.clear();
   begun_ = true;
@@ -80,6 +82,8 @@ void ChangeFeed::start_over(Collection* collection, FeedStep& step) {
 
 Status ChangeFeed::begin_now(Collection& collection, WallMilliseconds now) {
   const std::uint64_t flushed = collection.flushed().hash();
+  cleared_ = collection.forgotten();
+  cleared_.intersect(collection.durable());
   auto slice = collection.walk(
       {.excluded = collection.durable(), .from = {}, .limits = {.records_max = 1, .bytes_max = 1}});
   if (!slice) return tl::unexpected(slice.error());
@@ -117,6 +121,34 @@ bool ChangeFeed::meet(const Context& durable) {
   position_.seen = shared;
   walked_ = std::move(shared);
   return true;
+}
+
+// What the round has passed already was told then, or missed then.
+bool ChangeFeed::may_have_missed(const Context& forgotten, const Context& durable) const {
+  if (full_ || forgotten.empty()) return false;
+  if (rechecks_) {
+    // A deadline leaves a tombstone with a dot that was told.
+    Context told = forgotten;
+    told.intersect(walked_);
+    if (!told.empty()) return true;
+  }
+  Context missing = forgotten;
+  missing.intersect(durable);
+  if (walked_.contains(missing) || cleared_.contains(missing)) return false;
+  Context known = walked_;
+  known.merge(cleared_);
+  const Dot from = cursor_.value_or(Dot{});
+  for (auto it = missing.origins().lower_bound(from.origin); it != missing.origins().end(); ++it) {
+    const auto& [origin, set] = *it;
+    const IntervalSet* const of_origin = known.find(origin);
+    for (const Interval& interval : set.intervals()) {
+      const std::uint64_t first =
+          std::max(interval.first, origin == from.origin ? from.sequence : 0);
+      if (first > interval.last) continue;
+      if (of_origin == nullptr || of_origin->next_absent(first) <= interval.last) return true;
+    }
+  }
+  return false;
 }
 
 void ChangeFeed::claim(const Dot& dot) {
@@ -204,12 +236,20 @@ Result<FeedStep> ChangeFeed::step(Collection* collection, WallMilliseconds now) 
     start_over(collection, step);
     return step;
   }
+  if (begins) durable_ = collection->durable();
   Context excluded = rechecks_ ? Context() : walked_;
   if (!begins) exclude_later(*collection, excluded);
   auto slice = collection->walk(
       {.excluded = std::move(excluded), .from = cursor_, .limits = options_.limits});
   if (!slice) return tl::unexpected(slice.error());
   if (resumed_ && !meet(slice->durable)) {
+    start_over(collection, step);
+    return step;
+  }
+  // Behind the walk: what it did not find any more is among them.
+  Context forgotten = collection->forgotten();
+  forgotten.intersect(durable_);
+  if (may_have_missed(forgotten, slice->durable)) {
     start_over(collection, step);
     return step;
   }
@@ -225,6 +265,7 @@ Result<FeedStep> ChangeFeed::step(Collection* collection, WallMilliseconds now) 
     settled_ = false;
     step.more = true;
   } else {
+    cleared_ = std::move(forgotten);
     end_round(begins, now, step);
   }
   return step;

@@ -16,6 +16,9 @@
 //   the next look is a `reset`, too.
 // - A deadline. expired() says whose has passed here. Who comes from elsewhere, or was told too
 //   much at once, has every tombstone told again (`rechecks`), as it cannot know which are new.
+// - A tombstone that was forgotten, because every node has it (Store::forget_tombstones). Who was
+//   not told of one that was in the way of the round, or goes on with a position that lacks it, is
+//   told `reset`, and so is who would be rechecked: a diff cannot name what nobody knows any more.
 // - A drop. Another generation, or no common origin with what is here (memory that was lost,
 // another
 //   cluster), is a `reset`, too.
@@ -92,6 +95,8 @@ class ChangeFeed {
   Status tell_expired(Collection& collection, WallMilliseconds now, FeedStep& step);
   // False: there is nothing in common, and all begins anew.
   bool meet(const Context& durable);
+  // Whether tombstones of these dots, which are not held any more, would have been told.
+  bool may_have_missed(const Context& forgotten, const Context& durable) const;
   void tell(KeyedRecord& entry, WallMilliseconds now, FeedStep& step);
   void claim(const Dot& dot);
   void exclude_later(const Collection& collection, Context& excluded) const;
@@ -112,6 +117,8 @@ class ChangeFeed {
   Context walked_;
   Context flushed_;            // As of the step.
   Context round_;              // What all slices of the round had in their contexts.
+  Context durable_;            // As the round began, also of what was replaced since.
+  Context cleared_;            // Forgotten dots of which the last round has left nothing untold.
   std::optional<Dot> cursor_;  // Within a round.
   std::deque<std::string> expired_;
 };

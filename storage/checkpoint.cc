@@ -35,7 +35,10 @@ Checkpoint::Checkpoint(EngineShared& shared, std::string log_directory,
 
 void Checkpoint::start() {
   for (const SharedCollection& collection : shared_.all()) {
-    if (collection->file() != nullptr) to_warm_.push_back(collection->ref().name);
+    const CollectionFile* file = collection->file();
+    if (file == nullptr) continue;
+    to_warm_.push_back(collection->ref().name);
+    if (!file->knows_graves()) without_graves_.push_back(collection->ref().name);
   }
   next_sync_ = monotonic_now() + shared_.options.sync_interval;
   thread_ = std::thread([this] { run(); });
@@ -75,7 +78,7 @@ void Checkpoint::run() {
     const bool begins = asked || is_due(now);
     const Status outcome = begins ? cycle() : Status{};
     if (begins && !outcome) retry_at_ = monotonic_now() + retry_after;
-    const bool more = warm_up();
+    const bool more = warm_up() || find_graves();
     if (!begins && !more) scrub_.tick(now);
     shared_.bury_retired();
     lock.lock();
@@ -194,12 +197,29 @@ Status Checkpoint::write_pass(EngineCollection& collection, DirtyPass& pass) {
     const std::size_t records = pass.copy.items().size();
     if (auto status = collection.write_copy(pass); !status) return status;
     shared_.checkpoint_records.fetch_add(records);
-    if (pass.is_last()) return {};
+    if (pass.is_last()) return forget(collection, pass);
     choose_pace();
     collection.copy_next(pass);
     note_copied(pass.bytes());
     if (auto status = secure(); !status) return status;
   }
+}
+
+// What is written stays so if this fails, and the logs may go. What is left if writes are slowed
+// down meanwhile is for the next cycle.
+Status Checkpoint::forget(EngineCollection& collection, const DirtyPass& pass) {
+  Dot from;
+  for (bool more = true; more;) {
+    choose_pace();
+    const auto forgotten = collection.forget_some(pass, from);
+    if (!forgotten && forgotten.error().code == ErrorCode::full) return {};
+    if (!forgotten) return tl::unexpected(forgotten.error());
+    more = *forgotten;
+    if (!more || gives_way()) continue;
+    collection.mark_stale();
+    return {};
+  }
+  return {};
 }
 
 // Writes that are slowed down wait for us: then it is they who give way.
@@ -353,6 +373,19 @@ bool Checkpoint::warm_up() {
     warm_from_.clear();
   }
   return !to_warm_.empty();
+}
+
+// One that fails is tried again at the next start.
+bool Checkpoint::find_graves() {
+  if (without_graves_.empty()) return false;
+  const SharedCollection collection = shared_.find(without_graves_.back());
+  const auto more = collection != nullptr && collection->file() != nullptr
+                        ? collection->find_graves(graves_from_)
+                        : Result<bool>(false);
+  if (more && *more) return true;
+  without_graves_.pop_back();
+  graves_from_.clear();
+  return !without_graves_.empty();
 }
 
 }  // namespace dhrt

@@ -53,6 +53,7 @@ class Checkpoint {
   Status sync_logs();
   Status write_all(const LogCut& cut);
   Status write_pass(EngineCollection& collection, DirtyPass& pass);
+  Status forget(EngineCollection& collection, const DirtyPass& pass);
   void choose_pace();
   void note_copied(std::size_t bytes);
   Status secure();
@@ -64,6 +65,7 @@ class Checkpoint {
   void release_logs(const LogCut& cut);
   void trim_cache();
   bool warm_up();
+  bool find_graves();
 
   EngineShared& shared_;
   const std::string log_directory_;
@@ -85,6 +87,8 @@ class Checkpoint {
   Time next_sync_;
   std::vector<std::string> to_warm_;
   std::string warm_from_;
+  std::vector<std::string> without_graves_;  // Files of earlier builds.
+  std::string graves_from_;
   Scrub scrub_;
   std::thread thread_;
 };

@@ -12,6 +12,7 @@ namespace dhrt {
 
 namespace {
 
+constexpr Bytes all_graves("\1", 1);  // The entry "graves" of a file that knows all.
 constexpr std::size_t no_limit = std::numeric_limits<std::size_t>::max();
 // What an entry of the log or expiry table takes beside its key and value, about.
 constexpr std::size_t entry_overhead_bytes = 64;
@@ -22,6 +23,7 @@ constexpr std::size_t page_bytes = 4096;
 constexpr std::size_t file_parts = 256;
 constexpr std::size_t pages_least = 512;
 constexpr std::size_t pages_most = 16384;
+constexpr std::size_t removed_at_once = 8192;  // By one transaction.
 
 std::size_t pages_at_once(const LmdbEnv& env) {
   return std::clamp<std::size_t>(env.pages() / file_parts, pages_least, pages_most);
@@ -45,9 +47,11 @@ bool earlier(const ExpiryChange& left, const ExpiryChange& right) {
 class ExpiryChanges {
  public:
   void note(const RecordHead& head, Bytes key, bool adds) {
-    const AliasDot dot{head.origin, head.sequence};
-    if (head.deadline != 0 && !head.deleted)
-      changes_.push_back({.dot = dot, .deadline = head.deadline, .adds = adds, .key = key});
+    const WallMilliseconds deadline = head.deleted ? grave_deadline : head.deadline;
+    if (deadline != 0) note(deadline, {head.origin, head.sequence}, key, adds);
+  }
+  void note(WallMilliseconds deadline, AliasDot dot, Bytes key, bool adds) {
+    changes_.push_back({.dot = dot, .deadline = deadline, .adds = adds, .key = key});
   }
 
   // An entry that leads to another key stays: a peer that gave one dot to two keys must not make
@@ -75,16 +79,16 @@ AliasDot dot_of(const RecordHead& head) {
   return {head.origin, head.sequence};
 }
 
-LogChange removal(AliasDot dot, Bytes key) {
-  return {.dot = dot, .key = {}, .number = hash64(key)};
+LogChange removal(AliasDot dot, Bytes key, bool grave) {
+  return {.dot = dot, .key = {}, .number = hash64(key), .grave = grave};
 }
 
 // Writes some puts, and notes what comes of it for the indexes.
 class DataWriter {
  public:
-  DataWriter(WriteTxn& txn, std::span<const FilePut> puts, CollectionFile::Replacing replacing,
-             std::vector<std::optional<RecordHead>>& replaced)
-      : txn_(txn), puts_(puts), replacing_(replacing), replaced_(replaced) {}
+  DataWriter(WriteTxn& txn, std::span<const FilePut> puts, CollectionFile::Index index,
+             CollectionFile::Replacing replacing, std::vector<std::optional<RecordHead>>& replaced)
+      : txn_(txn), puts_(puts), index_(index), replacing_(replacing), replaced_(replaced) {}
 
   // Up to `count` of them, about as many as `pages_max` pages take.
   void write(std::size_t count, std::size_t pages_max) {
@@ -112,14 +116,19 @@ class DataWriter {
     const auto head = peek_record(encoded);
     check(head.has_value(), "what is written to a file was encoded as a record");
     data.put(key, encoded);
-    if (old) expiry.note(*old, key, false);
-    expiry.note(*head, key, true);
-    if (old && dot_of(*old) != dot_of(*head)) removed.push_back(removal(dot_of(*old), key));
-    added.push_back({.dot = dot_of(*head), .key = key, .number = added.size()});
+    const bool moves = old && dot_of(*old) != dot_of(*head);
+    // What goes to the log table later takes its tombstones along.
+    const bool later = index_ == CollectionFile::Index::later;
+    if (old && !(later && old->deleted && (moves || head->deleted))) expiry.note(*old, key, false);
+    if (!later || !head->deleted) expiry.note(*head, key, true);
+    if (moves) removed.push_back(removal(dot_of(*old), key, old->deleted));
+    added.push_back(
+        {.dot = dot_of(*head), .key = key, .number = added.size(), .grave = head->deleted});
   }
 
   WriteTxn& txn_;
   std::span<const FilePut> puts_;
+  const CollectionFile::Index index_;
   CollectionFile::Replacing replacing_;
   std::vector<std::optional<RecordHead>>& replaced_;
 };
@@ -129,6 +138,10 @@ void write_meta(WriteTxn& txn, const FileMeta& meta) {
   txn.put(LmdbTable::meta, meta_key::seen, encode_context(meta.seen));
   txn.put(LmdbTable::meta, meta_key::flushed, encode_context(meta.flushed));
   txn.put(LmdbTable::meta, meta_key::origins, encode_origins(meta.origins));
+  if (!meta.forgotten.empty())
+    txn.put(LmdbTable::meta, meta_key::forgotten, encode_context(meta.forgotten));
+  if (meta.forgotten_hlc != 0)
+    txn.put(LmdbTable::meta, meta_key::forgotten_hlc, encode_number(meta.forgotten_hlc));
   txn.put(LmdbTable::meta, meta_key::counts,
           encode_counts({.highest_hlc = meta.highest_hlc,
                          .swept = meta.swept,
@@ -149,6 +162,11 @@ Status read_entry(const ReadTxn& txn, Bytes key, Result<T> (*decode)(Bytes), T& 
   return {};
 }
 
+// Whether it is a tombstone of this dot.
+bool is_buried(const std::optional<RecordHead>& head, AliasDot dot) {
+  return head && head->deleted && dot_of(*head) == dot;
+}
+
 bool holds_dot(Bytes encoded, AliasDot dot) {
   const auto head = peek_record(encoded);
   return head && AliasDot{head->origin, head->sequence} == dot;
@@ -161,22 +179,31 @@ Result<std::unique_ptr<CollectionFile>> CollectionFile::create(const LmdbEnv::Op
   auto env = LmdbEnv::create(options, [&ref](WriteTxn& txn) {
     txn.put(LmdbTable::meta, meta_key::format, encode_format());
     txn.put(LmdbTable::meta, meta_key::ref, encode_ref(ref));
+    txn.put(LmdbTable::meta, meta_key::graves, all_graves);
   });
   if (!env) return tl::unexpected(env.error());
-  return std::unique_ptr<CollectionFile>(new CollectionFile(std::move(*env), ref));
+  std::unique_ptr<CollectionFile> file(new CollectionFile(std::move(*env), ref));
+  file->knows_graves_ = true;
+  return file;
 }
 
 Result<std::unique_ptr<CollectionFile>> CollectionFile::open(const LmdbEnv::Options& options) {
   auto env = LmdbEnv::open(options);
   if (!env) return tl::unexpected(env.error());
   CollectionRef ref;
+  bool knows_graves = false;
   {
     const auto txn = ReadTxn::begin(**env);
     if (!txn) return tl::unexpected(txn.error());
     if (auto status = read_entry(*txn, meta_key::ref, decode_ref, ref); !status)
       return fail(status.error(), "open " + options.path);
+    const auto graves = txn->get(LmdbTable::meta, meta_key::graves);
+    if (!graves) return tl::unexpected(graves.error());
+    knows_graves = *graves == all_graves;
   }
-  return std::unique_ptr<CollectionFile>(new CollectionFile(std::move(*env), std::move(ref)));
+  std::unique_ptr<CollectionFile> file(new CollectionFile(std::move(*env), std::move(ref)));
+  file->knows_graves_ = knows_graves;
+  return file;
 }
 
 Result<FileMeta> CollectionFile::meta(unsigned loop) {
@@ -187,6 +214,8 @@ Result<FileMeta> CollectionFile::meta(unsigned loop) {
   Status status = read_entry(*txn, meta_key::cut, decode_cut, meta.cut);
   if (status) status = read_entry(*txn, meta_key::seen, decode_context_entry, meta.seen);
   if (status) status = read_entry(*txn, meta_key::flushed, decode_context_entry, meta.flushed);
+  if (status) status = read_entry(*txn, meta_key::forgotten, decode_context_entry, meta.forgotten);
+  if (status) status = read_entry(*txn, meta_key::forgotten_hlc, decode_number, meta.forgotten_hlc);
   if (status) status = read_entry(*txn, meta_key::origins, decode_origins, meta.origins);
   if (status) status = read_entry(*txn, meta_key::counts, decode_counts, counts);
   if (!status) return fail(status.error(), "read " + env_->path());
@@ -211,7 +240,7 @@ Result<std::size_t> CollectionFile::write(std::span<const FilePut> puts, Index i
   // Both are made anew if the transaction starts over.
   const auto body = [&](WriteTxn& txn) {
     replaced.clear();
-    DataWriter writer(txn, puts, replacing, replaced);
+    DataWriter writer(txn, puts, index, replacing, replaced);
     writer.write(first, pages_max);
     if (!txn.ok()) return;
     writer.expiry.make(txn);
@@ -222,7 +251,7 @@ Result<std::size_t> CollectionFile::write(std::span<const FilePut> puts, Index i
     } else {
       RecentWriter recent(txn);
       for (const LogChange& change : writer.added)
-        recent.add(change.dot, change.key);
+        recent.add(change.dot, change.key, change.grave);
       recent.finish();
       removed = std::move(writer.removed);
     }
@@ -240,10 +269,10 @@ Result<std::size_t> CollectionFile::write(std::span<const FilePut> puts, Index i
 Status CollectionFile::gather_recent(FunctionRef<std::optional<Bytes>(Bytes key)> get,
                                      std::string& keys, std::vector<LogChange>& changes) const {
   std::vector<std::size_t> ends;
-  const auto take = [&](AliasDot dot, Bytes key) {
+  const auto take = [&](AliasDot dot, Bytes key, bool grave) {
     keys.append(key);
     ends.push_back(keys.size());
-    changes.push_back({.dot = dot, .key = {}, .number = ends.size()});
+    changes.push_back({.dot = dot, .key = {}, .number = ends.size(), .grave = grave});
   };
   const std::size_t before = changes.size();
   for (std::uint64_t number = 1;; ++number) {
@@ -294,6 +323,7 @@ Status CollectionFile::settle(const FileMeta* meta, std::string& keys,
       gathered = true;
     }
     now = change_log(txn, std::span(changes).subspan(done), pages_at_once(*env_));
+    change_graves(txn, std::span(changes).subspan(done, now));
     if (done + now < changes.size()) return;
     if (unsettled_ > 0) txn.clear(LmdbTable::recent);
     if (meta != nullptr) write_meta(txn, *meta);
@@ -336,7 +366,7 @@ Result<std::uint64_t> CollectionFile::count_unsettled(unsigned loop) {
   sort_log_changes(changes);
   std::uint64_t count = 0;
   for (std::size_t i = 0; i < changes.size(); ++i) {
-    const auto& [dot, key, hash] = changes[i];
+    const auto& [dot, key, number, grave] = changes[i];
     if (i + 1 < changes.size() && changes[i + 1].dot == dot) continue;
     const auto encoded = get(LmdbTable::data, key);
     if (!encoded || !holds_dot(*encoded, dot)) continue;
@@ -347,30 +377,69 @@ Result<std::uint64_t> CollectionFile::count_unsettled(unsigned loop) {
   return count;
 }
 
-Status CollectionFile::remove(const std::vector<std::string>& keys) {
+Result<std::size_t> CollectionFile::remove(std::span<const FileGrave> graves, std::uint64_t hlc_max,
+                                           Removing removing, MetaOfRest meta_of) {
   // A key that is gone may come back with a dot that is stale now.
   if (unsettled_ > 0) {
-    if (auto status = settle_index(nullptr); !status) return status;
+    if (auto status = settle_index(nullptr); !status) return tl::unexpected(status.error());
   }
-  return env_->write([&](WriteTxn& txn) {
-    std::vector<LogChange> removed;
+  std::size_t done = 0;
+  const auto body = [&](WriteTxn& txn) {
+    std::size_t removed = 0;
+    done = remove_some(txn, graves, hlc_max, removing, removed);
+    if (removed == 0 || !txn.ok()) return;
+    if (const FileMeta* meta = meta_of(removed)) write_meta(txn, *meta);
+  };
+  if (auto status = env_->write(body); !status) return tl::unexpected(status.error());
+  return done;
+}
+
+std::size_t CollectionFile::remove_some(WriteTxn& txn, std::span<const FileGrave> graves,
+                                        std::uint64_t hlc_max, Removing removing,
+                                        std::size_t& removed) const {
+  const std::size_t pages_max = pages_at_once(*env_);
+  std::vector<LogChange> log;
+  ExpiryChanges expiry;
+  std::size_t done = 0;
+  {
+    WriteCursor data(txn, LmdbTable::data);
+    const std::size_t most = std::min(graves.size(), removed_at_once);
+    for (; done < most && (done == 0 || data.pages() < pages_max); ++done) {
+      const auto& [dot, key] = graves[done];
+      const auto held = data.find(key);
+      if (!txn.ok()) return done;
+      const auto head = held ? peek_record(*held) : std::nullopt;
+      if (is_buried(head, dot) && head->hlc > hlc_max) continue;
+      // A live record may have that deadline, too.
+      const bool has_deadline = head && !head->deleted && dot_of(*head) == dot;
+      if (!has_deadline) expiry.note(grave_deadline, dot, key, false);
+      if (!is_buried(head, dot)) continue;
+      removing(done, *held);
+      log.push_back(removal(dot, key, true));
+      data.remove();
+    }
+  }
+  removed = log.size();
+  expiry.make(txn);
+  sort_log_changes(log);
+  change_log(txn, log, no_limit);
+  return done;
+}
+
+Status CollectionFile::add_graves(std::span<const FileGrave> graves, bool last) {
+  if (graves.empty() && !last) return {};
+  const auto body = [&](WriteTxn& txn) {
     ExpiryChanges expiry;
-    {
-      WriteCursor data(txn, LmdbTable::data);
-      for (const std::string& key : keys) {
-        const auto old = data.find(key);
-        if (!old) continue;
-        if (const auto head = peek_record(*old)) {
-          removed.push_back(removal(dot_of(*head), key));
-          expiry.note(*head, key, false);
-        }
-        data.remove();
-      }
+    for (const auto& [dot, key] : graves) {
+      const auto held = txn.get(LmdbTable::data, key);
+      if (held && is_buried(peek_record(*held), dot)) expiry.note(grave_deadline, dot, key, true);
     }
     expiry.make(txn);
-    sort_log_changes(removed);
-    change_log(txn, removed, no_limit);
-  });
+    if (last) txn.put(LmdbTable::meta, meta_key::graves, all_graves);
+  };
+  if (auto status = env_->write(body); !status) return status;
+  knows_graves_ = knows_graves_ || last;
+  return {};
 }
 
 Status CollectionFile::get(unsigned loop, Bytes key, FunctionRef<void(const Bytes* encoded)> show) {
@@ -424,6 +493,22 @@ Status CollectionFile::walk(unsigned loop, AliasDot from,
     }
   }
   return cursor->status();
+}
+
+Status CollectionFile::graves(unsigned loop, AliasDot from,
+                              FunctionRef<bool(AliasDot dot, Bytes key)> show) {
+  const auto txn = ReadTxn::begin(*env_, loop);
+  if (!txn) return tl::unexpected(txn.error());
+  auto entries = LmdbCursor::open(*txn, LmdbTable::expiry);
+  if (!entries) return tl::unexpected(entries.error());
+  for (entries->seek(expiry_key(grave_deadline, from)); entries->valid(); entries->next()) {
+    const auto dot = parse_grave_key(entries->key());
+    if (!dot || dot->origin != from.origin) break;
+    const Bytes key = entries->value();
+    if (key.empty() || key.size() > key_bytes_max) continue;
+    if (!show(*dot, key)) break;
+  }
+  return entries->status();
 }
 
 Result<std::optional<WallMilliseconds>> CollectionFile::next_expired(

@@ -4,9 +4,9 @@
 // calls it thinks in records. A write takes encoded records in key order and makes data, indexes
 // and meta agree, in transactions of bounded size.
 //
-// Threads: get, scan, walk, next_expired, count_unsettled and meta on any thread that has a number
-// below LmdbEnv::Options::readers for itself; everything else on one thread at a time. No read
-// transaction lives longer than a call. What is called back within one must be short, and may
+// Threads: get, scan, walk, graves, next_expired, count_unsettled and meta on any thread that has a
+// number below LmdbEnv::Options::readers for itself; everything else on one thread at a time. No
+// read transaction lives longer than a call. What is called back within one must be short, and may
 // neither read this file nor wait for its writer.
 // Size: a page that a transaction changes is copied, and the old one is used again by the second
 // transaction after it. So a file has about twice as many free pages as one touches: each touches
@@ -43,11 +43,19 @@ struct FileMeta {
   Context seen;
   Context flushed;
   Context swept;
+  Context forgotten;  // In it are the dots of all tombstones that were taken out for good,
+  std::uint64_t forgotten_hlc = 0;  // and none of them had a higher one.
   OriginTable origins;
   std::uint64_t highest_hlc = 0;
   std::uint64_t live = 0;
   std::uint64_t tombstones = 0;
   std::uint64_t bytes = 0;  // Keys and values of live records.
+};
+
+// A tombstone, and where it is.
+struct FileGrave {
+  AliasDot dot;
+  std::string key;
 };
 
 class CollectionFile {
@@ -87,8 +95,19 @@ class CollectionFile {
   Status settle_after_crash(unsigned loop);
   // Records that only `recent` leads to, of a file that nobody writes to.
   Result<std::uint64_t> count_unsettled(unsigned loop);
-  // Takes records out for good (tombstones that nobody needs).
-  Status remove(const std::vector<std::string>& keys);
+  // Takes out for good the first of these tombstones, in key order, as many as a transaction of
+  // bounded size takes (at least one); says how many. One that is not there any more is passed
+  // over. `removing` is shown what goes, and `meta_of` is told how many that are and gives the meta
+  // that goes with it; both may be called again, as in write().
+  using Removing = FunctionRef<void(std::size_t grave, Bytes held)>;
+  using MetaOfRest = FunctionRef<const FileMeta*(std::size_t removed)>;
+  // One with an hlc above `hlc_max` stays.
+  Result<std::size_t> remove(std::span<const FileGrave> graves, std::uint64_t hlc_max,
+                             Removing removing, MetaOfRest meta_of);
+  // Whether graves() shows every tombstone; in a file of an earlier build it does when all of them
+  // were added, which `last` says.
+  bool knows_graves() const { return knows_graves_; }
+  Status add_graves(std::span<const FileGrave> graves, bool last);
 
   // Shows the encoded record of a key within a read transaction; null: none.
   Status get(unsigned loop, Bytes key, FunctionRef<void(const Bytes* encoded)> show);
@@ -106,6 +125,9 @@ class CollectionFile {
   Result<std::optional<WallMilliseconds>> next_expired(unsigned loop, WallMilliseconds deadline,
                                                        std::string& cursor,
                                                        FunctionRef<bool(Bytes key)> show);
+
+  // Tombstones in order of (alias, sequence) from `from` on, one origin, until `show` says false.
+  Status graves(unsigned loop, AliasDot from, FunctionRef<bool(AliasDot dot, Bytes key)> show);
 
   // A consistent copy of the live file, compacted by LMDB, in a file that is not there yet;
   // synced, but for its name. Any thread; slow.
@@ -127,9 +149,12 @@ class CollectionFile {
   Status settle(const FileMeta* meta, std::string& keys, std::vector<LogChange>& changes);
   Status gather_recent(FunctionRef<std::optional<Bytes>(Bytes key)> get, std::string& keys,
                        std::vector<LogChange>& changes) const;
+  std::size_t remove_some(WriteTxn& txn, std::span<const FileGrave> graves, std::uint64_t hlc_max,
+                          Removing removing, std::size_t& removed) const;
 
   std::shared_ptr<LmdbEnv> env_;
   CollectionRef ref_;
+  bool knows_graves_ = false;
   // Entries of the log table whose record has another dot now: readers pass over them, so that
   // they can wait and go all at once, in order.
   std::vector<LogChange> stale_;

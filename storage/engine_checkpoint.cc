@@ -111,6 +111,8 @@ void EngineCollection::begin_pass(const LogCut& cut, DirtyPass& pass) {
   pass.meta.swept = contexts_.swept();
   take_superseded(pass.superseded);
   pass.meta.seen.merge(pass.superseded);
+  pass.forgettable = forgetting_.due(cut.positions);
+  pass.forgettable.intersect(pass.meta.seen);
   begin_listing();
   copy_next(pass);
 }
@@ -280,6 +282,9 @@ Status EngineCollection::write_records(DirtyPass& pass) {
 FileMeta EngineCollection::meta_for(const DirtyPass& pass, bool last) const {
   FileMeta meta = last ? pass.meta : meta_on_disk_;
   meta.origins = pass.meta.origins;
+  // More than was dropped does no harm.
+  meta.forgotten = forgetting_.forgotten();
+  meta.forgotten_hlc = forgetting_.forgotten_hlc();
   meta.highest_hlc = std::max(meta_on_disk_.highest_hlc, pass.meta.highest_hlc);
   meta.live = meta_on_disk_.live;
   meta.tombstones = meta_on_disk_.tombstones;

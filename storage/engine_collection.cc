@@ -215,6 +215,7 @@ void EngineCollection::put(const HashedKey& key, const RecordView& record, Origi
   if (replaced != nullptr) {
     weigh(here, *replaced, -1, changes);
     here.tally.remove(item_of(*replaced));
+    if (!unsaved(*replaced)) note_left(here, key.bytes);
     if (replaced->dot() != entry->dot()) note_replaced(here, *replaced, stamp);
     note_moved(here, *replaced, alias);
     unlink_in_stripe(here, *replaced, entry);
@@ -242,7 +243,10 @@ bool EngineCollection::put_in_place(const HashedKey& key, const RecordView& reco
   note_moved(here, entry, alias);
   unlink_in_stripe(here, entry, &entry);
   here.tally.remove(item_of(entry));
-  if (was_saved) weigh(here, entry, -1, changes);
+  if (was_saved) {
+    weigh(here, entry, -1, changes);
+    note_left(here, key.bytes);
+  }
   const auto rewrite = [&] { entry.rewrite(record, alias, state); };
   if (indexed(entry)) {
     if (!index_.move(entry, dot, rewrite)) note_shared_dot(entry);
@@ -260,6 +264,7 @@ bool EngineCollection::put_in_place(const HashedKey& key, const RecordView& reco
 
 void EngineCollection::note_put(Part& here, Entry& entry) {
   here.deadlines.add(entry);
+  if (memory_) here.graves.add(entry);
   note_deadline(entry.deadline());
   here.highest_hlc = std::max(here.highest_hlc, entry.hlc());
 }
@@ -301,7 +306,8 @@ void EngineCollection::unlink(std::size_t stripe, Entry& entry, Entry* next) {
 
 void EngineCollection::unlink_in_stripe(Part& here, Entry& entry, Entry* next) {
   if (unsaved(entry)) here.deadlines.remove(entry);
-  if (here.order == nullptr) return;
+  if (memory_) here.graves.remove(entry);
+  if (here.order == nullptr || (next == &entry && unsaved(entry))) return;
   if (next != nullptr) {
     here.order->replace(entry, *next);
   } else if (unsaved(entry)) {
@@ -416,6 +422,7 @@ Table::Relocated EngineCollection::relocate(std::size_t stripe, std::size_t from
     if (!unsaved(old)) return;
     unlink_in_stripe(here, old, &entry);
     here.deadlines.add(entry);
+    if (memory_) here.graves.add(entry);
     if (indexed(old)) index_.exchange(old, entry);
   });
   shared_.relocated.fetch_add(done.entries, std::memory_order_relaxed);

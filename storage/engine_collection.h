@@ -28,6 +28,8 @@
 #include "storage/engine_origins.h"
 #include "storage/engine_shared.h"
 #include "storage/engine_tally.h"
+#include "storage/forgetting.h"
+#include "storage/graves.h"
 #include "storage/key_order.h"
 #include "storage/store.h"
 #include "storage/table.h"
@@ -126,7 +128,8 @@ struct DirtyPass {
   // everything in the contexts is in the records, or in the file already. Names and counts are of
   // the last part, the rest is of the beginning.
   FileMeta meta;
-  Context superseded;  // What joins the contexts with the last part.
+  Context superseded;   // What joins the contexts with the last part.
+  Context forgettable;  // Tombstones of these dots may go when the last part is in the file.
   DirtyKeys keys;
   std::size_t next_key = 0;
   DirtyCopy copy;
@@ -158,6 +161,10 @@ class EngineCollection final : public Collection,
   void prefetch_record(const HashedKey& key) const override { table_.prefetch_entry(key); }
   Result<ScanSlice> scan(const ScanRequest& request) override;
   Result<WalkSlice> walk(const WalkRequest& request) override;
+  Result<RangeSlice> range(const RangeRequest& request) override;
+  Context forgotten() const override { return forgetting_.forgotten(); }
+  std::uint64_t forgotten_hlc() const override { return forgetting_.forgotten_hlc(); }
+  bool keeps_all() const override;
   Context seen() const override { return contexts_.seen(); }
   Context durable() const override { return contexts_.durable(); }
   Context flushed() const override { return contexts_.flushed(); }
@@ -192,6 +199,11 @@ class EngineCollection final : public Collection,
   // `held`: what the caller found under the key, if it looked.
   void put(const HashedKey& key, const RecordView& record, OriginAlias alias, std::uint8_t state,
            const WriteStamp& stamp, ByteChanges& changes, Entry* held = nullptr);
+  // See Store.
+  void forget_tombstones(const Store::Forgettable& what);
+  // Whether these are not known to be forgotten.
+  bool forgets_more(const Context& dots, std::uint64_t hlc) const;
+  void note_forgotten(const Context& dots, std::uint64_t hlc);
   // A flush, at once for everybody. False if it says nothing new.
   bool flush(const Context& flushed);
   // The alias of a loop's own origin.
@@ -223,8 +235,8 @@ class EngineCollection final : public Collection,
   void mark_stale() { meta_stale_.store(true, std::memory_order_release); }
 
   // --- For maintenance: loop 0.
-  // Makes tombstones of records past their deadline or flushed, looking at `budget` at most and
-  // taking those from it. True if there is more to do.
+  // Makes tombstones of records past their deadline or flushed, and drops those that nobody needs
+  // from memory; looks at `budget` at most and takes those from it. True if there is more to do.
   bool maintain(WallMilliseconds now, std::size_t& budget, ByteChanges& changes);
 
   // --- For a start, before anybody else.
@@ -247,8 +259,14 @@ class EngineCollection final : public Collection,
   void copy_next(DirtyPass& pass);
   // What the copy has must be safe in the logs by now.
   Status write_copy(DirtyPass& pass);
+  // Takes tombstones that nobody needs out of the file, some of them, from `from` on, which moves.
+  // Only behind the last part. False: there are no more.
+  Result<bool> forget_some(const DirtyPass& pass, Dot& from);
   // It was the last part, or the others are given up.
   void end_pass();
+  // A file of an earlier build learns where its tombstones are, from key `from` on, which moves.
+  // False at the end.
+  Result<bool> find_graves(std::string& from);
   // Brings records of the file into memory, from `from` on, and moves it. False at the end.
   Result<bool> warm_up(std::string& from);
   struct Scrubbed {
@@ -276,9 +294,17 @@ class EngineCollection final : public Collection,
     AliasDot dot;
     WriteStamp by;
   };
+  // A tombstone on its way out of the file, which was not replaced when it set out.
+  struct Leaving {
+    std::string key;
+    AliasDot dot;
+    bool replaced = false;  // Since then, and counted out.
+  };
   struct Part {
     EngineTally tally;
     Deadlines deadlines;
+    Graves graves;                    // Of a collection in memory.
+    std::vector<Leaving> leaving;     // Hardly ever any.
     std::unique_ptr<KeyOrder> order;  // Null until somebody scans.
     bool scanned = false;             // Since the last checkpoint.
     std::vector<Replaced> replaced;
@@ -353,8 +379,13 @@ class EngineCollection final : public Collection,
   Result<bool> load(Bytes key, std::string& encoded);
 
   KeyOrder& ordered(std::size_t stripe, std::size_t& made);  // Adds how many were put in order.
+  class KeyReader;
   class Scanner;
+  class RangeReader;
   class Walker;
+  // Until end_walk() everything is kept that hide_replaced() has to know. What was published.
+  std::vector<Position> begin_walk();
+  void end_walk() { walks_.fetch_sub(1); }
   void hide_replaced(Context& durable, const std::vector<Position>& published);
 
   void bury(const HashedKey& key, Entry& entry, ByteChanges& changes);
@@ -367,6 +398,18 @@ class EngineCollection final : public Collection,
   void end_sweep();
 
   void write_off_flushed(bool file_dies);
+
+  bool forget_in_memory(std::size_t& budget, ByteChanges& changes);
+  // Of one stripe, and some: how many.
+  std::size_t forget_in_stripe(std::size_t stripe, const Context& due, std::size_t entries_max,
+                               ByteChanges& changes);
+  bool next_graves(const Context& due, Dot& from, std::vector<FileGrave>& graves, Status& status);
+  Result<std::size_t> forget_graves(std::span<const FileGrave> graves);
+  // `again`: the transaction started over.
+  void let_leave(const FileGrave& grave, Bytes encoded, bool again, ByteChanges& changes);
+  // A record takes the place of what the file has under the key, which is counted out. In stripe.
+  static void note_left(Part& here, Bytes key);
+  void end_leaving(Leaving& gone, Part& here, Stripe& stripe, ByteChanges& changes);
 
   bool meta_is_stale() const { return meta_stale_.load(std::memory_order_acquire); }
   void copy_keys(DirtyPass& pass, std::size_t end);
@@ -398,6 +441,7 @@ class EngineCollection final : public Collection,
   DotIndex index_;
   EngineOrigins origins_;
   EngineContexts contexts_;
+  Forgetting forgetting_;
   std::array<std::unique_ptr<Part>, stripe_count> parts_;  // Each under its stripe's lock.
   std::unique_ptr<std::atomic<std::uint32_t>[]> own_aliases_;
   std::unique_ptr<TurnNote[]> turn_notes_;
@@ -435,6 +479,7 @@ class EngineCollection final : public Collection,
   WallMilliseconds next_deadline_in_file_ = 0;  // Nothing there is due before.
   Context sweep_target_;
   Dot sweep_from_;
+  std::atomic<bool> forgets_{false};  // Something in memory may be due: any thread says so.
 
   DamagedKeys damaged_;
 

@@ -340,6 +340,24 @@ Result<Position> EngineLoop::append(Collection& collection, Batch batch) {
   return position;
 }
 
+void EngineLoop::forget_tombstones(Collection& collection, Forgettable what) {
+  as_ours(collection).forget_tombstones(what);
+}
+
+Status EngineLoop::note_forgotten(Collection& collection, const Context& dots, std::uint64_t hlc) {
+  EngineCollection& target = as_ours(collection);
+  if (!target.forgets_more(dots, hlc)) return {};
+  if (!target.in_memory()) {
+    if (auto status = admit(target); !status) return status;
+    if (auto status = log()->reserve(log_contexts_bytes_max(dots, {}), true); !status)
+      return status;
+    logged_ = next_position();
+    log()->frame().add_forgotten(target.ref(), dots, hlc);
+  }
+  target.note_forgotten(dots, hlc);
+  return {};
+}
+
 // --- Turns ----------------------------------------------------------------------------------
 
 void EngineLoop::commit() {

@@ -34,6 +34,8 @@ class alignas(64) EngineLoop final : public Store {
   Result<Position> append(Collection& collection, Batch batch) override;
   Result<Position> update(Collection& collection, const HashedKey& key, const Terms& terms,
                           Decide decide) override;
+  void forget_tombstones(Collection& collection, Forgettable what) override;
+  Status note_forgotten(Collection& collection, const Context& dots, std::uint64_t hlc) override;
   void commit() override;
   Position collect() override;
   std::vector<std::string> take_changed() override { return shared_.take_changed(); }

@@ -109,6 +109,7 @@ bool EngineCollection::maintain(WallMilliseconds now, std::size_t& budget, ByteC
     more = expire_in_memory(now, budget, changes);
   if (budget > 0 && file() != nullptr) more = expire_in_file(now, budget, changes) || more;
   if (budget > 0 && contexts_.sweep_due()) more = sweep(budget, changes) || more;
+  if (budget > 0 && forgets_.load()) more = forget_in_memory(budget, changes) || more;
   // Who used all of it may not have come to everything.
   return more || budget == 0;
 }
@@ -122,6 +123,7 @@ void EngineCollection::bury(const HashedKey& key, Entry& entry, ByteChanges& cha
   const std::uint8_t state = entry.is(Entry::unseen) ? Entry::unseen : 0;
   put(key, tombstone, dot.origin, state, {}, changes);
   mark_stale();
+  if (memory_) forgets_.store(true);
 }
 
 bool EngineCollection::expire_in_memory(WallMilliseconds now, std::size_t& budget,

@@ -14,6 +14,7 @@ Status EngineCollection::attach(std::unique_ptr<CollectionFile> file) {
     if (!alias) return tl::unexpected(alias.error());
   }
   contexts_.restore(meta->seen, meta->flushed, meta->swept);
+  forgetting_.note_forgotten(meta->forgotten, meta->forgotten_hlc);
   of_file_ = {.live = static_cast<std::int64_t>(meta->live),
               .tombstones = static_cast<std::int64_t>(meta->tombstones),
               .bytes = static_cast<std::int64_t>(meta->bytes)};

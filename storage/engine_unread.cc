@@ -66,6 +66,7 @@ Entry* EngineCollection::take_notice(const HashedKey& key, Entry& entry, const B
   --here.unread;
   if (encoded != nullptr) {
     here.tally.remove(item_in_file(key.bytes, dot, *encoded));
+    note_left(here, key.bytes);
     note_superseded(here, key.bytes, dot, *encoded);
   }
   RecordView record = entry.view(*origins_.origin(dot.origin));

@@ -41,14 +41,14 @@ class EngineCollection::Walker {
   Walker(EngineCollection& collection, const WalkRequest& request)
       : collection_(collection),
         request_(request),
-        published_(published_now(collection)),
+        published_(collection.begin_walk()),
         flushed_(collection.contexts_.durable_flushed()),
         filler_(request.limits) {
     slice_.durable = collection.contexts_.durable();
   }
   Walker(const Walker&) = delete;
   Walker& operator=(const Walker&) = delete;
-  ~Walker() { collection_.walks_.fetch_sub(1); }
+  ~Walker() { collection_.end_walk(); }
 
   Result<WalkSlice> run() {
     const Dot from = request_.from.value_or(Dot{});
@@ -68,12 +68,6 @@ class EngineCollection::Walker {
   }
 
  private:
-  // Before the durable context is taken: whatever becomes durable later is not shown by this walk.
-  static std::vector<Position> published_now(EngineCollection& collection) {
-    collection.walks_.fetch_add(1);
-    return collection.shared_.published();
-  }
-
   struct Gathered {
     std::uint64_t sequence = 0;
     KeyedRecord entry;
@@ -214,6 +208,12 @@ class EngineCollection::Walker {
   std::vector<Gathered> file_;
   std::size_t rounds_ = 0;
 };
+
+// Before the durable context is taken: whatever becomes durable later is not shown by this walk.
+std::vector<Position> EngineCollection::begin_walk() {
+  walks_.fetch_add(1);
+  return shared_.published();
+}
 
 Result<WalkSlice> EngineCollection::walk(const WalkRequest& request) {
   return Walker(*this, request).run();

@@ -112,11 +112,12 @@ std::optional<std::uint64_t> parse_recent_key(Bytes key) {
   return read_big_endian(key);
 }
 
-void append_recent(std::string& out, AliasDot dot, Bytes key) {
+void append_recent(std::string& out, AliasDot dot, Bytes key, bool grave) {
   ByteWriter writer(out);
   writer.u16(dot.origin);
   writer.varint(dot.sequence);
-  writer.bytes(key);
+  writer.varint(key.size() + (grave ? recent_grave : 0));
+  writer.raw(key);
 }
 
 std::string expiry_key(WallMilliseconds deadline, AliasDot dot) {
@@ -129,6 +130,12 @@ std::string expiry_key(WallMilliseconds deadline, AliasDot dot) {
 std::optional<WallMilliseconds> parse_expiry_key(Bytes key) {
   if (key.size() != expiry_key_bytes) return std::nullopt;
   return read_big_endian(key.substr(0, 8));
+}
+
+std::optional<AliasDot> parse_grave_key(Bytes key) {
+  if (parse_expiry_key(key) != grave_deadline) return std::nullopt;
+  return AliasDot{static_cast<std::uint16_t>(read_big_endian(key.substr(8, 2))),
+                  read_big_endian(key.substr(10))};
 }
 
 std::string encode_txn(std::uint64_t number) {
@@ -158,6 +165,19 @@ std::string encode_context(const Context& context) {
   ByteWriter writer(out);
   encode(writer, context);
   return out;
+}
+
+std::string encode_number(std::uint64_t number) {
+  std::string encoded;
+  ByteWriter(encoded).u64(number);
+  return encoded;
+}
+
+Result<std::uint64_t> decode_number(Bytes encoded) {
+  ByteReader reader(encoded);
+  const std::uint64_t number = reader.u64();
+  if (!reader.ok()) return fail(ErrorCode::corrupt, "a number in the table 'meta' is cut");
+  return number;
 }
 
 Result<Context> decode_context_entry(Bytes encoded) {

@@ -5,8 +5,10 @@
 //             -> a bit for each dot, u8, then for each bit that is set, the low one first: varint
 //                key bytes, key; a dot per record or tombstone
 // recent  number u64 -> (origin alias u16, varint sequence, varint key bytes, key)*: what is on
-//         its way into `log` (storage/log_table.h); empty but within a checkpoint or behind a crash
-// expiry  deadline u64, origin alias u16, sequence u64   -> key, one per live record that has one
+//         its way into `log` (storage/log_table.h), and, where the key has recent_grave bytes more
+//         than it has, into `expiry`; empty but within a checkpoint or behind a crash
+// expiry  deadline u64, origin alias u16, sequence u64   -> key, one per live record that has one,
+//         and one per tombstone, at grave_deadline
 // meta    "format"  u32
 //         "ref"     generation u32, name
 //         "cut"     up to where the logs are in here: run u32, varint loops, varint position*
@@ -14,6 +16,9 @@
 //         "flushed" context: records of these dots are tombstones, whatever `data` says
 //         "orig"    origin table (storage/record_codec.h)
 //         "counts"  highest hlc u64, swept context, varints: live, tombstones, bytes
+//         "gone"    context: in it are the dots of all tombstones that were taken out for good
+//         "gonehlc" u64: the highest hlc among those
+//         "graves"  u8, 1: `expiry` has every tombstone; absent in files of earlier builds
 //         "txn"     u64: LMDB's number of the transaction that wrote last (storage/lmdb_env.cc)
 //
 // Numbers in keys are big endian, so that LMDB's order is theirs; in values little endian.
@@ -23,6 +28,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -45,6 +51,9 @@ inline constexpr Bytes flushed = "flushed";
 inline constexpr Bytes origins = "orig";
 inline constexpr Bytes counts = "counts";
 inline constexpr Bytes cut = "cut";
+inline constexpr Bytes forgotten = "gone";
+inline constexpr Bytes forgotten_hlc = "gonehlc";
+inline constexpr Bytes graves = "graves";
 inline constexpr Bytes txn = "txn";
 }  // namespace meta_key
 
@@ -76,11 +85,17 @@ std::optional<LogBlock> decode_log_block(Bytes encoded);
 
 std::string recent_key(std::uint64_t number);
 std::optional<std::uint64_t> parse_recent_key(Bytes key);
-void append_recent(std::string& out, AliasDot dot, Bytes key);
+// In the number of a key's bytes in `recent`: the record is a tombstone.
+inline constexpr std::size_t recent_grave = key_bytes_max + 1;
+void append_recent(std::string& out, AliasDot dot, Bytes key, bool grave);
 
+// Where `expiry` has tombstones: behind every deadline that comes.
+inline constexpr WallMilliseconds grave_deadline = std::numeric_limits<WallMilliseconds>::max();
 std::string expiry_key(WallMilliseconds deadline, AliasDot dot);
 // The deadline in an expiry key; absent if it is none.
 std::optional<WallMilliseconds> parse_expiry_key(Bytes key);
+// The dot of a tombstone in one; absent if it is none.
+std::optional<AliasDot> parse_grave_key(Bytes key);
 
 // Up to where the logs are contained in a file: everything of runs before `run`, and of this run
 // each loop's log up to its position.
@@ -112,6 +127,8 @@ std::string encode_cut(const LogCut& cut);
 // Corrupt, with the name of the entry.
 Result<CollectionRef> decode_ref(Bytes encoded);
 Result<Context> decode_context_entry(Bytes encoded);
+std::string encode_number(std::uint64_t number);
+Result<std::uint64_t> decode_number(Bytes encoded);
 Result<OriginTable> decode_origins(Bytes encoded);
 Result<FileCounts> decode_counts(Bytes encoded);
 Result<LogCut> decode_cut(Bytes encoded);

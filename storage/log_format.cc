@@ -27,6 +27,7 @@ namespace kind {
 constexpr std::uint8_t record = 1;
 constexpr std::uint8_t contexts = 2;
 constexpr std::uint8_t erase = 3;
+constexpr std::uint8_t forgotten = 4;
 }  // namespace kind
 
 namespace flag {
@@ -298,6 +299,18 @@ void FrameBuilder::add_erase(const CollectionRef& collection) {
   end_item(pen.at());
 }
 
+void FrameBuilder::add_forgotten(const CollectionRef& collection, const Context& dots,
+                                 std::uint64_t hlc) {
+  std::string encoded;
+  ByteWriter writer(encoded);
+  encode(writer, dots);
+  Pen pen(begin_item(collection, 1 + varint_bytes_max + encoded.size() + sizeof hlc));
+  pen.fixed(kind::forgotten);
+  pen.bytes(encoded);
+  pen.fixed(hlc);
+  end_item(pen.at());
+}
+
 Bytes FrameBuilder::finish(const FrameHead& head) {
   check(size_ <= log_frame_bytes_max, "a log frame is within its bounds");
   end_section();
@@ -356,6 +369,14 @@ bool read_contexts(ByteReader& reader, const CollectionRef& collection, LogVisit
   return true;
 }
 
+bool read_forgotten(ByteReader& reader, const CollectionRef& collection, LogVisitor& visitor) {
+  const auto dots = read_context(reader);
+  const std::uint64_t hlc = reader.u64();
+  if (!dots || !reader.ok()) return false;
+  visitor.forgotten(collection, *dots, hlc);
+  return true;
+}
+
 bool read_item(ByteReader& reader, const CollectionRef& collection, const Origin& own,
                LogVisitor& visitor) {
   switch (reader.u8()) {
@@ -366,6 +387,8 @@ bool read_item(ByteReader& reader, const CollectionRef& collection, const Origin
     case kind::erase:
       if (reader.ok()) visitor.erased(collection);
       return reader.ok();
+    case kind::forgotten:
+      return read_forgotten(reader, collection, visitor);
     default:
       return false;
   }

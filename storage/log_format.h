@@ -8,7 +8,7 @@
 //            (checksum: xxh3_64 over the head, with xxh3_64 over the body in the checksum's place)
 // body    := section*
 // section := collection name bytes u8, name, generation u32, items u32, bytes u32, item*
-// item    := kind u8: 1 record, 2 contexts, 3 erase
+// item    := kind u8: 1 record, 2 contexts, 3 erase, 4 forgotten
 // record  := flags u8, hlc u64, varint sequence, [node u64, epoch u32, loop u16: a foreign origin],
 //            [version node u64], [deadline u64], [created u64], [varint bytes, attributes],
 //            varint bytes, key, varint bytes, value
@@ -16,6 +16,7 @@
 //            32 deadline, 64 created, 128 attributes
 // contexts:= varint bytes, seen context, varint bytes, flushed context (storage/context.h)
 // erase   := nothing: the collection of the section, up to its generation, is gone
+// forgotten := varint bytes, context, hlc u64: what another node has forgotten (storage/store.h)
 //
 // A frame is all there or not at all. A record without a foreign origin is of the log's own
 // (node, run, loop). Segments are used again: run, segment and salt in every frame tell it apart
@@ -107,6 +108,7 @@ class FrameBuilder {
                   bool joins_seen);
   void add_contexts(const CollectionRef& collection, const Context& seen, const Context& flushed);
   void add_erase(const CollectionRef& collection);
+  void add_forgotten(const CollectionRef& collection, const Context& dots, std::uint64_t hlc);
   bool empty() const { return size_ == log_frame_head_bytes; }
   std::size_t bytes() const { return size_; }
   // Fills in the head: `head` but for body bytes and checksum, which are reckoned here. The frame
@@ -143,6 +145,8 @@ class LogVisitor {
   virtual void contexts(const CollectionRef& collection, const Context& seen,
                         const Context& flushed) = 0;
   virtual void erased(const CollectionRef& collection) = 0;
+  virtual void forgotten(const CollectionRef& collection, const Context& dots,
+                         std::uint64_t hlc) = 0;
 };
 // `own`: the origin of the log. Corrupt if the body does not decode; some items may have been
 // visited then.

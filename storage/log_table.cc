@@ -62,9 +62,24 @@ std::size_t change_log(WriteTxn& txn, std::span<const LogChange> changes, std::s
   return done;
 }
 
-void RecentWriter::add(AliasDot dot, Bytes key) {
+void change_graves(WriteTxn& txn, std::span<const LogChange> changes) {
+  if (std::ranges::none_of(changes, &LogChange::grave)) return;
+  WriteCursor cursor(txn, LmdbTable::expiry);
+  for (const LogChange& change : changes) {
+    if (!change.grave) continue;
+    const std::string key = expiry_key(grave_deadline, change.dot);
+    const auto found = cursor.find(key);
+    if (change.adds()) {
+      if (found != change.key) cursor.put(key, change.key);
+    } else if (found && hash64(*found) == change.number) {
+      cursor.remove();
+    }
+  }
+}
+
+void RecentWriter::add(AliasDot dot, Bytes key, bool grave) {
   std::string entry;
-  append_recent(entry, dot, key);
+  append_recent(entry, dot, key, grave);
   if (gathered_.size() + entry.size() > recent_bytes) finish();
   gathered_ += entry;
 }
@@ -77,14 +92,19 @@ void RecentWriter::finish() {
   gathered_.clear();
 }
 
-bool read_recent(Bytes entry, FunctionRef<void(AliasDot dot, Bytes key)> show) {
+bool read_recent(Bytes entry, FunctionRef<void(AliasDot dot, Bytes key, bool grave)> show) {
   ByteReader reader(entry);
   while (reader.ok() && !reader.empty()) {
     AliasDot dot;
     dot.origin = reader.u16();
     dot.sequence = reader.varint();
-    const Bytes key = reader.bytes(key_bytes_max);
-    if (reader.ok() && !key.empty()) show(dot, key);
+    const std::uint64_t number = reader.varint();
+    const bool grave = number >= recent_grave;
+    const std::uint64_t bytes = grave ? number - recent_grave : number;
+    if (bytes > key_bytes_max) reader.fail();
+    if (!reader.ok()) break;
+    const Bytes key = reader.raw(static_cast<std::size_t>(bytes));
+    if (reader.ok() && !key.empty()) show(dot, key, grave);
   }
   return reader.ok();
 }

@@ -29,6 +29,7 @@ struct LogChange {
   Bytes key;  // That the dot leads to from now on; empty: takes the entry out.
   // If it leads to a key of this hash; of keys for one dot, the one with the highest counts.
   std::uint64_t number = 0;
+  bool grave = false;  // It is, or was, a tombstone.
 
   bool adds() const { return !key.empty(); }
 };
@@ -40,12 +41,15 @@ void sort_log_changes(std::vector<LogChange>& changes);
 // Makes the first of sorted changes, until about `pages_max` pages are touched; how many.
 std::size_t change_log(WriteTxn& txn, std::span<const LogChange> changes, std::size_t pages_max);
 
+// The same in the table `expiry`, of the tombstones among them; all of them.
+void change_graves(WriteTxn& txn, std::span<const LogChange> changes);
+
 // Entries of `recent`, gathered until there is a page of them.
 class RecentWriter {
  public:
   explicit RecentWriter(WriteTxn& txn) : cursor_(txn, LmdbTable::recent) {}
 
-  void add(AliasDot dot, Bytes key);
+  void add(AliasDot dot, Bytes key, bool grave);
   void finish();  // Writes what is left; to be called.
 
  private:
@@ -54,6 +58,6 @@ class RecentWriter {
 };
 
 // Shows what an entry of `recent` holds; false if it does not decode to its end.
-bool read_recent(Bytes entry, FunctionRef<void(AliasDot dot, Bytes key)> show);
+bool read_recent(Bytes entry, FunctionRef<void(AliasDot dot, Bytes key, bool grave)> show);
 
 }  // namespace dhrt

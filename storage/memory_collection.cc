@@ -96,6 +96,44 @@ WalkSlice MemoryState::walk(const WalkRequest& request, bool with_tombstones) co
   return slice;
 }
 
+RangeSlice MemoryState::range(const RangeRequest& request, bool with_tombstones) const {
+  RangeSlice slice;
+  SliceFiller filler(request.limits);
+  for (auto it = records_.lower_bound(request.from);
+       it != records_.end() && !(request.to && it->first >= *request.to); ++it) {
+    Record shown = deleted(it->second) ? tombstone_of(it->second) : it->second;
+    if (shown.deleted && !with_tombstones) continue;
+    if (!request.with_values) shown.value.clear();
+    if (!filler.fits(it->first.size() + shown.value.size())) {
+      slice.next = it->first;
+      break;
+    }
+    filler.add(slice.records, it->first, std::move(shown));
+  }
+  return slice;
+}
+
+void MemoryState::forget(const Store::Forgettable& what) {
+  for (auto it = records_.begin(); it != records_.end();) {
+    const auto& [key, record] = *it;
+    if (!deleted(record) || !what.everywhere.contains(record.dot) ||
+        record.version.hlc > what.hlc_max) {
+      ++it;
+      continue;
+    }
+    forgotten_.add(record.dot.origin, {1, record.dot.sequence});
+    forgotten_hlc_ = std::max(forgotten_hlc_, record.version.hlc);
+    tally_.remove(item_of(key, record));
+    unlink(key, record);
+    it = records_.erase(it);
+  }
+}
+
+void MemoryState::note_forgotten(const Context& dots, std::uint64_t hlc) {
+  forgotten_.merge(dots);
+  forgotten_hlc_ = std::max(forgotten_hlc_, hlc);
+}
+
 bool MemoryState::maintain(WallMilliseconds now, std::size_t& budget) {
   expire(now, budget);
   sweep(budget);
@@ -158,6 +196,17 @@ void MemoryCollection::lose_unsynced() {
   state_ = *on_disk_;
 }
 
+void MemoryCollection::forget_tombstones(Store::Forgettable what) {
+  what.everywhere.intersect(contexts_.seen());
+  state_.forget(what);
+  if (on_disk_ != nullptr) on_disk_->forget(what);
+}
+
+void MemoryCollection::note_forgotten(const Context& dots, std::uint64_t hlc) {
+  state_.note_forgotten(dots, hlc);
+  if (on_disk_ != nullptr) on_disk_->note_forgotten(dots, hlc);
+}
+
 Result<std::optional<Record>> MemoryCollection::find(Bytes key) {
   const Record* record = state_.find(key);
   if (record == nullptr) return std::nullopt;
@@ -170,6 +219,13 @@ Result<WalkSlice> MemoryCollection::walk(const WalkRequest& request) {
   // A walk shows what is on the disk: who pulls from us must not learn more than we may keep.
   const MemoryState& state = on_disk_ != nullptr ? *on_disk_ : state_;
   WalkSlice slice = state.walk(request, !options_.forget_tombstones);
+  slice.durable = durable();
+  return slice;
+}
+
+Result<RangeSlice> MemoryCollection::range(const RangeRequest& request) {
+  const MemoryState& state = on_disk_ != nullptr ? *on_disk_ : state_;
+  RangeSlice slice = state.range(request, !options_.forget_tombstones);
   slice.durable = durable();
   return slice;
 }

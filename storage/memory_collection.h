@@ -7,6 +7,7 @@
 // Threads: the one that owns the store.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <deque>
 #include <map>
@@ -32,6 +33,11 @@ class MemoryState {
   ScanSlice scan(const ScanRequest& request) const;
   // Leaves `durable` empty.
   WalkSlice walk(const WalkRequest& request, bool with_tombstones) const;
+  // Leaves `durable` empty.
+  RangeSlice range(const RangeRequest& request, bool with_tombstones) const;
+  // Drops tombstones of these dots.
+  void forget(const Store::Forgettable& what);
+  void note_forgotten(const Context& dots, std::uint64_t hlc);
   // Makes tombstones of records that are past their deadline or flushed, looking at `budget`
   // records at most and taking those from it. True if there is more to do.
   bool maintain(WallMilliseconds now, std::size_t& budget);
@@ -46,6 +52,8 @@ class MemoryState {
   }
   const Context& seen() const { return seen_; }
   const Context& flushed() const { return flushed_; }
+  const Context& forgotten() const { return forgotten_; }
+  std::uint64_t forgotten_hlc() const { return forgotten_hlc_; }
   const CollectionCounts& counts() const { return tally_.counts(); }
   std::uint64_t highest_hlc() const { return highest_hlc_; }
 
@@ -62,6 +70,8 @@ class MemoryState {
   Context seen_;
   Context flushed_;
   Context swept_;  // The part of `flushed_` of which no value is left.
+  Context forgotten_;
+  std::uint64_t forgotten_hlc_ = 0;
   Dot sweep_from_;
   Tally tally_;
   std::uint64_t highest_hlc_ = 0;
@@ -78,6 +88,8 @@ class MemoryCollection final : public StoredCollection {
 
   void append(Position position, Batch batch);
   void lose_unsynced();
+  void forget_tombstones(Store::Forgettable what);
+  void note_forgotten(const Context& dots, std::uint64_t hlc);
   bool maintain(WallMilliseconds now, std::size_t& budget) { return state_.maintain(now, budget); }
 
   bool advance(Position durable) override;
@@ -87,9 +99,12 @@ class MemoryCollection final : public StoredCollection {
   Result<std::optional<Record>> find(Bytes key) override;
   Result<ScanSlice> scan(const ScanRequest& request) override { return state_.scan(request); }
   Result<WalkSlice> walk(const WalkRequest& request) override;
+  Result<RangeSlice> range(const RangeRequest& request) override;
   Context seen() const override { return state_.seen(); }
   Context durable() const override { return contexts_.seen(); }
   Context flushed() const override { return state_.flushed(); }
+  Context forgotten() const override { return state_.forgotten(); }
+  std::uint64_t forgotten_hlc() const override { return state_.forgotten_hlc(); }
   CollectionCounts counts() const override { return state_.counts(); }
   std::uint64_t highest_hlc() const override { return state_.highest_hlc(); }
 

@@ -21,6 +21,13 @@ class OrderedMemoryStore final : public MemoryStore {
   Collection* find(Bytes name) override { return collections_.find(name); }
   std::vector<Collection*> collections() override { return collections_.all(); }
   Result<Position> append(Collection& collection, Batch batch) override;
+  void forget_tombstones(Collection& collection, Forgettable what) override {
+    static_cast<MemoryCollection&>(collection).forget_tombstones(std::move(what));
+  }
+  Status note_forgotten(Collection& collection, const Context& dots, std::uint64_t hlc) override {
+    static_cast<MemoryCollection&>(collection).note_forgotten(dots, hlc);
+    return {};
+  }
   void commit() override {}
   Position collect() override;
   std::vector<std::string> take_changed() override { return collections_.take_changed(); }

@@ -225,7 +225,7 @@ std::optional<RecordHead> peek_record(Bytes encoded) {
   if (format != record_format || (flags & ~flag::known) != 0) return std::nullopt;
   RecordHead head;
   head.deleted = (flags & flag::deleted) != 0;
-  reader.u64();
+  head.hlc = reader.u64();
   head.origin = reader.u16();
   head.sequence = reader.varint();
   if ((flags & flag::version_node) != 0) reader.u64();

@@ -74,6 +74,7 @@ Result<RecordView> decode_record_view(Bytes encoded, Bytes key, OriginOf origin_
 struct RecordHead {
   std::uint16_t origin = 0;  // Alias.
   std::uint64_t sequence = 0;
+  std::uint64_t hlc = 0;
   bool deleted = false;
   WallMilliseconds deadline = 0;
   std::size_t value_bytes = 0;

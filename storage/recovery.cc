@@ -39,6 +39,10 @@ class Replay final : public LogVisitor {
     EngineCollection* const target = target_of(ref);
     if (target != nullptr) target->replay_contexts(seen, flushed);
   }
+  void forgotten(const CollectionRef& ref, const Context& dots, std::uint64_t hlc) override {
+    EngineCollection* const target = target_of(ref);
+    if (target != nullptr) target->note_forgotten(dots, hlc);
+  }
   void erased(const CollectionRef& ref) override {
     apply();
     const SharedCollection held = shared_.find(ref.name);

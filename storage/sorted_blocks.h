@@ -83,6 +83,8 @@ class SortedBlocks {
          place = {place.block + 1, 0}) {
       const Block& block = *blocks_[place.block];
       for (std::size_t i = place.at; i < block.count; ++i) {
+        constexpr std::size_t ahead = 8;
+        if (i + ahead < block.count) __builtin_prefetch(block.entries[i + ahead]);
         if (!visit(*block.entries[i])) return;
       }
     }

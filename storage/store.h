@@ -18,9 +18,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "storage/base/function_ref.h"
@@ -75,6 +77,25 @@ struct WalkSlice {
   Context durable;                   // The durable context, taken before the first record.
 };
 
+// A part of a collection in the order of keys, with everything that is held.
+struct RangeRequest {
+  std::string from;               // The first key that may be in the slice.
+  std::optional<std::string> to;  // The first that may not; absent: to the end.
+  bool with_values = true;
+  SliceLimits limits;
+};
+
+struct RangeSlice {
+  // In key order: tombstones too, flushed records as theirs, those past a deadline as they are. A
+  // damaged one has no value; one that does not decode is left out, and so is a write of ours that
+  // a power cut could take.
+  std::vector<KeyedRecord> records;
+  std::optional<std::string> next;  // Where to go on; absent: nothing is left before `to`.
+  // As in WalkSlice: taken before the first record, without the dots of what was replaced by
+  // something that a power cut could take.
+  Context durable;
+};
+
 struct CollectionCounts {
   std::uint64_t live = 0;  // Visible records, but for those whose deadline just passed.
   std::uint64_t tombstones = 0;
@@ -113,9 +134,21 @@ class Collection {
   // moment; what is not durable yet may be missing.
   virtual Result<WalkSlice> walk(const WalkRequest& request) = 0;
 
+  // For who compares all of it with another node's.
+  virtual Result<RangeSlice> range(const RangeRequest& request) = 0;
+
   virtual Context seen() const = 0;     // Everything appended.
   virtual Context durable() const = 0;  // What survives a power cut now.
   virtual Context flushed() const = 0;
+  // The dots of all tombstones that forget_tombstones() dropped are in it, and others before them.
+  // Who has not seen all of it cannot be told by records alone what was deleted.
+  virtual Context forgotten() const = 0;
+  // The highest hlc among them, here or where we were told of. Every write goes above it, or it
+  // could lose to a tombstone that another node has not dropped yet: what is held of its key may be
+  // older than that.
+  virtual std::uint64_t forgotten_hlc() const = 0;
+  // False: records may be dropped to make room, so that it proves nothing if one is absent.
+  virtual bool keeps_all() const { return true; }
   // The last sequence of an origin that was appended; 0 = none.
   virtual std::uint64_t last_sequence(const Origin& origin) const;
   virtual CollectionCounts counts() const = 0;
@@ -178,6 +211,26 @@ class Store {
   };
   virtual Result<Position> update(Collection& collection, const HashedKey& key, const Terms& terms,
                                   Decide decide);
+
+  struct Forgettable {
+    Forgettable() = default;
+    Forgettable(Context dots,  // NOLINT(google-explicit-constructor): many have no clock.
+                std::uint64_t hlc = std::numeric_limits<std::uint64_t>::max())
+        : everywhere(std::move(dots)), hlc_max(hlc) {}
+
+    // Every node of the cluster has these dots durably, and nobody will send what their records
+    // have replaced.
+    Context everywhere;
+    // Not above our wall clock: else what is written to the key later would have to run ahead of
+    // it.
+    std::uint64_t hlc_max = 0;
+  };
+  // Tombstones that are both may be dropped, now or by and by, if they are within the durable
+  // context; the last call for a collection stands for all before it.
+  virtual void forget_tombstones(Collection& collection, Forgettable what) = 0;
+  // Another node has forgotten these: joins forgotten() and forgotten_hlc(). Durable when what is
+  // appended next is. Error: the log has no room for it; nothing was noted.
+  virtual Status note_forgotten(Collection& collection, const Context& dots, std::uint64_t hlc) = 0;
 
   // End of a loop turn: everything appended so far may go to the disk now, as one group.
   virtual void commit() = 0;

@@ -28,6 +28,8 @@ class Tally {
 
   // `seen`: the context of the collection, with the dots of the batch in it.
   void replace(const std::optional<Item>& old, const Item& item, const Context& seen);
+  // One that was dropped without a trace.
+  void remove(const Item& item);
   // Writes off every origin of which `flushed` surely covers all live records. The others are
   // put right one by one, when the sweep replaces their records.
   void flush(const Context& flushed, const Context& seen);
@@ -46,7 +48,6 @@ class Tally {
   };
 
   void add(const Item& item, const Context& seen);
-  void remove(const Item& item);
 
   CollectionCounts counts_;
   std::map<Origin, OfOrigin> origins_;  // Those with live records.

@@ -47,6 +47,7 @@ class FileCheck {
     meta_ = std::move(*meta);
     if (auto checked = check_records(); !checked) return checked;
     if (auto checked = check_index(); !checked) return checked;
+    if (auto checked = check_graves(); !checked) return checked;
     // They are of what is in the records: a flush joins them when its sweep comes by.
     const std::uint64_t live = report_.records - tombstones_;
     if (report_.damaged == 0 && (live != meta_.live || tombstones_ != meta_.tombstones))
@@ -116,6 +117,31 @@ class FileCheck {
     }
     const std::uint64_t readable = report_.records - report_.damaged;
     report_.unindexed = readable > indexed ? readable - indexed : 0;
+    return {};
+  }
+
+  // A tombstone that is not found by its dot would never go.
+  Status check_graves() {
+    if (!file_.knows_graves()) return {};
+    std::uint64_t found = 0;
+    for (std::size_t alias = 0; alias < meta_.origins.size(); ++alias) {
+      AliasDot from{static_cast<OriginAlias>(alias), 0};
+      for (bool more = true; more;) {
+        std::size_t seen = 0;
+        more = false;
+        const Status looked = file_.graves(0, from, [&](AliasDot dot, Bytes) {
+          from.sequence = dot.sequence + 1;
+          more = ++seen == records_per_slice;
+          return !more;
+        });
+        if (!looked) note(looked.error().message);
+        found += seen;
+        if (auto shown = show(); !shown) return shown;
+      }
+    }
+    if (report_.damaged == 0 && found < tombstones_)
+      note(std::to_string(tombstones_ - found) +
+           " tombstones are not in the table 'expiry' and would stay for ever");
     return {};
   }
 

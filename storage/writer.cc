@@ -122,12 +122,13 @@ Result<Written> RecordWriter::write(Collection& collection, const WriteRequest& 
       collection, hashed(request),
       Store::Terms(Store::Joins::seen, may_be_blind(request) ? clock_.reach(wall) : 0),
       [&](const RecordView* held, RecordView& put) {
+        const std::uint64_t above = std::max(request.above_hlc, collection.forgotten_hlc());
         const bool existed = held != nullptr && !held->unread && visible(*held, wall);
         allowed = check_preconditions(request, held, existed);
-        if (has_last_version(held, request.above_hlc)) allowed = last_version_error();
+        if (has_last_version(held, above)) allowed = last_version_error();
         if (!allowed) return false;
         replaces_unseen = held != nullptr && held->unseen;
-        make(held, change, existed, request.above_hlc, wall, written, put);
+        make(held, change, existed, above, wall, written, put);
         return true;
       });
   if (!position) return tl::unexpected(position.error());
@@ -150,16 +151,17 @@ Result<std::optional<Written>> RecordWriter::change(Collection& collection, cons
         Change change;
         if (existed) change = {held->value, held->attributes, held->deadline, false};
         if (!decide(existed ? held : nullptr, change)) return false;
-        is_last = has_last_version(held, 0);
+        const std::uint64_t floor = collection.forgotten_hlc();
+        is_last = has_last_version(held, floor);
         if (is_last) return false;
         if (change.adds) {
-          const std::uint64_t stored = held != nullptr ? held->version.hlc : 0;
+          const std::uint64_t stored = std::max(held != nullptr ? held->version.hlc : 0, floor);
           const Addition addition{origin_, clock_.after(wall, stored), *change.adds};
           attributes_ = count_on(held, existed, addition, change.attributes);
           change.attributes = attributes_;
         }
         replaces_unseen = held != nullptr && held->unseen;
-        make(held, change, existed, 0, wall, written, put);
+        make(held, change, existed, floor, wall, written, put);
         return true;
       });
   if (!position) return tl::unexpected(position.error());
@@ -201,35 +203,38 @@ Result<RecordWriter::Put> RecordWriter::put_if_newer(Collection& collection,
                                                      const Arrival& arrival) {
   Put made;
   const RecordView& record = incoming.record;
-  const auto position =
-      store_.update(collection, key, arrival.live ? Store::Joins::seen : Store::Joins::nothing,
-                    [&](const RecordView* held, RecordView& put) {
-                      // A damaged copy is replaced by the same write, intact.
-                      const bool same = held != nullptr && held->dot == record.dot;
-                      const bool heals = same && held->damaged && !record.damaged;
-                      const bool tells = conflicts_ != nullptr && held != nullptr && !same;
-                      made.replaced.reset();
-                      made.lost_to_unsettled = false;
-                      made.lost = Put::Lost::nothing;
-                      made.must_join = meet(held, record, known.flushed);
-                      if (made.must_join) return false;
-                      if (tells) made.lost = lost_of(*held, record, known.seen, arrival);
-                      if (made.lost != Put::Lost::nothing) made.held = held->dot;
-                      if (held != nullptr && !heals && !newer(record, *held)) {
-                        made.lost_to_unsettled = held->unsettled;
-                        return false;
-                      }
-                      if (held != nullptr && held->unseen && !same) made.replaced = held->dot;
-                      if (made.lost == Put::Lost::held && arrival.keeps)
-                        made.loser = copy_of(*held);
-                      put = record;
-                      if (put.created == created_unknown)
-                        put.created = held != nullptr ? created_in_place_of(*held, record) : 0;
-                      return true;
-                    });
+  const bool was_seen = !arrival.live && !arrival.heals && known.seen.contains(record.dot);
+  const auto position = store_.update(
+      collection, key, arrival.live ? Store::Joins::seen : Store::Joins::nothing,
+      [&](const RecordView* held, RecordView& put) {
+        // A damaged copy is replaced by the same write, intact.
+        const bool same = held != nullptr && held->dot == record.dot;
+        const bool heals = same && held->damaged && !record.damaged;
+        const bool tells = conflicts_ != nullptr && held != nullptr && !same;
+        made.replaced.reset();
+        made.lost_to_unsettled = false;
+        made.lost = Put::Lost::nothing;
+        made.must_join = meet(held, record, known.flushed);
+        if (made.must_join) return false;
+        if (held == nullptr && was_seen) return false;
+        if (tells) made.lost = lost_of(*held, record, known.seen, arrival);
+        if (made.lost != Put::Lost::nothing) made.held = held->dot;
+        if (held != nullptr && !heals && !newer(record, *held)) {
+          made.lost_to_unsettled = held->unsettled;
+          return false;
+        }
+        made.must_delete_anew = was_seen && record.deleted && held != nullptr && !held->deleted;
+        if (made.must_delete_anew) return false;
+        if (held != nullptr && held->unseen && !same) made.replaced = held->dot;
+        if (made.lost == Put::Lost::held && arrival.keeps) made.loser = copy_of(*held);
+        put = record;
+        if (put.created == created_unknown)
+          put.created = held != nullptr ? created_in_place_of(*held, record) : 0;
+        return true;
+      });
   if (!position) return tl::unexpected(position.error());
   made.position = *position;
-  if (made.lost == Put::Lost::nothing) return made;
+  if (made.lost == Put::Lost::nothing || made.must_delete_anew) return made;
   const bool held_lost = made.lost == Put::Lost::held;
   if (!held_lost && arrival.keeps) made.loser = copy_of(record);
   conflicts_->lost(collection,
@@ -307,6 +312,11 @@ Result<RecordWriter::Put> RecordWriter::put_or_join(Collection& collection,
   const KeyedView incoming{records[place].key, is_flushed ? tombstone_of(record) : record};
   for (;;) {
     auto made = put_if_newer(collection, incoming, keys_[place], known, arrival);
+    if (made && made->must_delete_anew) {
+      made = delete_anew(collection, keys_[place], incoming.record);
+      if (!made || !made->must_delete_anew) return made;
+      continue;
+    }
     if (!made || !made->must_join) return made;
     // Only what comes live may hold a key twice, and is never much at once.
     if (arrival.live && repeated_later(records, place)) return made;
@@ -390,6 +400,101 @@ Result<Position> RecordWriter::pull(Collection& collection, const std::vector<Ke
   for (const KeyedRecord& entry : records)
     views.push_back(view_of(entry));
   return put_newer(collection, views, {.wall = wall, .donor = donor});
+}
+
+Result<Position> RecordWriter::heal(Collection& collection, const KeyedRecord& record,
+                                    WallMilliseconds wall) {
+  const KeyedView view = view_of(record);
+  return put_newer(collection, {&view, 1}, {.wall = wall, .heals = true});
+}
+
+// Puts a tombstone under a dot of our own if it is newer than what is held.
+Result<RecordWriter::Put> RecordWriter::bury(Collection& collection, const HashedKey& key,
+                                             RecordView tombstone) {
+  Put made;
+  tombstone.dot = {origin_, collection.last_sequence(origin_) + 1};
+  std::optional<Dot> previous;
+  const auto position = store_.update(
+      collection, key, Store::Joins::seen, [&](const RecordView* held, RecordView& put) {
+        // The same delete may come more than once.
+        const bool repeats = held != nullptr && held->deleted && held->version == tombstone.version;
+        if (repeats || (held != nullptr && !newer(tombstone, *held))) return false;
+        previous = held != nullptr ? std::optional(held->dot) : std::nullopt;
+        put = tombstone;
+        return true;
+      });
+  if (!position) return tl::unexpected(position.error());
+  made.position = *position;
+  if (made.position == 0) return made;
+  made.joined = true;
+  made.replaced = previous;
+  Record record = copy_of(tombstone);
+  record.previous = previous;
+  joined_.push_back({{std::string(key.bytes), std::move(record)}, made.position});
+  return made;
+}
+
+// A delete that was forgotten here, and what it deletes has come back: who was told of the delete
+// is not told of the same dot again.
+Result<RecordWriter::Put> RecordWriter::delete_anew(Collection& collection, const HashedKey& key,
+                                                    const RecordView& tombstone) {
+  auto made = bury(collection, key, tombstone);
+  if (made) made->must_delete_anew = made->position == 0;
+  return made;
+}
+
+Result<RecordWriter::Put> RecordWriter::mend_one(Collection& collection,
+                                                 std::span<const KeyedView> records,
+                                                 std::size_t place, const Known& known,
+                                                 const Context& captured, WallMilliseconds wall) {
+  const RecordView& record = records[place].record;
+  const bool was_seen = captured.contains(record.dot);
+  const bool is_flushed = known.flushed.contains(record.dot);
+  if (was_seen || is_flushed) {
+    // The same write may be held after all, and damaged: then it is to be healed, not deleted.
+    const auto held = collection.find(records[place].key);
+    // What does not even decode is not absent, and may be newer: who heals it asks everybody.
+    if (!held && held.error().code == ErrorCode::corrupt) return Put();
+    if (!held) return tl::unexpected(held.error());
+    const bool was_deleted = !is_flushed && collection.keeps_all() && visible(record, wall);
+    const bool is_held = *held && (*held)->dot == record.dot;
+    // The delete bit makes it newer than the record, and nothing else that was ever written is
+    // between the two.
+    if (was_deleted && !is_held)
+      return bury(collection, keys_[place], {.version = record.version, .deleted = true});
+    // Forgotten, or dropped to make room. What was flushed before it came is not: its tombstone
+    // says above which version the next write must be.
+    if (was_seen && !*held) return Put();
+  }
+  return put_or_join(collection, records, place, known, {.wall = wall});
+}
+
+Result<Position> RecordWriter::mend(Collection& collection, const std::vector<KeyedRecord>& records,
+                                    const Context& captured, WallMilliseconds wall) {
+  const Known known{collection.seen(), collection.flushed()};
+  std::vector<KeyedView> views;
+  views.reserve(records.size());
+  for (const KeyedRecord& entry : records)
+    views.push_back(view_of(entry));
+  announce(collection, views);
+  Position position = 0;
+  Batch contexts;
+  Status status;
+  for (std::size_t i = 0; i < views.size(); ++i) {
+    clock_.observe(views[i].record.version.hlc, wall);
+    const auto made = mend_one(collection, views, i, known, captured, wall);
+    if (!made) {
+      status = tl::unexpected(made.error());
+      break;
+    }
+    position = std::max(position, made->position);
+    if (made->replaced) contexts.seen.add(*made->replaced);
+  }
+  // Also if it is empty: its position says when all that was met here is durable.
+  const auto last = store_.append(collection, std::move(contexts));
+  if (!status) return tl::unexpected(status.error());
+  if (!last) return tl::unexpected(last.error());
+  return std::max(position, *last);
 }
 
 Result<Position> RecordWriter::merge(Collection& collection, const Context& vector) {

@@ -2,11 +2,12 @@
 // peer does to the record held here. Client loops, the cluster core's apply actions and the
 // simulator all write through it, so that what is proved is what runs.
 //
-// Four ways in, one per way a record travels:
+// Five ways in, one per way a record travels:
 //   write    a client's set or delete, on this node
 //   push     live from the node that wrote it: the dot test makes it idempotent
 //   pull     on request from any peer: by version, and without entering the context one by
 //            one; the puller merges the peer's vector when the last record is in (merge)
+//   mend     by comparison with a peer, key by key: what we have seen and do not hold was deleted
 //   flush    "everything seen so far is deleted", here or at a peer
 //
 // Threads: those of the store. Time is an argument.
@@ -121,6 +122,7 @@ class RecordWriter {
   // Records that their origin sent live. Those of an epoch that is over are refused silently.
   Result<Position> push(Collection& collection, std::span<const KeyedView> records,
                         WallMilliseconds wall);
+  // One that was seen and is not held was deleted, and its delete forgotten: it stays away.
   Result<Position> pull(Collection& collection, const std::vector<KeyedRecord>& records,
                         WallMilliseconds wall);
   // The same of a donor that says what it had seen of all nodes' writes, which must cover the
@@ -131,6 +133,16 @@ class RecordWriter {
   };
   Result<Position> pull(Collection& collection, const std::vector<KeyedRecord>& records,
                         WallMilliseconds wall, const Donor& donor);
+  // A copy from elsewhere of a record that is damaged here, perhaps beyond recognition.
+  Result<Position> heal(Collection& collection, const KeyedRecord& record, WallMilliseconds wall);
+  // Records that a comparison found to be missing here, or newer than what is held. `captured` is
+  // our durable context from before the first of them was compared. A live one whose dot is in it
+  // was seen here and deleted, and the delete is forgotten by now: a tombstone with its version and
+  // a dot of ours takes its place, here and, by telling peers of it, everywhere. Any other is put
+  // if it is newer. (storage/README.md, Deletes.)
+  // The position is that of the last that was written: when it is durable, all is.
+  Result<Position> mend(Collection& collection, const std::vector<KeyedRecord>& records,
+                        const Context& captured, WallMilliseconds wall);
   // The end of a pull: the peer's vector, of which everything is held or known to be deleted.
   Result<Position> merge(Collection& collection, const Context& vector);
   // Deletes everything seen here; the result is what was flushed, for the peers.
@@ -139,7 +151,8 @@ class RecordWriter {
 
   // The attributes of the last change that said what it `adds`. Valid until the next one.
   Bytes counted_attributes() const { return attributes_; }
-  // What push() and pull() of this collection wrote of their own since the last call.
+  // What push(), pull(), heal() and mend() of this collection wrote of their own since the last
+  // call.
   std::vector<Joined> take_joined() { return std::exchange(joined_, {}); }
   // How many of these there ever were.
   std::uint64_t joins() const { return joins_; }
@@ -160,16 +173,18 @@ class RecordWriter {
     std::optional<Dot> replaced;     // A dot that was not in the context.
     bool lost_to_unsettled = false;  // What is held is newer, and may be lost yet.
     enum class Lost : std::uint8_t { nothing, incoming, held };
-    Lost lost = Lost::nothing;    // Against a write that was concurrent.
-    Dot held;                     // Beside the incoming one, if one of them was lost.
-    std::optional<Record> loser;  // If somebody keeps it.
-    bool must_join = false;       // Nothing was put: each has something of a counter.
-    bool joined = false;          // What was put is a write of our own that has both.
+    Lost lost = Lost::nothing;      // Against a write that was concurrent.
+    Dot held;                       // Beside the incoming one, if one of them was lost.
+    std::optional<Record> loser;    // If somebody keeps it.
+    bool must_join = false;         // Nothing was put: each has something of a counter.
+    bool joined = false;            // What was put is a write of our own that has both.
+    bool must_delete_anew = false;  // Nothing was put: a delete that was forgotten came again.
   };
   // How records came in, and what that proves.
   struct Arrival {
     WallMilliseconds wall = 0;
     bool live = false;
+    bool heals = false;  // What is not held may have been lost, seen or not.
     bool keeps = false;  // What is lost to a concurrent write is wanted.
     Donor donor{};
   };
@@ -193,6 +208,12 @@ class RecordWriter {
   Result<Position> put_newer(Collection& collection, std::span<const KeyedView> records,
                              Arrival arrival);
   void announce(const Collection& collection, std::span<const KeyedView> records);
+  Result<Put> bury(Collection& collection, const HashedKey& key, RecordView tombstone);
+  Result<Put> mend_one(Collection& collection, std::span<const KeyedView> records,
+                       std::size_t place, const Known& known, const Context& captured,
+                       WallMilliseconds wall);
+  Result<Put> delete_anew(Collection& collection, const HashedKey& key,
+                          const RecordView& tombstone);
 
   Store& store_;
   HybridClock& clock_;

@@ -2,11 +2,14 @@
 //
 // input := edit*, edit := place u24, byte u8: of a file that is always the same, the byte at that
 // place, modulo the bytes that LMDB has used, is exchanged by xor.
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <limits>
+#include <span>
 #include <string>
 #include <unistd.h>
 #include <vector>
@@ -44,7 +47,8 @@ struct Base {
       Record record;
       record.dot = {{.node = 1, .epoch = 1, .loop = 0}, static_cast<std::uint64_t>(i + 1)};
       record.version = {static_cast<std::uint64_t>(i + 1), 1};
-      record.value = std::string(i == 7 ? 9000 : 300, 'v');
+      record.deleted = i % 5 == 0;
+      if (!record.deleted) record.value = std::string(i == 7 ? 9000 : 300, 'v');
       std::string encoded;
       check(encode_record(encoded, key_of(i), record, origins, {}).has_value(), "it is encoded");
       const FileMeta meta;
@@ -93,10 +97,21 @@ void use(const std::string& path) {
   static_cast<void>(file.settle_after_crash(0));
   static_cast<void>(file.scan(0, "", false, [](Bytes, Bytes) { return true; }));
   static_cast<void>(file.walk(0, {0, 0}, [](AliasDot, Bytes, Bytes) { return true; }));
-  std::vector<std::string> keys;
+  std::vector<FileGrave> graves;
+  static_cast<void>(file.graves(0, {0, 0}, [&graves](AliasDot dot, Bytes key) {
+    graves.push_back({dot, std::string(key)});
+    return graves.size() < std::size_t{records};
+  }));
   for (int i = 0; i < records; ++i)
-    keys.push_back(key_of(i));
-  static_cast<void>(file.remove(keys));
+    graves.push_back({{0, static_cast<std::uint64_t>(i)}, key_of(i)});
+  std::ranges::sort(graves, {}, &FileGrave::key);
+  for (std::span<const FileGrave> rest = graves; !rest.empty();) {
+    const auto done = file.remove(
+        rest, std::numeric_limits<std::uint64_t>::max(), [](std::size_t, Bytes) {},
+        [](std::size_t) { return nullptr; });
+    if (!done) break;
+    rest = rest.subspan(*done);
+  }
   static_cast<void>(file.copy_to(path + ".copy"));
   ::unlink((path + ".copy").c_str());
 }

@@ -20,6 +20,9 @@ class Copy : public LogVisitor {
     frame.add_contexts(collection, seen, flushed);
   }
   void erased(const CollectionRef& collection) override { frame.add_erase(collection); }
+  void forgotten(const CollectionRef& collection, const Context& dots, std::uint64_t hlc) override {
+    frame.add_forgotten(collection, dots, hlc);
+  }
 
   FrameBuilder frame{own};
 };

@@ -13,94 +13,14 @@
 #include <doctest/doctest.h>
 
 #include "storage/base/random.h"
-#include "tests/storage/engine_bench.h"
-#include "tests/storage/store_suite.h"
+#include "tests/storage/watched_feed.h"
 
 namespace dhrt::test {
 namespace {
 
-using Kind = FeedEvent::Kind;
-using MakeStore = std::unique_ptr<Store> (*)();
-
-std::unique_ptr<Store> memory_store() {
-  return make_memory_store({});
-}
-std::unique_ptr<Store> engine_in_memory() {
-  return std::make_unique<EngineStore>(open_engine(engine_options("")));
-}
-
-// Says what was told, and keeps what somebody would keep who believes it.
-struct Told {
-  std::map<std::string, std::string> values;
-  std::set<Dot> dots;
-  std::string log;
-
-  void take(const FeedStep& step) {
-    for (const FeedEvent& event : step.events) {
-      log += (log.empty() ? "" : " ") + std::string(name_of(event.kind));
-      if (event.kind != Kind::reset) log += ":" + event.key;
-      if (event.kind == Kind::set) log += "=" + event.record.value;
-      dots.insert(event.record.dot);
-      if (event.kind == Kind::reset)
-        values.clear();
-      else if (event.kind == Kind::set)
-        values[event.key] = event.record.value;
-      else
-        values.erase(event.key);
-    }
-  }
-  std::string taken() { return std::exchange(log, {}); }
-};
-
-struct Watched {
-  Bench bench;
-  std::optional<ChangeFeed> feed;
-  Told told;
-
-  Watched(std::unique_ptr<Store> store, ChangeFeed::Options options, ChangeFeed::Begin begin)
-      : bench(std::move(store), true) {
-    feed.emplace(std::move(options), begin);
-  }
-
-  Collection* users() { return bench.store->find("users"); }
-  // Everything that there is to tell, as one text.
-  std::string all(WallMilliseconds now = noon) {
-    for (int steps = 0; steps < 1000; ++steps) {
-      const FeedStep step = must(feed->step(users(), now));
-      told.take(step);
-      if (!step.more) return told.taken();
-    }
-    FAIL("the feed does not come to an end");
-    return {};
-  }
-  void set(const std::string& key, const std::string& value, Dot dot) {
-    bench.set(key, value, dot);
-    bench.sync();
-  }
-  void del(const std::string& key, Dot dot) {
-    bench.append(batch_of({tombstone(key, dot)}));
-    bench.sync();
-  }
-  void flush() {
-    Batch flush;
-    flush.flushed = bench.users->seen();
-    bench.append(std::move(flush));
-    bench.sync();
-  }
-};
-
-void on_both(void (*test)(MakeStore)) {
-  SUBCASE("memory store") {
-    test(memory_store);
-  }
-  SUBCASE("engine") {
-    test(engine_in_memory);
-  }
-}
-
 TEST_CASE(
     "change feed: who writes more than a step takes does not keep what is new from being told") {
-  on_both([](MakeStore make) {
+  on_both([](MakeWatchedStore make) {
     ChangeFeed::Options options;
     options.limits.records_max = 2;
     Watched watched(make(), options, ChangeFeed::Begin::now);
@@ -119,7 +39,7 @@ TEST_CASE(
 }
 
 TEST_CASE("change feed: from now on only what changes is told, once for each key") {
-  on_both([](MakeStore make) {
+  on_both([](MakeWatchedStore make) {
     Watched watched(make(), {}, ChangeFeed::Begin::now);
     watched.set("old", "1", {here, 1});
     CHECK(watched.all() == "");
@@ -135,7 +55,7 @@ TEST_CASE("change feed: from now on only what changes is told, once for each key
 }
 
 TEST_CASE("change feed: from the beginning everything is told, but nothing of what is gone") {
-  on_both([](MakeStore make) {
+  on_both([](MakeWatchedStore make) {
     Watched watched(make(), {.limits = {.records_max = 2}}, ChangeFeed::Begin::first);
     for (std::uint64_t i = 1; i <= 5; ++i)
       watched.set("k" + std::to_string(i), "v", {here, i});
@@ -173,7 +93,7 @@ TEST_CASE("change feed: what a power cut could take is not told") {
 }
 
 TEST_CASE("change feed: a flush is a reset, and what was not flushed follows") {
-  on_both([](MakeStore make) {
+  on_both([](MakeWatchedStore make) {
     Watched watched(make(), {}, ChangeFeed::Begin::first);
     watched.set("a", "1", {here, 1});
     CHECK(watched.all() == "set:a=1");
@@ -197,7 +117,7 @@ TEST_CASE("change feed: a flush is a reset, and what was not flushed follows") {
 }
 
 TEST_CASE("change feed: a collection that is dropped and made again is a reset") {
-  on_both([](MakeStore make) {
+  on_both([](MakeWatchedStore make) {
     Watched watched(make(), {}, ChangeFeed::Begin::first);
     watched.set("a", "1", {here, 1});
     CHECK(watched.all() == "set:a=1");
@@ -228,14 +148,8 @@ TEST_CASE("change feed: a position that has nothing in common with what is here 
   CHECK(watched.all() == "reset set:a=1");
 }
 
-KeyedRecord put_until(const std::string& key, Dot dot, WallMilliseconds deadline) {
-  KeyedRecord entry = put(key, "v", dot);
-  entry.record.deadline = deadline;
-  return entry;
-}
-
 TEST_CASE("change feed: a deadline that passes is told, unless the key was written again") {
-  on_both([](MakeStore make) {
+  on_both([](MakeWatchedStore make) {
     Watched watched(make(), {}, ChangeFeed::Begin::now);
     CHECK(watched.all() == "");
     watched.bench.append(batch_of({put_until("a", {here, 1}, noon + 5)}));
@@ -259,7 +173,7 @@ TEST_CASE("change feed: a record that was never told is told as expired if its d
 }
 
 TEST_CASE("change feed: too many deadlines at once, and all that is gone is told again") {
-  on_both([](MakeStore make) {
+  on_both([](MakeWatchedStore make) {
     Watched watched(make(), {.expired_max = 3}, ChangeFeed::Begin::now);
     CHECK(watched.all() == "");
     for (std::uint64_t i = 1; i <= 8; ++i)
@@ -276,7 +190,7 @@ TEST_CASE("change feed: too many deadlines at once, and all that is gone is told
 }
 
 TEST_CASE("change feed: who goes on and may have missed deadlines hears of them") {
-  on_both([](MakeStore make) {
+  on_both([](MakeWatchedStore make) {
     Watched watched(make(), {}, ChangeFeed::Begin::first);
     watched.bench.append(batch_of({put_until("a", {here, 1}, noon + 5)}));
     watched.set("b", "1", {here, 2});
@@ -341,7 +255,7 @@ TEST_CASE("change feed: a position with too many gaps stands still until the rou
 // by itself, or never from a node that died.
 class World {
  public:
-  World(std::uint64_t seed, MakeStore make) : random_(seed) {
+  World(std::uint64_t seed, MakeWatchedStore make) : random_(seed) {
     for (std::size_t i = 0; i < nodes_count; ++i) {
       Node node;
       node.store = make();
@@ -358,10 +272,7 @@ class World {
 
   // Everything arrives, all is told.
   void settle() {
-    for (std::size_t i = 0; i < nodes_.size(); ++i) {
-      while (nodes_[i].alive && !nodes_[i].coming.empty())
-        deliver(i);
-    }
+    deliver_all();
     for (Node& node : nodes_)
       sync(node);
     while (step()) {
@@ -385,6 +296,7 @@ class World {
   }
   std::size_t resets() const { return resets_; }
   std::size_t moves() const { return moves_; }
+  std::size_t forgotten() const { return forgotten_; }
 
  private:
   static constexpr std::size_t nodes_count = 3;
@@ -419,6 +331,7 @@ class World {
     if (what < 75) return sync(any_alive());
     if (what < 80) return expire();
     if (what < 83) return go_on();
+    if (what < 86) return forget();
     step();
   }
 
@@ -446,6 +359,13 @@ class World {
     apply(nodes_[from], message);
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
       if (i != from) nodes_[i].coming.push_back(message);
+    }
+  }
+
+  void deliver_all() {
+    for (std::size_t i = 0; i < nodes_.size(); ++i) {
+      while (nodes_[i].alive && !nodes_[i].coming.empty())
+        deliver(i);
     }
   }
 
@@ -491,6 +411,33 @@ class World {
     }
   }
 
+  // What every node has durably, and nobody is still to send what it has replaced: then any of
+  // them may forget it.
+  void forget() {
+    if (random_.chance(0.5)) deliver_all();
+    for (Node& node : nodes_)
+      sync(node);
+    Context everywhere = nodes_[0].users->durable();
+    std::set<std::string> coming;
+    for (const Node& node : nodes_) {
+      everywhere.intersect(node.users->durable());
+      for (const Message& message : node.coming)
+        coming.insert(message.entry ? message.entry->key : "");
+    }
+    Node& node = any_alive();
+    Context dots;
+    for (const KeyedRecord& entry : must(node.users->walk({})).records) {
+      const Dot& dot = entry.record.dot;
+      if (entry.record.deleted && everywhere.contains(dot) && !coming.contains(entry.key))
+        dots.add(dot);
+    }
+    const std::uint64_t before = node.users->counts().tombstones;
+    node.store->forget_tombstones(*node.users, dots);
+    while (node.store->maintain(0, 10)) {
+    }
+    forgotten_ += before - node.users->counts().tombstones;
+  }
+
   // With what was told last, at any node that lives.
   void go_on() {
     const ChangeFeed::Options options{
@@ -524,11 +471,13 @@ class World {
   Told told_;
   std::size_t resets_ = 0;
   std::size_t moves_ = 0;
+  std::size_t forgotten_ = 0;
 };
 
-void run_histories(std::uint64_t seeds, MakeStore make) {
+void run_histories(std::uint64_t seeds, MakeWatchedStore make) {
   std::size_t resets = 0;
   std::size_t moves = 0;
+  std::size_t forgotten = 0;
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
     CAPTURE(seed);
     World world(seed, make);
@@ -537,6 +486,7 @@ void run_histories(std::uint64_t seeds, MakeStore make) {
     world.check_equal();
     resets += world.resets();
     moves += world.moves();
+    forgotten += world.forgotten();
     world.run(60);
     world.kill_watched();
     world.run(60);
@@ -545,6 +495,7 @@ void run_histories(std::uint64_t seeds, MakeStore make) {
   }
   CHECK(resets > 0);
   CHECK(moves > seeds);
+  CHECK(forgotten > seeds);
 }
 
 TEST_CASE("change feed: who follows any history over any nodes ends with what they hold") {

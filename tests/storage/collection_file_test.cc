@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "storage/base/random.h"
+#include "tests/storage/file_bench.h"
 #include "tests/storage/file_puts.h"
 #include "tests/storage/small_disk.h"
 #include "tests/storage/store_suite.h"
@@ -15,99 +16,6 @@
 
 namespace dhrt::test {
 namespace {
-
-// A file, spoken to in records; what it should hold is kept beside it.
-struct FileBench {
-  explicit FileBench(const std::string& path, unsigned readers = 4)
-      : options{.path = path, .readers = readers},
-        file(must(CollectionFile::create(options, {"users", 3}))) {}
-
-  void reopen() {
-    file.reset();
-    file = must(CollectionFile::open(options));
-    REQUIRE(file != nullptr);
-  }
-
-  // Writes records, and gives back what each key held before, as "key:sequence".
-  Result<std::string> write(const std::vector<KeyedRecord>& records,
-                            const FileMeta* meta = nullptr) {
-    std::map<std::string, std::string> encoded;
-    for (const KeyedRecord& entry : records) {
-      std::string& bytes = encoded[entry.key];
-      bytes.clear();
-      must(encode_record(bytes, entry.key, entry.record, origins, {}));
-    }
-    std::vector<FilePut> puts;
-    for (const auto& [key, bytes] : encoded)
-      puts.push_back({key, bytes});
-    const bool later = puts.size() >= CollectionFile::large_write_puts || !file->settled();
-    std::string told;
-    std::size_t done = 0;
-    do {
-      std::string of_part;
-      const auto meta_of = [&](std::span<const std::optional<RecordHead>> replaced) {
-        of_part.clear();
-        for (std::size_t i = 0; i < replaced.size(); ++i) {
-          of_part += " " + std::string(puts[done + i].key) + ":" +
-                     (replaced[i] ? std::to_string(replaced[i]->sequence) : "-");
-        }
-        return later ? nullptr : meta;
-      };
-      const auto written = file->write(
-          std::span(puts).subspan(done),
-          later ? CollectionFile::Index::later : CollectionFile::Index::at_once,
-          [](std::size_t, const Bytes*) {}, meta_of);
-      if (!written) return tl::unexpected(written.error());
-      done += *written;
-      told += of_part;
-    } while (done < puts.size());
-    if (later && meta != nullptr) {
-      if (auto status = file->settle_index(meta); !status) return tl::unexpected(status.error());
-    }
-    return told.substr(told.empty() ? 0 : 1);
-  }
-
-  std::optional<Record> get(const std::string& key, unsigned loop = 0) {
-    std::optional<Record> found;
-    must(file->get(loop, key, [&](const Bytes* bytes) {
-      if (bytes != nullptr) found = must(decode_record(*bytes, key, origins));
-    }));
-    return found;
-  }
-  std::string scan(const std::string& from = "", bool behind = false, std::size_t count = 1000) {
-    std::string keys;
-    must(file->scan(0, from, behind, [&](Bytes key, Bytes) {
-      keys += std::string(key) + " ";
-      return --count > 0;
-    }));
-    return keys;
-  }
-  std::string walk(AliasDot from, std::size_t count = 1000) {
-    std::string keys;
-    must(file->walk(0, from, [&](AliasDot dot, Bytes key, Bytes bytes) {
-      CHECK(peek_record(bytes)->sequence == dot.sequence);
-      keys += std::to_string(dot.sequence) + ":" + std::string(key) + " ";
-      return --count > 0;
-    }));
-    return keys;
-  }
-  std::string expired(WallMilliseconds deadline, std::string& cursor, std::size_t count = 1000) {
-    std::string keys;
-    must(file->next_expired(0, deadline, cursor, [&](Bytes key) {
-      keys += std::string(key) + " ";
-      return --count > 0;
-    }));
-    return keys;
-  }
-  std::string expired(WallMilliseconds deadline) {
-    std::string cursor;
-    return expired(deadline, cursor);
-  }
-
-  LmdbEnv::Options options;
-  std::unique_ptr<CollectionFile> file;
-  OriginTable origins;
-};
 
 KeyedRecord mortal(const std::string& key, WallMilliseconds deadline, Dot dot) {
   KeyedRecord entry = put(key, "v", dot);
@@ -289,14 +197,82 @@ TEST_CASE("collection file: one dot for two keys loses neither of them") {
   CHECK(bench.get("x")->value == "w");
 }
 
-TEST_CASE("collection file: records taken out are gone from every table") {
+TEST_CASE("collection file: knows its tombstones by their dots") {
   const TemporaryDirectory directory;
   FileBench bench(directory.file("users.mdb"));
-  must(bench.write({mortal("a", noon, {here, 1}), tombstone("b", {here, 2})}));
-  must(bench.file->remove({"a", "nobody", "b"}));
-  CHECK(bench.scan().empty());
-  CHECK(bench.walk({0, 0}).empty());
-  CHECK(bench.expired(noon).empty());
+  constexpr WallMilliseconds far = std::numeric_limits<WallMilliseconds>::max();
+  must(bench.write({tombstone("a", {here, 7}), mortal("b", noon + 2, {here, 2}),
+                    tombstone("c", {here, 3}), put("d", "v", {here, 4}), tombstone("e", {there, 5}),
+                    tombstone("f", {here, 6})}));
+  CHECK(bench.file->knows_graves());
+  CHECK(bench.graves_told() == "3:c 6:f 7:a ");
+  CHECK(bench.graves_told({0, 6}) == "6:f 7:a ");
+  CHECK(bench.graves_told({0, 0}, 1) == "3:c ");
+  CHECK(bench.graves_told({1, 0}) == "5:e ");
+  CHECK_MESSAGE(bench.expired(far - 1) == "b ", "none of them is past a deadline, ever");
+
+  must(bench.write({tombstone("b", {here, 2}), put("c", "back", {here, 8})}));
+  CHECK_MESSAGE(bench.graves_told() == "2:b 6:f 7:a ", "what expired, without what came back");
+  CHECK(bench.expired(far - 1).empty());
+  must(bench.write({mortal("g", far, {here, 1})}));
+  bench.reopen();
+  CHECK(bench.file->knows_graves());
+  CHECK_MESSAGE(bench.graves_told() == "1:g 2:b 6:f 7:a ", "a deadline may be as far away");
+  CHECK(bench.remove(bench.graves()) == "a b f ");
+  CHECK(bench.graves_told() == "1:g ");
+  CHECK(bench.get("g")->deadline == far);
+}
+
+TEST_CASE("collection file: tombstones taken out are gone from every table") {
+  const TemporaryDirectory directory;
+  FileBench bench(directory.file("users.mdb"));
+  must(bench.write({mortal("a", noon, {here, 1}), tombstone("b", {here, 2}),
+                    tombstone("c", {here, 3}), tombstone("d", {here, 4})}));
+  FileMeta meta;
+  meta.tombstones = 2;
+  meta.forgotten = context_of(here, 1, 2);
+  const auto others = {FileGrave{{0, 1}, "a"}, FileGrave{{0, 9}, "c"}, FileGrave{{0, 4}, "nobody"}};
+  CHECK_MESSAGE(bench.remove(others).empty(), "no live record goes, and none of another dot");
+  CHECK(bench.remove({{{0, 2}, "b"}}, &meta) == "b ");
+  for (const bool again : {false, true}) {
+    CAPTURE(again);
+    if (again) bench.reopen();
+    CHECK(bench.scan() == "a c d ");
+    CHECK(bench.walk({0, 0}) == "1:a 3:c 4:d ");
+    CHECK(bench.expired(noon) == "a ");
+    CHECK(bench.graves_told() == "3:c 4:d ");
+    const FileMeta read = must(bench.file->meta(0));
+    CHECK(read.tombstones == 2);
+    CHECK(read.forgotten == context_of(here, 1, 2));
+  }
+}
+
+TEST_CASE("collection file: one of an earlier build is told of its tombstones") {
+  const TemporaryDirectory directory;
+  FileBench bench(directory.file("users.mdb"));
+  must(bench.write(
+      {tombstone("a", {here, 1}), put("b", "v", {here, 2}), tombstone("c", {here, 3})}));
+  bench.file.reset();
+  {
+    const auto env = must(LmdbEnv::open(bench.options));
+    must(env->write([](WriteTxn& txn) {
+      txn.clear(LmdbTable::expiry);
+      txn.remove(LmdbTable::meta, meta_key::graves);
+    }));
+  }
+  bench.reopen();
+  CHECK(!bench.file->knows_graves());
+  CHECK(bench.graves_told().empty());
+  must(bench.file->add_graves(std::vector<FileGrave>{{{0, 1}, "a"}}, false));
+  bench.reopen();
+  CHECK_MESSAGE(!bench.file->knows_graves(), "not before the last one");
+  must(bench.file->add_graves(std::vector<FileGrave>{{{0, 2}, "b"}, {{0, 3}, "c"}}, true));
+  for (const bool again : {false, true}) {
+    CAPTURE(again);
+    if (again) bench.reopen();
+    CHECK(bench.file->knows_graves());
+    CHECK_MESSAGE(bench.graves_told() == "1:a 3:c ", "and no live record among them");
+  }
 }
 
 TEST_CASE("collection file: the expiry cursor goes on behind what was shown") {
@@ -377,17 +353,22 @@ TEST_CASE("collection file: agrees with a map, whatever is written and taken out
       }
       must(bench.write(records));
       if (random.chance(0.3) && !model.empty()) {
-        const std::string key = model.begin()->first;
-        must(bench.file->remove({key}));
-        model.erase(key);
+        std::vector<FileGrave> graves =
+            bench.graves({0, random.below(sequence + 1)}, 1 + random.below(8));
+        const std::string went = bench.remove(graves);
+        for (const FileGrave& grave : graves)
+          CHECK(model.extract(grave.key).mapped().deleted);
+        CHECK(static_cast<std::size_t>(std::ranges::count(went, ' ')) == graves.size());
       }
       if (random.chance(0.05)) bench.reopen();
     }
     std::string keys;
     std::size_t mortals = 0;
+    std::size_t dead = 0;
     for (const auto& [key, record] : model) {
       keys += key + " ";
       mortals += record.deadline != 0 ? 1 : 0;
+      dead += record.deleted ? 1 : 0;
       REQUIRE(bench.get(key) == record);
     }
     CHECK(bench.scan() == keys);
@@ -401,6 +382,7 @@ TEST_CASE("collection file: agrees with a map, whatever is written and taken out
     CHECK(walked == model.size());
     const std::string all = bench.expired(noon + 10);
     CHECK(static_cast<std::size_t>(std::ranges::count(all, ' ')) == mortals);
+    CHECK(bench.graves({0, 0}).size() + bench.graves({1, 0}).size() == dead);
   }
 }
 

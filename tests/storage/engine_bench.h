@@ -49,6 +49,12 @@ class EngineStore final : public Store {
                           Decide decide) override {
     return store().update(collection, key, terms, decide);
   }
+  void forget_tombstones(Collection& collection, Forgettable what) override {
+    store().forget_tombstones(collection, std::move(what));
+  }
+  Status note_forgotten(Collection& collection, const Context& dots, std::uint64_t hlc) override {
+    return store().note_forgotten(collection, dots, hlc);
+  }
   void commit() override { store().commit(); }
   Position collect() override { return store().collect(); }
   std::vector<std::string> take_changed() override { return store().take_changed(); }

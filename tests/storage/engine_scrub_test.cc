@@ -6,6 +6,7 @@
 #include "storage/base/system_clock.h"
 #include "storage/damaged_keys.h"
 #include "storage/engine_collection.h"
+#include "storage/writer.h"
 #include "tests/storage/engine_bench.h"
 
 namespace dhrt::test {
@@ -242,6 +243,25 @@ TEST_CASE("engine scrub: what is still in memory heals its file") {
   life.start();
   CHECK(must(life.users().find("a"))->value == precious);
   CHECK(life.users().counts().live == 11);
+}
+
+TEST_CASE("engine scrub: what does not decode may be newer than what a comparison brings") {
+  Life life;
+  life.fill(10);
+  life.stop();
+  life.destroy("a", precious);
+  life.start();
+  life.await_pass();
+  REQUIRE(!life.users().find("a"));
+  HybridClock clock;
+  RecordWriter writer(life.store(), clock, life.own());
+  const KeyedRecord older = put("a", "older", {there, 1});
+  Context captured;
+  captured.add(older.record.dot);
+  must(writer.mend(life.users(), {older}, captured, noon));
+  CHECK_MESSAGE(writer.take_joined().empty(), "it is not absent");
+  CHECK_MESSAGE(!life.users().find("a"), "one that is newer may be had from another node");
+  CHECK(life.engine->figures().damaged == 1);
 }
 
 TEST_CASE("engine scrub: slices go over every record once") {

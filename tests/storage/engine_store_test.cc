@@ -11,13 +11,18 @@ std::unique_ptr<EngineStore> store_at(const EngineOptions& options) {
   return std::make_unique<EngineStore>(open_engine(options));
 }
 
+void write_files(Store& store) {
+  must(static_cast<EngineStore&>(store).engine().checkpoint());
+}
+
 TEST_CASE("engine: does what every store does, in its logs") {
   const TemporaryDirectory directory;
   run_store_suite({.make =
                        [&, n = 0]() mutable {
                          return store_at(engine_options(directory.file(std::to_string(++n))));
                        },
-                   .memory_collections = false});
+                   .memory_collections = false,
+                   .write_files = write_files});
 }
 
 TEST_CASE("engine: does what every store does, in its files") {
@@ -28,7 +33,8 @@ TEST_CASE("engine: does what every store does, in its files") {
                          store->checkpoints = true;
                          return store;
                        },
-                   .memory_collections = false});
+                   .memory_collections = false,
+                   .write_files = write_files});
 }
 
 TEST_CASE("engine: does what every store does, when nothing stays in the cache") {
@@ -41,7 +47,8 @@ TEST_CASE("engine: does what every store does, when nothing stays in the cache")
                          store->checkpoints = true;
                          return store;
                        },
-                   .memory_collections = false});
+                   .memory_collections = false,
+                   .write_files = write_files});
 }
 
 TEST_CASE("engine: collections in memory do what every store does, beside a disk") {
@@ -105,6 +112,15 @@ TEST_CASE("engine: agrees with the memory store, whatever happens, across restar
           must(store->drain());
           more = model->maintain(now, 7) || more;
         }
+        REQUIRE(describe(*users) == describe(expected));
+        Context everywhere = context_of(here, 1, random.between(1, sequence + 1));
+        everywhere.merge(context_of(there, 1, random.between(1, sequence + 1)));
+        must(model->drain());
+        model->collect();
+        store->collect();
+        model->forget_tombstones(expected, everywhere);
+        store->forget_tombstones(*users, everywhere);
+        must(store->engine().checkpoint());
         REQUIRE(describe(*users) == describe(expected));
       }
       if (random.chance(0.05)) {

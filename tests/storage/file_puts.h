@@ -1,6 +1,7 @@
 // Puts straight into a collection's file, for tests of what is below the engine.
 #pragma once
 
+#include <algorithm>
 #include <span>
 #include <vector>
 
@@ -22,6 +23,18 @@ inline Status write_puts(CollectionFile& file, std::vector<FilePut> puts,
     if (!written) return tl::unexpected(written.error());
     done += *written;
   } while (done < puts.size());
+  return {};
+}
+
+// Tombstones go, as far as they are there.
+inline Status remove_graves(CollectionFile& file, std::vector<FileGrave> graves) {
+  std::ranges::sort(graves, {}, &FileGrave::key);
+  for (std::span<const FileGrave> rest = graves; !rest.empty();) {
+    const auto done = file.remove(
+        rest, UINT64_MAX, [](std::size_t, Bytes) {}, [](std::size_t) { return nullptr; });
+    if (!done) return tl::unexpected(done.error());
+    rest = rest.subspan(*done);
+  }
   return {};
 }
 

@@ -78,18 +78,21 @@ void use(Sample& sample, const std::string& path) {
   static_cast<void>(file.meta(0));
   // Writes go over every page of the table, and free most of them again.
   std::vector<FilePut> puts;
-  std::vector<std::string> keys;
+  std::vector<FileGrave> graves;
   std::map<std::string, std::string> encoded;
   std::uint64_t sequence = 1000;
   for (const auto& [key, value] : sample.written) {
-    const KeyedRecord entry = put(key, value + value, {here, ++sequence});
+    KeyedRecord entry = put(key, value + value, {here, ++sequence});
+    if (sequence % 8 != 0) {
+      entry = tombstone(key, {here, sequence});
+      graves.push_back({{0, sequence}, key});
+    }
     must(encode_record(encoded[key], entry.key, entry.record, sample.origins, {}));
     puts.push_back({key, encoded[key]});
-    if (sequence % 8 != 0) keys.push_back(key);
   }
   const FileMeta meta;
   static_cast<void>(write_puts(file, puts, &meta));
-  static_cast<void>(file.remove(keys));
+  static_cast<void>(remove_graves(file, graves));
   static_cast<void>(file.copy_to(path + ".copy"));
   std::filesystem::remove(path + ".copy");
 }
@@ -98,14 +101,26 @@ TEST_CASE("LMDB pages: a file that was written to in every way has no fault") {
   Random random(7);
   Sample sample(0);
   auto file = must(CollectionFile::create({.path = sample.directory.file("many.mdb")}, {"m", 1}));
-  std::vector<std::string> gone;
+  std::uint64_t sequence = 1000;
   for (std::uint64_t round = 1; round <= 300; ++round) {
     std::string key = std::to_string(random.below(200));
     key.resize(key.size() + random.below(300), 'k');
     const std::size_t bytes = random.below(random.below(4) == 0 ? 40'000 : 800);
     sample.put_record(*file, key, std::string(bytes, 'v'), round);
-    gone.push_back(key);
-    if (random.below(20) == 0) must(file->remove(std::exchange(gone, {})));
+    if (random.below(3) == 0) {
+      std::string encoded;
+      const KeyedRecord entry = tombstone(key, {here, ++sequence});
+      must(encode_record(encoded, key, entry.record, sample.origins, {}));
+      must(write_puts(*file, {{key, encoded}}));
+    }
+    if (random.below(20) == 0) {
+      std::vector<FileGrave> graves;
+      must(file->graves(0, {0, 0}, [&](AliasDot dot, Bytes of) {
+        graves.push_back({dot, std::string(of)});
+        return true;
+      }));
+      must(remove_graves(*file, graves));
+    }
     CAPTURE(round);
     REQUIRE(LmdbImage(file->path()).fault().empty());
   }

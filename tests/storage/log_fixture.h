@@ -93,6 +93,7 @@ class Replayed : public LogVisitor {
   }
   void contexts(const CollectionRef&, const Context&, const Context&) override {}
   void erased(const CollectionRef&) override {}
+  void forgotten(const CollectionRef&, const Context&, std::uint64_t) override {}
 
   Position position = 0;
   std::vector<std::string> keys;

@@ -26,6 +26,7 @@ class Notes : public LogVisitor {
     bool joins_seen = false;
     Context seen;
     Context flushed;
+    std::uint64_t hlc = 0;
 
     bool operator==(const Item&) const = default;
   };
@@ -41,6 +42,9 @@ class Notes : public LogVisitor {
   }
   void erased(const CollectionRef& collection) override {
     items.push_back({collection, "erase", {}, {}, false, {}, {}});
+  }
+  void forgotten(const CollectionRef& collection, const Context& dots, std::uint64_t hlc) override {
+    items.push_back({collection, "forgotten", {}, {}, false, dots, {}, hlc});
   }
 
   std::vector<Item> items;
@@ -87,6 +91,7 @@ std::vector<Notes::Item> every_kind() {
        {},
        {}},
       {longest, "contexts", {}, {}, false, {}, {}},
+      {system, "forgotten", {}, {}, false, seen, {}, 77},
   };
 }
 
@@ -95,6 +100,8 @@ void add(FrameBuilder& frame, const Notes::Item& item) {
     frame.add_record(item.collection, item.key, view_of(item.record), item.joins_seen);
   else if (item.what == "contexts")
     frame.add_contexts(item.collection, item.seen, item.flushed);
+  else if (item.what == "forgotten")
+    frame.add_forgotten(item.collection, item.seen, item.hlc);
   else
     frame.add_erase(item.collection);
 }

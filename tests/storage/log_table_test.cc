@@ -94,7 +94,7 @@ TEST_CASE("log table: what is on its way comes back, over many pages, and only w
     for (std::uint64_t i = 0; i < 2000; ++i) {
       const AliasDot dot{static_cast<std::uint16_t>(i % 3), i * 1'000'003};
       const std::string key = std::string(1 + i % key_bytes_max, 'k');
-      writer.add(dot, key);
+      writer.add(dot, key, i % 5 == 0);
       model[{dot.origin, dot.sequence}] = key;
     }
     writer.finish();
@@ -105,10 +105,11 @@ TEST_CASE("log table: what is on its way comes back, over many pages, and only w
   while (const auto entry = must(txn.get(LmdbTable::recent, recent_key(entries + 1)))) {
     ++entries;
     CHECK(entry->size() <= 4080);
-    CHECK(read_recent(*entry, [&](AliasDot dot, Bytes key) {
+    CHECK(read_recent(*entry, [&](AliasDot dot, Bytes key, bool grave) {
       found[{dot.origin, dot.sequence}] = key;
+      CHECK(grave == (dot.sequence / 1'000'003 % 5 == 0));
     }));
-    CHECK(!read_recent(entry->substr(0, entry->size() - 1), [](AliasDot, Bytes) {}));
+    CHECK(!read_recent(entry->substr(0, entry->size() - 1), [](AliasDot, Bytes, bool) {}));
   }
   CHECK(entries > 10);
   CHECK(found == model);

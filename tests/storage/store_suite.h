@@ -4,141 +4,12 @@
 // Script words: a record is written "key=value" by an origin with its next sequence.
 #pragma once
 
-#include <functional>
-#include <memory>
-#include <optional>
-#include <string>
-#include <utility>
-#include <vector>
-
-#include <doctest/doctest.h>
-
 #include "storage/counter.h"
 #include "storage/record_codec.h"
-#include "storage/store.h"
+#include "tests/storage/forget_suite.h"
+#include "tests/storage/store_bench.h"
 
 namespace dhrt::test {
-
-inline constexpr Origin here{.node = 1, .epoch = 1, .loop = 0};
-inline constexpr Origin there{.node = 2, .epoch = 1, .loop = 0};
-inline constexpr WallMilliseconds noon = 1'000'000;
-
-inline KeyedRecord put(const std::string& key, const std::string& value, Dot dot) {
-  KeyedRecord entry;
-  entry.key = key;
-  entry.record.version = {(noon << hlc_counter_bits) + dot.sequence, dot.origin.node};
-  entry.record.dot = dot;
-  entry.record.value = value;
-  return entry;
-}
-
-inline KeyedRecord tombstone(const std::string& key, Dot dot) {
-  KeyedRecord entry = put(key, "", dot);
-  entry.record.deleted = true;
-  return entry;
-}
-
-// Borrows from `records`.
-inline std::vector<KeyedView> views_of(const std::vector<KeyedRecord>& records) {
-  std::vector<KeyedView> views;
-  for (const KeyedRecord& entry : records)
-    views.push_back(view_of(entry));
-  return views;
-}
-
-// A batch that has seen what it puts, as a client's write does.
-inline Batch batch_of(std::vector<KeyedRecord> puts) {
-  Batch batch;
-  for (const KeyedRecord& entry : puts)
-    batch.seen.add(entry.record.dot);
-  batch.puts = std::move(puts);
-  return batch;
-}
-
-inline Context context_of(const Origin& origin, std::uint64_t first, std::uint64_t last) {
-  Context context;
-  context.add(origin, Interval{first, last});
-  return context;
-}
-
-template <typename T>
-T must(Result<T> result) {
-  REQUIRE_MESSAGE(result.has_value(), (result ? "" : result.error().message));
-  return std::move(*result);
-}
-
-inline void must(const Status& status) {
-  REQUIRE_MESSAGE(status.has_value(), (status ? "" : status.error().message));
-}
-
-inline Collection& opened(Store& store, const std::string& name, bool memory,
-                          std::uint32_t generation = 1) {
-  return *must(store.open({.ref = {name, generation}, .memory = memory}));
-}
-
-// One store with one collection, spoken to in short words.
-struct Bench {
-  std::unique_ptr<Store> store;
-  bool memory = false;
-  Collection* users = nullptr;
-
-  Bench(std::unique_ptr<Store> made, bool in_memory)
-      : store(std::move(made)), memory(in_memory), users(&opened(*store, "users", in_memory)) {}
-
-  Position append(Batch batch) { return must(store->append(*users, std::move(batch))); }
-  void set(const std::string& key, const std::string& value, Dot dot) {
-    append(batch_of({put(key, value, dot)}));
-  }
-  Position sync() {
-    must(store->drain());
-    return store->collect();
-  }
-  // Half of the suite runs on what is only appended, half on what went to the disk.
-  void settle(bool synced) {
-    if (synced) sync();
-  }
-  std::optional<Record> find(const std::string& key) { return must(users->find(key)); }
-  std::string value(const std::string& key) {
-    const auto record = find(key);
-    if (!record) return "(none)";
-    return record->deleted ? "(deleted)" : record->value;
-  }
-  // The keys of a whole scan, a comma between them and a bar between slices.
-  std::string scan(ScanRequest request) {
-    std::string keys;
-    if (request.now == 0) request.now = noon;
-    for (;;) {
-      const ScanSlice slice = must(users->scan(request));
-      for (const KeyedRecord& entry : slice.records)
-        keys += (keys.empty() || keys.back() == '|' ? "" : ",") + entry.key;
-      if (!slice.next) return keys;
-      keys += "|";
-      request.from = *slice.next;
-    }
-  }
-  // The same for a walk; a deleted record has a minus in front.
-  std::string walk(WalkRequest request) {
-    std::string keys;
-    for (;;) {
-      const WalkSlice slice = must(users->walk(request));
-      for (const KeyedRecord& entry : slice.records)
-        keys += (keys.empty() || keys.back() == '|' ? "" : ",") +
-                std::string(entry.record.deleted ? "-" : "") + entry.key;
-      if (!slice.next) return keys;
-      keys += "|";
-      request.from = slice.next;
-    }
-  }
-  void maintain_all(WallMilliseconds now) {
-    sync();
-    for (int i = 0; i < 1000; ++i) {
-      const bool more = store->maintain(now, 10);
-      sync();
-      if (!more) return;
-    }
-    FAIL("maintenance does not come to an end");
-  }
-};
 
 // Everything that can be asked of a collection, as one text.
 inline std::string describe(Collection& collection) {
@@ -160,7 +31,8 @@ using MakeStore = std::function<std::unique_ptr<Store>()>;
 
 struct StoreSuiteOptions {
   MakeStore make;
-  bool memory_collections = false;  // OpenOptions::memory of the collections made.
+  bool memory_collections = false;            // OpenOptions::memory of the collections made.
+  std::function<void(Store&)> write_files{};  // Everything goes to the files, if there are any.
 };
 
 inline void run_records(Bench& bench, bool synced) {
@@ -359,6 +231,53 @@ inline void run_counter_deadline(Bench& bench, bool synced) {
   CHECK(bench.find("flushed")->attributes.empty());
 }
 
+inline void run_range(Bench& bench, bool synced) {
+  std::uint64_t sequence = 0;
+  for (const char* key : {"d", "ab", "b", "a", "ba", "abc", "c"})
+    bench.set(key, std::string(10, 'x'), {here, ++sequence});
+  KeyedRecord mortal = put("e", "v", {here, ++sequence});
+  mortal.record.deadline = 5;
+  bench.append(batch_of({mortal}));
+  bench.settle(synced);
+  bench.set("b", std::string(10, 'y'), {here, ++sequence});
+  bench.append(batch_of({tombstone("c", {here, ++sequence}), tombstone("f", {there, 1})}));
+  bench.append({.puts = {}, .seen = {}, .flushed = context_of(here, 2, 2)});
+  bench.sync();
+
+  struct Case {
+    const char* why;
+    RangeRequest request;
+    const char* keys;
+  };
+  for (const Case& c : {
+           Case{"everything that is held", {}, "a,-ab,abc,b,ba,-c,d,e,-f"},
+           Case{"one at a time", {.limits = {.records_max = 1}}, "a|-ab|abc|b|ba|-c|d|e|-f"},
+           Case{"from a key that is there", {.from = "ba"}, "ba,-c,d,e,-f"},
+           Case{"to a key that is there", {.to = "b"}, "a,-ab,abc"},
+           Case{"a part, one at a time",
+                {.from = "abc", .to = "d", .limits = {.records_max = 1}},
+                "abc|b|ba|-c"},
+           Case{"by bytes, keys and values",
+                {.to = "c", .limits = {.bytes_max = 26}},
+                "a,-ab,abc|b,ba"},
+       }) {
+    CAPTURE(c.why);
+    std::string keys = bench.range(c.request);
+    // Where one slice is full may be seen by the next.
+    if (keys.ends_with('|')) keys.pop_back();
+    CHECK(keys == c.keys);
+  }
+  const RangeSlice all = must(bench.users->range({}));
+  CHECK(all.durable == bench.users->durable());
+  CHECK(all.durable.contains(context_of(here, 1, sequence)));
+  CHECK(all.records[3].record.value == std::string(10, 'y'));
+  CHECK(all.records[1].record == tombstone_of(*bench.find("ab")));
+  CHECK(all.records[7].record.deadline == 5);
+  const RangeSlice bare = must(bench.users->range({.from = "b", .with_values = false}));
+  REQUIRE(bare.records.size() == 6);
+  CHECK(bare.records[0].record.value.empty());
+}
+
 inline void run_generations(Bench& bench) {
   Store& store = *bench.store;
   bench.set("a", "1", {here, 1});
@@ -425,7 +344,11 @@ inline void run_positions(Bench& bench) {
 }
 
 inline void run_store_suite(const StoreSuiteOptions& options) {
-  const auto bench = [&] { return Bench(options.make(), options.memory_collections); };
+  const auto bench = [&] {
+    Bench made(options.make(), options.memory_collections);
+    made.write_files = options.write_files;
+    return made;
+  };
   const auto both = [&](void (*run)(Bench&, bool)) {
     for (const bool synced : {false, true}) {
       CAPTURE(synced);
@@ -457,6 +380,22 @@ inline void run_store_suite(const StoreSuiteOptions& options) {
   SUBCASE("a walk gives what is not excluded, by dot") {
     Bench fresh = bench();
     run_walk(fresh);
+  }
+  SUBCASE("a range gives everything that is held, by key") {
+    both(run_range);
+  }
+  SUBCASE("tombstones are forgotten when everybody has them, and nothing else") {
+    both(run_forget);
+  }
+  SUBCASE("so are those that a flush or a deadline made") {
+    both(run_forget_others);
+  }
+  SUBCASE("a tombstone ahead of the clock stays until it is not") {
+    both(run_forget_ahead);
+  }
+  SUBCASE("what is not durable is not forgotten") {
+    Bench fresh = bench();
+    run_forget_durable(fresh);
   }
   SUBCASE("collections are opened, erased and told apart by generation") {
     Bench fresh = bench();

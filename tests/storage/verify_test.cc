@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 
 #include "storage/hlc.h"
@@ -108,6 +109,26 @@ TEST_CASE("verify: a bit that flipped in a record is told with its key, and the 
   CHECK(report.records == 20);
   REQUIRE(report.findings.size() == 1);
   CHECK(report.findings.front() == "key 'k17': its checksum does not match");
+}
+
+TEST_CASE("verify: a tombstone that nothing leads to would stay for ever") {
+  EngineLife life;
+  for (int i = 0; i < 30; ++i)
+    set_own(life.store(), life.users(), "k" + std::to_string(i), "", own_origin(), i % 3 == 0);
+  life.settle();
+  must(life.engine->stop());
+  life.engine.reset();
+  CHECK(verified(life.directory.path(), "users").sound());
+  const std::string path = life.directory.file("collections/users.mdb");
+  const auto change = [&](const std::function<void(WriteTxn&)>& body) {
+    must(must(LmdbEnv::open({.path = path}))->write(body));
+  };
+  change([](WriteTxn& txn) { txn.remove(LmdbTable::expiry, expiry_key(grave_deadline, {0, 4})); });
+  const FileReport report = verified(life.directory.path(), "users");
+  REQUIRE(report.findings.size() == 1);
+  CHECK(report.findings.front().starts_with("1 tombstones"));
+  change([](WriteTxn& txn) { txn.remove(LmdbTable::meta, meta_key::graves); });
+  CHECK_MESSAGE(verified(life.directory.path(), "users").sound(), "a start looks for them");
 }
 
 TEST_CASE("verify: how far it is in one large file is shown on the way") {

@@ -249,6 +249,12 @@ class Hesitant final : public Store {
   Result<Position> append(Collection& collection, Batch batch) override {
     return store_.append(collection, std::move(batch));
   }
+  void forget_tombstones(Collection& collection, Forgettable what) override {
+    store_.forget_tombstones(collection, std::move(what));
+  }
+  Status note_forgotten(Collection& collection, const Context& dots, std::uint64_t hlc) override {
+    return store_.note_forgotten(collection, dots, hlc);
+  }
   void commit() override { store_.commit(); }
   Position collect() override { return store_.collect(); }
   std::vector<std::string> take_changed() override { return store_.take_changed(); }
