@@ -82,11 +82,24 @@ struct Walked {
   std::optional<Dot> next;
   Context vector;
 };
+// What the store holds of a range, or of some keys.
+struct Ranged {
+  Token token = 0;
+  bool ok = false;    // False: it cannot be read,
+  bool gone = false;  // or that life of the collection is over.
+  std::vector<KeyedRecord> records;
+  std::optional<std::string> next;
+  Context vector;
+  Context forgotten;  // Of the collection: see storage/store.h.
+  std::uint64_t forgotten_hlc = 0;
+  std::uint32_t done = 0;  // Of the keys asked for.
+};
 // A client's read that the node cannot answer alone.
 struct FanoutRead {
   std::uint64_t request = 0;
   std::string collection;
   std::string key;
+  bool waits_for_all = false;  // The newest of all is wanted, not the first.
 };
 // A client said this; its node's own listeners have heard it.
 struct LocalPublish {
@@ -103,6 +116,10 @@ struct WaitEnds {
   std::uint64_t request = 0;
 };
 struct LeaveRequested {};
+// Somebody says that this node, which is dead or has left, does not come back. Ignored if it lives.
+struct EvictRequested {
+  NodeId node = 0;
+};
 // Nobody was there to join: a cluster of our own, unless we belong to one meanwhile.
 struct FoundRequested {
   ClusterId id;
@@ -112,10 +129,10 @@ struct SeedFound {
   std::string address;
 };
 
-using Input =
-    std::variant<Tick, ConnectionUp, ConnectionDown, ConnectFailed, MessageIn, MessageComing,
-                 LocalWrites, StoreChanged, CollectionGone, Applied, LocalRead, Walked, FanoutRead,
-                 LocalPublish, WaitForPeers, WaitEnds, LeaveRequested, FoundRequested, SeedFound>;
+using Input = std::variant<Tick, ConnectionUp, ConnectionDown, ConnectFailed, MessageIn,
+                           MessageComing, LocalWrites, StoreChanged, CollectionGone, Applied,
+                           LocalRead, Walked, Ranged, FanoutRead, LocalPublish, WaitForPeers,
+                           WaitEnds, LeaveRequested, EvictRequested, FoundRequested, SeedFound>;
 
 // --- Actions ------------------------------------------------------------------------------
 
@@ -146,11 +163,14 @@ struct ApplyRecords {
   // Who sent the records, and what it had durably at a moment before the first of them; 0: nobody.
   NodeId donor = 0;
   Context vector{};
+  bool heals = false;  // Copies of what is damaged here, which may not be recognised as held.
 };
 struct MergeContext {
   Token token = 0;
   CollectionRef collection;
   Context vector;
+  Context forgotten;  // By the peer, and the highest hlc of it.
+  std::uint64_t forgotten_hlc = 0;
 };
 struct ReadLocal {
   Token token = 0;
@@ -163,6 +183,36 @@ struct WalkLocal {
   Context excluded;
   std::optional<Dot> from;
   std::uint32_t bytes_max = 0;
+};
+// Answered by Ranged, as is the next one; a collection that is new here is made.
+struct RangeLocal {
+  Token token = 0;
+  CollectionRef collection;
+  std::string from;
+  std::optional<std::string> to;
+  bool with_values = false;
+  std::size_t records_max = 0;
+  std::size_t bytes_max = 0;
+};
+// The records of these keys that nobody can lose any more; at least the first is looked at.
+struct FetchLocal {
+  Token token = 0;
+  CollectionRef collection;
+  std::vector<std::string> keys;
+  std::size_t bytes_max = 0;
+};
+// What a comparison brought, for storage/writer's mend(); what that buries is broadcast as a write
+// of this node. Answered by Applied.
+struct MendRecords {
+  Token token = 0;
+  CollectionRef collection;
+  std::vector<KeyedRecord> records;
+  Context captured;
+};
+// Tombstones of these dots may be dropped.
+struct ForgetTombstones {
+  CollectionRef collection;
+  Context everywhere;
 };
 struct FanoutReply {
   std::uint64_t request = 0;
@@ -181,6 +231,7 @@ struct Published {
 struct Persist {
   Belonging belonging;
   std::vector<Member> members;
+  std::vector<NodeId> compared;  // With which a pull is enough.
 };
 enum class LogLevel { debug, info, warning, error };
 struct Log {
@@ -191,7 +242,8 @@ struct Log {
 struct Left {};
 
 using Action = std::variant<Connect, Close, Send, ApplyWrite, ApplyRecords, MergeContext, ReadLocal,
-                            WalkLocal, FanoutReply, Waited, Published, Persist, Log, Left>;
+                            WalkLocal, RangeLocal, FetchLocal, MendRecords, ForgetTombstones,
+                            FanoutReply, Waited, Published, Persist, Log, Left>;
 using Actions = std::vector<Action>;
 
 // What every part of the core works with during one step.

@@ -19,16 +19,26 @@ void found_cluster(CoreOptions& options, ClusterId id) {
   options.self.synced = {options.self.epoch, options.self.incarnation};
 }
 
+namespace {
+
+Member with_features(Member self) {
+  self.features |= feature_compares;
+  return self;
+}
+
+}  // namespace
+
 Core::Core(CoreOptions options)
     : options_(options.cluster),
       random_(options.random_seed),
-      membership_(std::move(options.self)),
+      membership_(with_features(std::move(options.self))),
       links_(options_, membership_, std::move(options.identity)),
       detector_(options_, membership_, links_),
       clocks_(options_, membership_),
       synchronizer_(options_, membership_, links_, detector_),
       fanout_(options_, membership_, links_) {
   membership_.restore(options.known);
+  synchronizer_.restore_compared(options.compared);
 }
 
 void Core::step(Time now, const Input& input, Actions& actions) {
@@ -53,8 +63,12 @@ void Core::broadcast(Message message, const Step& step) {
 void Core::publish_changes(const Step& step) {
   const std::set<NodeId> changed = membership_.take_changed();
   const bool belonging_changed = links_.take_belonging_changed();
-  if (changed.empty() && !belonging_changed) return;
-  step.actions.emplace_back(Persist{links_.belonging(), table()});
+  for (const NodeId node : changed) {
+    if (membership_.find(node)->liveness == Liveness::evicted) synchronizer_.evicted(node);
+  }
+  const bool compared_changed = synchronizer_.take_compared_changed();
+  if (changed.empty() && !belonging_changed && !compared_changed) return;
+  step.actions.emplace_back(Persist{links_.belonging(), table(), synchronizer_.compared()});
   if (belonging_changed) broadcast(Welcome{links_.belonging(), {}}, step);
   if (changed.empty()) return;
   Members news;
@@ -80,15 +94,18 @@ void Core::log_state(const Member& member, const Step& step) {
   if (state == MemberState::dead)
     step.log(LogLevel::warning, node + "has not answered for too long: dead");
   if (state == MemberState::left) step.log(LogLevel::info, node + "has left");
+  if (state == MemberState::evicted)
+    step.log(LogLevel::warning, node + "is given up: deletes no longer wait for it");
 }
 
 void Core::on(const Tick& tick, const Step& step) {
   clocks_.tick(tick.wall, step);
   links_.tick(step);
   detector_.tick(synchronizer_.root(), step);
-  synchronizer_.tick(step);
+  synchronizer_.tick(clocks_.fenced(), step);
   fanout_.tick(step);
   exchange_tables(step);
+  evict_the_long_gone(step);
   continue_leaving(step);
 }
 
@@ -222,6 +239,20 @@ struct Core::FromPeer {
   void operator()(const SummaryReply& reply) const {
     core.synchronizer_.summary_reply(peer, reply, step);
   }
+  void operator()(const Audit& audit) const { core.synchronizer_.audit(connection, audit, step); }
+  void operator()(const AuditReply& reply) const {
+    core.synchronizer_.audit_reply(peer, reply, step);
+  }
+  void operator()(const Fetch& fetch) const { core.synchronizer_.fetch(connection, fetch, step); }
+  void operator()(const FetchReply& reply) const {
+    core.synchronizer_.fetch_reply(peer, reply, step);
+  }
+  void operator()(const Mend& mend) const { core.synchronizer_.mend(connection, mend, step); }
+  void operator()(const Mended& mended) const { core.synchronizer_.mended(peer, mended, step); }
+  void operator()(const Compared& compared) const {
+    core.synchronizer_.compared(connection, compared, step);
+  }
+  void operator()(const Report& report) const { core.synchronizer_.report(peer, report, step); }
   void operator()(const Publish& said) const { step.actions.emplace_back(Published{said}); }
 };
 
@@ -400,6 +431,10 @@ void Core::on(const Walked& walked, const Step& step) {
   synchronizer_.walked(walked, step);
 }
 
+void Core::on(const Ranged& ranged, const Step& step) {
+  synchronizer_.ranged(ranged, step);
+}
+
 // --- Leaving --------------------------------------------------------------------------------
 
 void Core::on(const LeaveRequested&, const Step& step) {
@@ -407,6 +442,27 @@ void Core::on(const LeaveRequested&, const Step& step) {
   leaving_until_ = step.now + options_.leave_timeout;
   links_.stop();
   continue_leaving(step);
+}
+
+void Core::on(const EvictRequested& evict, const Step&) {
+  static_cast<void>(membership_.evict(evict.node));
+}
+
+// Every node counts by itself, and the first tells the others.
+void Core::evict_the_long_gone(const Step& step) {
+  if (options_.evict_after == Duration::zero()) return;
+  std::vector<NodeId> due;
+  for (const auto& [node, member] : membership_.members()) {
+    if (member.liveness != Liveness::dead && member.liveness != Liveness::left) {
+      gone_since_.erase(node);
+      continue;
+    }
+    const auto [since, is_new] = gone_since_.try_emplace(node, step.now);
+    if (step.now - since->second >= options_.evict_after) due.push_back(node);
+  }
+  if (state() != MemberState::healthy) return;
+  for (const NodeId node : due)
+    static_cast<void>(membership_.evict(node));
 }
 
 void Core::on(const FoundRequested& found, const Step&) {

@@ -3,7 +3,8 @@
 // The core owns no socket, clock, disk, thread or randomness, so a whole cluster of cores runs
 // in one process from one seed (tests/simulator), and what runs there is what runs in node/.
 // It is put together from parts that each do one thing: membership (who is there), links
-// (connections), failure_detector (who is alive), synchronizer (catching up), fanout (reads).
+// (connections), failure_detector (who is alive), synchronizer (catching up; with comparison, and
+// stability for deletes that may be forgotten), fanout (reads).
 //
 // Threads: one. Nothing that a peer sends is impossible, so nothing that it sends is checked
 // by assertion; unexpected messages are dropped or their connection is closed.
@@ -28,9 +29,10 @@ namespace dhrt {
 
 struct CoreOptions {
   ClusterOptions cluster;
-  Member self;                // id, name, address (may be empty), zone, epoch, incarnation.
-  Identity identity;          // Where the node belongs, as persisted, and its seeds.
-  std::vector<Member> known;  // Members persisted by the last run.
+  Member self;                   // id, name, address (may be empty), zone, epoch, incarnation.
+  Identity identity;             // Where the node belongs, as persisted, and its seeds.
+  std::vector<Member> known;     // Members persisted by the last run.
+  std::vector<NodeId> compared;  // The same: see Persist.
   std::uint64_t random_seed = 0;
 };
 
@@ -72,11 +74,13 @@ class Core {
   void on(const Applied& applied, const Step& step);
   void on(const LocalRead& read, const Step& step);
   void on(const Walked& walked, const Step& step);
+  void on(const Ranged& ranged, const Step& step);
   void on(const FanoutRead& read, const Step& step);
   void on(const LocalPublish& publish, const Step& step);
   void on(const WaitForPeers& wait, const Step& step);
   void on(const WaitEnds& ends, const Step& step);
   void on(const LeaveRequested& leave, const Step& step);
+  void on(const EvictRequested& evict, const Step& step);
   void on(const FoundRequested& found, const Step& step);
   void on(const SeedFound& seed, const Step& step);
 
@@ -96,6 +100,7 @@ class Core {
   void log_state(const Member& member, const Step& step);
   void exchange_tables(const Step& step);
   void continue_leaving(const Step& step);
+  void evict_the_long_gone(const Step& step);
   bool someone_has_our_writes() const;
   void broadcast(Message message, const Step& step);
   // Control links of all but the dead.
@@ -121,6 +126,7 @@ class Core {
   PeerWaits waits_;
   std::map<CollectionRef, std::map<Origin, std::uint64_t>> own_tips_;  // What we wrote, durable.
   std::map<NodeId, MemberState> logged_states_;                        // Of the others.
+  std::map<NodeId, Time> gone_since_;  // Who is dead or has left, as far as we have seen.
   std::optional<Time> leaving_until_;
   bool left_ = false;
 };

@@ -5,7 +5,9 @@
 namespace dhrt {
 
 void Fanout::read(const FanoutRead& read, const Step& step) {
-  Pending pending{.client_request = read.request, .until = step.now + options_.read_timeout};
+  Pending pending{.client_request = read.request,
+                  .waits_for_all = read.waits_for_all,
+                  .until = step.now + options_.read_timeout};
   std::vector<ConnectionId> links;
   for (const auto& [node, member] : membership_.members()) {
     if (node == membership_.self_id() || member.liveness >= Liveness::left) continue;
@@ -40,15 +42,15 @@ void Fanout::reply(NodeId from, const ReadReply& reply, const Step& step) {
   const auto found = pending_.find(reply.request);
   if (found == pending_.end() || found->second.silent.erase(from) == 0) return;
   Pending& pending = found->second;
-  if (reply.record && reply.record->deleted) {
-    if (!pending.tombstone || newer(*reply.record, *pending.tombstone))
-      pending.tombstone = reply.record;
-  } else if (reply.record && !(pending.tombstone && newer(*pending.tombstone, *reply.record))) {
-    finish(found, reply.record, step);
-    return;
+  if (reply.record && (!pending.newest || newer(*reply.record, *pending.newest))) {
+    if (!reply.record->deleted && !pending.waits_for_all) {
+      finish(found, reply.record, step);
+      return;
+    }
+    pending.newest = reply.record;
   }
-  if (!reply.synced && !reply.record) pending.partial = true;
-  if (pending.silent.empty()) finish(found, pending.tombstone, step);
+  if (!reply.synced && (!reply.record || pending.waits_for_all)) pending.partial = true;
+  if (pending.silent.empty()) finish(found, pending.newest, step);
 }
 
 void Fanout::link_lost(NodeId peer, const Step& step) {
@@ -57,14 +59,14 @@ void Fanout::link_lost(NodeId peer, const Step& step) {
     Pending& pending = current->second;
     if (pending.silent.erase(peer) == 0) continue;
     pending.partial = true;
-    if (pending.silent.empty()) finish(current, pending.tombstone, step);
+    if (pending.silent.empty()) finish(current, pending.newest, step);
   }
 }
 
 void Fanout::tick(const Step& step) {
   while (!pending_.empty() && step.now >= pending_.begin()->second.until) {
     pending_.begin()->second.partial = true;
-    finish(pending_.begin(), pending_.begin()->second.tombstone, step);
+    finish(pending_.begin(), pending_.begin()->second.newest, step);
   }
 }
 

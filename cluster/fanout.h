@@ -1,5 +1,5 @@
 // Reads that this node cannot answer alone: every healthy member is asked at once, the first
-// one that has the key wins.
+// one that has the key wins, or the newest that any of them has.
 //
 // Nothing is found only when all have said so or the time is up; the answer then tells whether
 // somebody who may have it did not answer (partial).
@@ -30,8 +30,9 @@ class Fanout {
  private:
   struct Pending {
     std::uint64_t client_request = 0;
-    std::set<NodeId> silent;          // Asked, and no answer yet.
-    std::optional<Record> tombstone;  // The newest delete heard of.
+    bool waits_for_all = false;
+    std::set<NodeId> silent;       // Asked, and no answer yet.
+    std::optional<Record> newest;  // Heard of: a delete, unless all are waited for.
     bool partial = false;
     Time until;
   };

@@ -286,10 +286,21 @@ void Links::forget_addresses() {
   std::erase_if(own_addresses_, [&](const auto& address) { return !wanted.contains(address); });
 }
 
+namespace {
+
+// Who left comes back by itself; who died does not know it, and neither do two halves that gave
+// each other up.
+bool is_called(const Member& member) {
+  const bool was_dead = member.died >= member.incarnation;
+  return member.liveness < Liveness::left || (member.liveness == Liveness::evicted && was_dead);
+}
+
+}  // namespace
+
 void Links::dial_members(const Step& step) {
   if (identity_.belonging.id.none()) return;
   for (const auto& [node, member] : membership_.members()) {
-    if (node == membership_.self_id() || member.liveness >= Liveness::left) continue;
+    if (node == membership_.self_id() || !is_called(member)) continue;
     if (member.address.empty()) continue;
     const auto control = link(node, LinkClass::control);
     if (control) {

@@ -109,6 +109,16 @@ void Membership::mark_left(NodeId node, std::uint64_t incarnation) {
   if (merge(found->second, record)) changed(node);
 }
 
+bool Membership::evict(NodeId node) {
+  const auto found = members_.find(node);
+  if (found == members_.end() || node == self_) return false;
+  Member& member = found->second;
+  if (member.liveness != Liveness::dead && member.liveness != Liveness::left) return false;
+  member.liveness = Liveness::evicted;
+  changed(node);
+  return true;
+}
+
 void Membership::set_own_address(const std::string& address) {
   Member& self = members_.at(self_);
   if (self.address == address) return;

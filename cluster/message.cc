@@ -2,6 +2,9 @@
 
 #include <array>
 
+#include "storage/base/codec.h"
+#include "storage/base/hash.h"
+
 namespace dhrt {
 
 MessageType type_of(const Message& message) {
@@ -13,17 +16,36 @@ MessageType type_of(const Message& message) {
       MessageType::leave,         MessageType::resynced,     MessageType::write,
       MessageType::write_ack,     MessageType::read,         MessageType::read_reply,
       MessageType::pull,          MessageType::pull_reply,   MessageType::summary,
-      MessageType::summary_reply, MessageType::publish,      MessageType::accuse};
+      MessageType::summary_reply, MessageType::publish,      MessageType::accuse,
+      MessageType::audit,         MessageType::audit_reply,  MessageType::fetch,
+      MessageType::fetch_reply,   MessageType::mend,         MessageType::mended,
+      MessageType::compared,      MessageType::report};
   static_assert(types.size() == std::variant_size_v<Message>);
   return types[message.index()];
 }
 
 bool is_optional(MessageType type) {
-  return type == MessageType::accuse;
+  return type == MessageType::accuse || type == MessageType::report;
+}
+
+// A sum, so that order does not matter, and no table of what was added is needed.
+void Fingerprint::add(const KeyedRecord& entry) {
+  std::string bytes;
+  ByteWriter writer(bytes);
+  writer.bytes(entry.key);
+  const Dot& dot = entry.record.dot;
+  writer.u64(dot.origin.node);
+  writer.u32(dot.origin.epoch);
+  writer.u16(dot.origin.loop);
+  writer.u64(dot.sequence);
+  const Hash128 hash = hash128(bytes);
+  ++count;
+  sum_low += hash.low;
+  sum_high += hash.high + (sum_low < hash.low ? 1 : 0);
 }
 
 std::string_view to_text(MessageType type) {
-  constexpr std::array<std::string_view, 30> names{"",
+  constexpr std::array<std::string_view, 38> names{"",
                                                    "hello",
                                                    "hello_ack",
                                                    "ping",
@@ -44,15 +66,23 @@ std::string_view to_text(MessageType type) {
                                                    "audit",
                                                    "audit_reply",
                                                    "hot",
-                                                   "range",
-                                                   "range_reply",
+                                                   "fetch",
+                                                   "fetch_reply",
                                                    "forward",
                                                    "forward_reply",
                                                    "config",
                                                    "summary",
                                                    "summary_reply",
                                                    "publish",
-                                                   "accuse"};
+                                                   "accuse",
+                                                   "",
+                                                   "",
+                                                   "",
+                                                   "",
+                                                   "mend",
+                                                   "mended",
+                                                   "compared",
+                                                   "report"};
   const auto index = static_cast<std::size_t>(type);
   return index < names.size() ? names[index] : std::string_view("unknown");
 }

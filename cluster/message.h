@@ -35,18 +35,22 @@ enum class MessageType : std::uint8_t {
   read_reply = 15,
   pull = 16,
   pull_reply = 17,
-  audit = 18,  // 18 to 25 are given away but not sent by this version.
+  audit = 18,
   audit_reply = 19,
-  hot = 20,
-  range = 21,
-  range_reply = 22,
+  hot = 20,  // Given away, as 23 to 25 are, but not sent by this version.
+  fetch = 21,
+  fetch_reply = 22,
   forward = 23,
   forward_reply = 24,
   config = 25,
   summary = 26,
   summary_reply = 27,
   publish = 28,
-  accuse = 29,  // 240 to 247 are of the link itself: protocol/peer_handshake.h.
+  accuse = 29,  // 30 to 33 are given away.
+  mend = 34,
+  mended = 35,
+  compared = 36,
+  report = 37,  // 240 to 247 are of the link itself: protocol/peer_handshake.h.
 };
 
 // Control carries membership, live writes and reads; bulk carries pulls, so that a ping never
@@ -220,6 +224,95 @@ struct PullReply {
   std::vector<KeyedRecord> records;  // By dot.
   std::optional<Dot> next;           // Where to go on; absent: the walk is at its end.
   bool unknown = false;              // No such collection in that generation here (any more).
+  bool uncompared = false;           // A pull is not enough between us: see Audit.
+};
+
+// A comparison of a collection, key by key, between two nodes that may have forgotten deletes
+// without telling each other. Who asks sends what it holds of a range as a count and a sum of
+// hashes; the answer has the keys only if they differ.
+struct Fingerprint {
+  std::uint64_t count = 0;
+  std::uint64_t sum_low = 0;  // 128 bits over key and dot of every record and tombstone.
+  std::uint64_t sum_high = 0;
+
+  void add(const KeyedRecord& entry);
+  bool operator==(const Fingerprint&) const = default;
+};
+struct Audit {
+  std::uint64_t request = 0;
+  CollectionRef collection;
+  std::uint16_t partition = 0;
+  bool begins = false;            // Only the contexts are wanted; the rest is empty.
+  std::string from;               // The range is [from, to).
+  std::optional<std::string> to;  // Absent: to the end.
+  Fingerprint fingerprint;
+  Context flushed;
+};
+struct AuditReply {
+  std::uint64_t request = 0;
+  CollectionRef collection;
+  std::uint16_t partition = 0;
+  bool unknown = false;  // No such collection in that generation here (any more).
+  bool failed = false;   // It cannot be read here.
+  bool equal = false;
+  Context vector;  // Durable context, taken before the first record.
+  Context flushed;
+  Context forgotten;                 // Deletes that the sender keeps no tombstone of,
+  std::uint64_t forgotten_hlc = 0;   // and the highest hlc among them.
+  bool with_values = false;          // The asker had nothing in this range.
+  std::vector<KeyedRecord> records;  // By key, tombstones too.
+  std::optional<std::string> next;   // Where the records end; absent: at the end of the range.
+};
+// Asks for records by key.
+struct Fetch {
+  std::uint64_t request = 0;
+  CollectionRef collection;
+  std::uint16_t partition = 0;
+  std::vector<std::string> keys;
+};
+struct FetchReply {
+  std::uint64_t request = 0;
+  CollectionRef collection;
+  std::uint16_t partition = 0;
+  bool unknown = false;  // As in AuditReply.
+  Context vector;
+  std::uint32_t done = 0;  // Of the keys; the others did not fit. 0: they cannot be read.
+  std::vector<KeyedRecord> records;
+};
+// Records that the receiver lacks, or holds older ones of.
+struct Mend {
+  std::uint64_t request = 0;
+  CollectionRef collection;
+  std::uint16_t partition = 0;
+  std::vector<KeyedRecord> records;
+  Context captured;   // The receiver's own context from before the comparison.
+  Context vector;     // At the end, without records: joins the receiver's context.
+  Context forgotten;  // As in AuditReply; with the vector.
+  std::uint64_t forgotten_hlc = 0;
+};
+struct Mended {
+  std::uint64_t request = 0;
+  bool ok = false;  // All of it is durable.
+};
+// How often the sender came to doubt, since it started, that a pull is enough between the two.
+struct Doubts {
+  std::uint64_t count = 0;
+
+  bool operator==(const Doubts&) const = default;
+};
+// All collections were compared: from now on pulls are enough. The receiver answers with a reply,
+// unless it came to doubt that meanwhile.
+struct Compared {
+  bool reply = false;
+  Doubts doubts;  // The receiver's, as the session began.
+};
+// Durable contexts of the sender; an optional message. Who knows everybody's may forget tombstones.
+struct Report {
+  struct Vector {
+    CollectionRef collection;
+    Context durable;
+  };
+  std::vector<Vector> vectors;
 };
 
 struct Summary {
@@ -228,6 +321,7 @@ struct Summary {
 struct SummaryReply {
   std::uint64_t request = 0;
   std::vector<CollectionDigest> digests;  // By name.
+  Doubts doubts;
 };
 
 // Something that clients of the sender said on a channel, for those who listen at the receiver. It
@@ -239,12 +333,17 @@ struct Publish {
 
 using Message = std::variant<Hello, HelloAck, Ping, Ack, PingRequest, Nack, Members, Join, Welcome,
                              Leave, Resynced, Write, WriteAck, Read, ReadReply, Pull, PullReply,
-                             Summary, SummaryReply, Publish, Accuse>;
+                             Summary, SummaryReply, Publish, Accuse, Audit, AuditReply, Fetch,
+                             FetchReply, Mend, Mended, Compared, Report>;
 
 MessageType type_of(const Message& message);
 // A receiver of an older version may do without it.
 bool is_optional(MessageType type);
 std::string_view to_text(MessageType type);
+
+// Features that a member's record tells of.
+inline constexpr std::uint64_t feature_compares = std::uint64_t{1}
+                                                  << 8;  // Audit and its kin, Report.
 
 inline constexpr std::size_t updates_per_message_max = 8;
 // A channel has a name, not data in it.

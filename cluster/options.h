@@ -10,6 +10,7 @@ namespace dhrt {
 
 using std::chrono_literals::operator""ms;
 using std::chrono_literals::operator""s;
+using std::chrono_literals::operator""h;
 
 struct ClusterOptions {
   // One member is probed per interval (SWIM's protocol period).
@@ -61,6 +62,17 @@ struct ClusterOptions {
   // Walks over what changed during a pull, each much shorter than the one before; a donor that
   // writes faster than it sends never gets there.
   unsigned pull_rounds_max = 32;
+  // While something cannot be compared, all that could not is looked at again ever more rarely,
+  // down to this: it costs a listing of keys each time.
+  Duration comparison_retry_max = 60s;
+  // Keys and bytes compared at once with a peer.
+  std::size_t compared_keys = 4096;
+  std::uint32_t compared_bytes = std::uint32_t{1} << 20;
+  // Every so often one collection is compared with one peer, though nothing seems to be wrong: it
+  // finds what bit rot, mistakes and a forgotten delete beyond a third node have left.
+  Duration audit_interval = 600s;
+  // What is durable is told this often while it changes, and tombstones are dropped accordingly.
+  Duration report_interval = 1s;
   // Nobody is healthy: who has exchanged everything with everyone reachable declares itself.
   Duration self_attest_after = 3s;
   // While one of two nodes is not synced they pull, and say so, again after this long.
@@ -69,6 +81,9 @@ struct ClusterOptions {
   Duration read_timeout = 2s;
   // A leaving node waits this long for another one to have its writes.
   Duration leave_timeout = 10s;
+  // Who was dead or gone for so long is given up: tombstones need not wait for it, and when it
+  // comes back all that it has is compared. 0: never.
+  Duration evict_after = 24h;
   // Requests that one peer may have waiting here; more than our own nodes ever send.
   std::size_t walks_per_connection_max = 4;
   // Reads under way for clients; beyond, a miss is answered from what is here.
@@ -88,8 +103,11 @@ struct ClusterOptions {
   static ClusterOptions wan();
 
   // Mistakes on purpose, which only the simulator makes to prove that it notices.
-  bool mutate_merge_early = false;  // The peer's vector is taken before its last record is in.
-  bool mutate_no_fence = false;     // A wrong clock is no reason to refuse writes.
+  bool mutate_pull_uncompared = false;  // A pull is thought to be enough between any two.
+  bool mutate_forget_early = false;     // Reports count before what they tell of is here.
+  bool mutate_forget_absent = false;    // Who is not linked need not have seen a delete.
+  bool mutate_merge_early = false;      // The peer's vector is taken before its last record is in.
+  bool mutate_no_fence = false;         // A wrong clock is no reason to refuse writes.
 };
 
 }  // namespace dhrt

@@ -69,7 +69,13 @@ void Synchronizer::collection_gone(const CollectionRef& collection) {
   const auto found = mirrors_.find(collection.name);
   if (found == mirrors_.end() || found->second.generation > collection.generation) return;
   mirrors_.erase(found);
+  stability_.collection_gone(collection);
   refresh_root();
+}
+
+bool Synchronizer::is_over(const CollectionRef& collection) const {
+  const auto found = mirrors_.find(collection.name);
+  return found != mirrors_.end() && found->second.generation > collection.generation;
 }
 
 const Context* Synchronizer::durable(const CollectionRef& collection) const {
@@ -81,25 +87,32 @@ const Context* Synchronizer::durable(const CollectionRef& collection) const {
 // --- When to pull, and from whom --------------------------------------------------------------
 
 void Synchronizer::link_established(NodeId peer, LinkClass link_class) {
-  if (link_class == LinkClass::control) peers_[peer] = {};
+  if (link_class == LinkClass::control) {
+    peers_[peer] = {};
+    stability_.link_lost(peer);  // One may have taken the place of another.
+  }
   peers_[peer].wanted = true;
 }
 
 void Synchronizer::link_lost(NodeId peer, LinkClass link_class, const Step& step) {
   if (session_ && session_->peer == peer) abandon_session(step, "the link broke");
-  if (link_class == LinkClass::control) peers_.erase(peer);
+  if (link_class != LinkClass::control) return;
+  peers_.erase(peer);
+  stability_.link_lost(peer);
 }
 
 void Synchronizer::root_heard(NodeId peer, std::uint64_t root, Time now) {
   const auto found = peers_.find(peer);
   if (found == peers_.end()) return;
-  if (root == root_)
+  if (root == root_) {
     found->second.mismatch_since.reset();
-  else if (!found->second.mismatch_since)
+    stability_.agrees(peer, root);
+  } else if (!found->second.mismatch_since) {
     found->second.mismatch_since = now;
+  }
 }
 
-void Synchronizer::tick(const Step& step) {
+void Synchronizer::tick(bool clock_is_wrong, const Step& step) {
   if (session_ && step.now - session_->heard > options_.pull_timeout)
     abandon_session(step, "no answer");
 
@@ -122,6 +135,8 @@ void Synchronizer::tick(const Step& step) {
     if (differs_for_long(peer, step.now)) peer.wanted = true;
   }
   if (!session_) begin_session(step);
+  if (!session_) begin_audit(step);
+  stability_.tick(compared_, root_, clock_is_wrong, step);
   consider_attesting(step);
   consider_self(step);
 }
@@ -148,11 +163,13 @@ void Synchronizer::begin_session(const Step& step) {
   peer.wanted = false;
   peer.mismatch_since.reset();
   session_ = Session{.peer = *donor,
-                     .request = ++requests_,
+                     .request = ++numbers_.requests,
                      .heard = step.now,
                      .asked = step.now,
                      .peer_state = state_now(*member),
-                     .own_state = state_now(membership_.self())};
+                     .own_state = state_now(membership_.self()),
+                     .compares = must_compare(*donor),
+                     .doubts = doubts_[*donor]};
   progress_.pulling = true;
   progress_.donor = *donor;
   step.send(*links_.link(*donor, LinkClass::bulk), Summary{session_->request});
@@ -179,6 +196,7 @@ void Synchronizer::summary(ConnectionId from, const Summary& summary, const Step
   SummaryReply reply{.request = summary.request};
   for (const auto& [name, mirror] : mirrors_)
     reply.digests.push_back({{name, mirror.generation}, mirror.digest});
+  if (const auto peer = links_.peer_of(from)) reply.doubts = doubts_[*peer];
   step.send(from, std::move(reply));
 }
 
@@ -193,12 +211,37 @@ void Synchronizer::summary_reply(NodeId from, const SummaryReply& reply, const S
                          ours->second.generation < theirs.collection.generation ||
                          (ours->second.generation == theirs.collection.generation &&
                           ours->second.digest != theirs.hash);
-    if (!differs) continue;
+    if (session_->compares && !must_compare(from, theirs.collection)) {
+      if (differs) session_->compared.push_back(theirs.collection);
+      continue;
+    }
+    if (!differs && !session_->compares) continue;
     // The configuration first: it says which of the others are still alive.
     if (theirs.collection.name == configuration_collection)
       session_->queue.push_front(theirs.collection);
     else
       session_->queue.push_back(theirs.collection);
+  }
+  if (session_->compares) {
+    // What only we have is compared as well; the peer makes it when it knows the configuration.
+    const std::uint64_t empty = digest_of({}, {});
+    std::erase_if(session_->queue, [&](const CollectionRef& collection) {
+      const auto theirs =
+          std::ranges::find(reply.digests, collection, &CollectionDigest::collection);
+      return theirs->hash == empty && !mirrors_.contains(collection.name);
+    });
+    for (const auto& [name, mirror] : mirrors_) {
+      if (mirror.digest == empty) continue;
+      const auto is_it = [&name](const CollectionDigest& theirs) {
+        return theirs.collection.name == name;
+      };
+      const CollectionRef collection{name, mirror.generation};
+      if (std::ranges::none_of(reply.digests, is_it) && must_compare(from, collection))
+        session_->queue.push_back(collection);
+    }
+    session_->peer_doubts = reply.doubts;
+    next_comparison(step);
+    return;
   }
   next_transfer(step);
 }
@@ -220,7 +263,7 @@ void Synchronizer::ask(std::optional<Dot> from, const Step& step) {
   const auto link = links_.link(session_->peer, LinkClass::bulk);
   if (!link) return;  // The link's end is being told to us; the session ends with it.
   Transfer& transfer = *session_->transfer;
-  transfer.request = ++requests_;
+  transfer.request = ++numbers_.requests;
   transfer.from = from;
   session_->asked = step.now;
   Pull pull{.request = transfer.request,
@@ -234,19 +277,6 @@ void Synchronizer::ask(std::optional<Dot> from, const Step& step) {
   step.send(*link, std::move(pull));
 }
 
-namespace {
-
-// The vector of the first slice counts; but a donor takes out of a later one what it cannot show,
-// because something that may yet be lost has replaced it, and then nobody may call it seen.
-void keep_common(std::optional<Context>& vector, const Context& of_slice) {
-  if (vector)
-    vector->intersect(of_slice);
-  else
-    vector = of_slice;
-}
-
-}  // namespace
-
 void Synchronizer::pull_reply(NodeId from, const PullReply& reply, const Step& step) {
   if (!session_ || session_->peer != from || !session_->transfer ||
       session_->transfer->request != reply.request ||
@@ -254,6 +284,11 @@ void Synchronizer::pull_reply(NodeId from, const PullReply& reply, const Step& s
     return;
   session_->transfer->request = 0;  // Answered: a repeated answer is none.
   session_->heard = step.now;
+  if (reply.uncompared) {
+    set_compared(from, false);
+    abandon_session(step, "the donor wants to be compared first");
+    return;
+  }
   if (reply.unknown) {
     next_transfer(step);
     return;
@@ -268,7 +303,7 @@ void Synchronizer::pull_reply(NodeId from, const PullReply& reply, const Step& s
   if (options_.mutate_merge_early && transfer.rounds == 0) merge_vector(step);
   progress_.records_pulled += reply.records.size();
   if (!reply.records.empty() || !reply.flushed.empty()) {
-    const Token token = ++tokens_;
+    const Token token = ++numbers_.tokens;
     session_->unapplied.insert(token);
     transfer.unapplied.insert(token);
     step.actions.emplace_back(ApplyRecords{.token = token,
@@ -336,12 +371,22 @@ void Synchronizer::merge_vector(const Step& step) {
   const Transfer& transfer = *session_->transfer;
   const Context* ours = durable(transfer.collection);
   if (ours != nullptr && ours->contains(*transfer.first_vector)) return;
-  const Token token = ++tokens_;
+  const Token token = ++numbers_.tokens;
   session_->unapplied.insert(token);
   step.actions.emplace_back(MergeContext{token, transfer.collection, *transfer.first_vector});
 }
 
 void Synchronizer::applied(const Applied& applied, const Step& step) {
+  if (const auto ended = comparisons_.applied(applied, step)) {
+    const auto peer = links_.peer_of(ended->connection);
+    if (const auto found = peer ? peers_.find(*peer) : peers_.end(); found != peers_.end())
+      found->second.compared.insert(ended->collection);
+  }
+  if (session_ && session_->comparison && session_->comparison->applied(applied, step)) {
+    session_->heard = step.now;
+    look_at_comparison(step);
+    return;
+  }
   if (!session_ || session_->unapplied.erase(applied.token) == 0) return;
   session_->heard = step.now;
   if (!applied.ok) {
@@ -351,8 +396,8 @@ void Synchronizer::applied(const Applied& applied, const Step& step) {
   if (session_->transfer) session_->transfer->unapplied.erase(applied.token);
   conclude_transfer(step);
   if (!session_) return;  // That was all.
-  const bool over = session_->listed && !session_->transfer && session_->queue.empty() &&
-                    session_->unapplied.empty();
+  const bool over = session_->listed && !session_->compares && !session_->transfer &&
+                    session_->queue.empty() && session_->unapplied.empty();
   if (over) finish_session(step);
 }
 
@@ -365,8 +410,16 @@ void Synchronizer::finish_session(const Step& step) {
   if (found == peers_.end()) return;
   if (session.incomplete) {
     want_again(session.peer, step);
+    if (!must_compare(session.peer)) return;
+    Peer& peer = found->second;
+    Duration pause = options_.pull_retry_after;
+    for (unsigned i = 0; i < peer.failed_comparisons && pause < options_.comparison_retry_max; ++i)
+      pause *= 2;
+    ++peer.failed_comparisons;
+    peer.not_before = step.now + std::min(pause, options_.comparison_retry_max);
     return;
   }
+  if (session.audits) return;
   found->second.pulled = session.peer_state;
   found->second.pulled_as = session.own_state;
   found->second.finished = step.now;
@@ -380,12 +433,18 @@ void Synchronizer::finish_session(const Step& step) {
 void Synchronizer::pull(ConnectionId from, const Pull& pull, const Step& step) {
   const auto waiting = std::ranges::count_if(
       walks_, [&](const auto& entry) { return entry.second.connection == from; });
-  if (static_cast<std::size_t>(waiting) >= options_.walks_per_connection_max) {
-    step.log(LogLevel::warning, "a peer asks for more at once than it may; its link is closed");
-    step.actions.emplace_back(Close{from});
+  if (static_cast<std::size_t>(waiting) >= options_.walks_per_connection_max)
+    return too_much(from, step);
+  const auto mirror = mirrors_.find(pull.collection.name);
+  const auto peer = links_.peer_of(from);
+  if (peer && stability_.has_lost(*peer, pull.collection, pull.excluded))
+    set_compared(*peer, false);
+  if (peer && must_compare(*peer, pull.collection)) {
+    step.send(
+        from,
+        PullReply{.request = pull.request, .collection = pull.collection, .uncompared = true});
     return;
   }
-  const auto mirror = mirrors_.find(pull.collection.name);
   if (mirror == mirrors_.end() || mirror->second.generation != pull.collection.generation) {
     step.send(from,
               PullReply{.request = pull.request, .collection = pull.collection, .unknown = true});
@@ -395,7 +454,7 @@ void Synchronizer::pull(ConnectionId from, const Pull& pull, const Step& step) {
     step.actions.emplace_back(
         ApplyRecords{.collection = pull.collection, .records = {}, .flushed = pull.flushed});
   }
-  const Token token = ++tokens_;
+  const Token token = ++numbers_.tokens;
   walks_[token] = {from, pull.request, pull.collection};
   step.actions.emplace_back(WalkLocal{.token = token,
                                       .collection = pull.collection,
@@ -426,6 +485,11 @@ void Synchronizer::walked(const Walked& walked, const Step& step) {
     if (mirror != mirrors_.end()) reply.flushed = mirror->second.flushed;
   }
   step.send(walk.connection, std::move(reply));
+}
+
+void Synchronizer::too_much(ConnectionId from, const Step& step) const {
+  step.log(LogLevel::warning, "a peer asks for more at once than it may; its link is closed");
+  step.actions.emplace_back(Close{from});
 }
 
 // --- Who is healthy ----------------------------------------------------------------------------

@@ -9,6 +9,10 @@
 //   - what changes at the donor meanwhile is walked again, until one slice holds all of it;
 //   - the vector is merged behind the last record, and told to anybody only when durable.
 //
+// A pull is enough between two nodes that were *compared* (cluster/comparison.h), and since then
+// have counted each other before they forgot a delete. Others are compared first: who joins, who
+// was evicted, whose disk has lost something. Once in a while a collection is compared anyway.
+//
 // A node is healthy again when a healthy one attests that both have pulled from each other. If
 // nobody reachable is healthy (everything was off), who has exchanged pulls with everyone
 // reachable attests itself.
@@ -18,16 +22,20 @@
 
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cluster/actions.h"
+#include "cluster/comparison.h"
 #include "cluster/failure_detector.h"
 #include "cluster/links.h"
 #include "cluster/membership.h"
 #include "cluster/options.h"
+#include "cluster/stability.h"
 
 namespace dhrt {
 
@@ -40,15 +48,29 @@ struct SyncProgress {
   NodeId donor = 0;
   std::uint64_t records_pulled = 0;
   std::uint64_t sessions = 0;
+  std::uint64_t comparisons = 0;     // Of collections, since the start,
+  std::uint64_t records_mended = 0;  // and what differed.
 };
 
 class Synchronizer {
  public:
   Synchronizer(const ClusterOptions& options, Membership& membership, const Links& links,
                const FailureDetector& detector)
-      : options_(options), membership_(membership), links_(links), detector_(detector) {}
+      : options_(options),
+        membership_(membership),
+        links_(links),
+        detector_(detector),
+        comparisons_(options, links, numbers_),
+        stability_(options, membership, links, mirrors_) {}
 
-  void tick(const Step& step);
+  // With whom we were compared in earlier starts.
+  void restore_compared(const std::vector<NodeId>& compared);
+  std::vector<NodeId> compared() const { return {compared_.begin(), compared_.end()}; }
+  bool take_compared_changed() { return std::exchange(compared_changed_, false); }
+  // A delete may be forgotten without this node.
+  void evicted(NodeId peer);
+
+  void tick(bool clock_is_wrong, const Step& step);
   void link_established(NodeId peer, LinkClass link_class);
   void link_lost(NodeId peer, LinkClass link_class, const Step& step);
 
@@ -56,6 +78,7 @@ class Synchronizer {
   void collection_gone(const CollectionRef& collection);
   void applied(const Applied& applied, const Step& step);
   void walked(const Walked& walked, const Step& step);
+  void ranged(const Ranged& ranged, const Step& step);
 
   void root_heard(NodeId peer, std::uint64_t root, Time now);
   void summary(ConnectionId from, const Summary& summary, const Step& step);
@@ -63,6 +86,14 @@ class Synchronizer {
   void pull(ConnectionId from, const Pull& pull, const Step& step);
   void pull_reply(NodeId from, const PullReply& reply, const Step& step);
   void resynced(NodeId from, const Resynced& resynced, const Step& step);
+  void audit(ConnectionId from, const Audit& audit, const Step& step);
+  void audit_reply(NodeId from, const AuditReply& reply, const Step& step);
+  void fetch(ConnectionId from, const Fetch& fetch, const Step& step);
+  void fetch_reply(NodeId from, const FetchReply& reply, const Step& step);
+  void mend(ConnectionId from, const Mend& mend, const Step& step);
+  void mended(NodeId from, const Mended& mended, const Step& step);
+  void compared(ConnectionId from, const Compared& compared, const Step& step);
+  void report(NodeId from, const Report& report, const Step& step);
   // Part of a large message has come.
   void message_coming(ConnectionId from, Time now);
 
@@ -70,12 +101,7 @@ class Synchronizer {
   const Context* durable(const CollectionRef& collection) const;
   const SyncProgress& progress() const { return progress_; }
 
-  struct Mirror {
-    std::uint32_t generation = 0;
-    Context durable;
-    Context flushed;
-    std::uint64_t digest = 0;
-  };
+  using Mirror = Stability::Mirror;
   // What the store holds durably, by collection name.
   const std::map<std::string, Mirror>& mirrors() const { return mirrors_; }
 
@@ -90,6 +116,9 @@ class Synchronizer {
     std::optional<Attestation> claimed;    // It says it has pulled all from us in this state.
     Time finished;                         // When our last session ended.
     Time not_before{};                     // After a session that failed.
+    bool yielded = false;                  // Its comparison with us goes first; once.
+    std::set<CollectionRef> compared;      // Of these a pull is enough, though not of all yet.
+    unsigned failed_comparisons = 0;       // In a row.
   };
   // One collection of a session.
   struct Transfer {
@@ -113,6 +142,13 @@ class Synchronizer {
     Attestation own_state;
     std::deque<CollectionRef> queue;
     std::optional<Transfer> transfer;
+    std::unique_ptr<Comparison> comparison;
+    std::deque<CollectionRef> compared;  // Before, and pulled if something cannot be compared.
+    bool compares = false;               // Instead of pulling.
+    bool audits = false;                 // And nothing comes of it if nothing is found.
+    bool says_compared = false;          // The last word is under way.
+    Doubts doubts;                       // As it began,
+    Doubts peer_doubts;                  // and the peer's.
     std::set<Token> unapplied;
     bool listed = false;
     bool incomplete = false;  // Something could not be had; nothing may be claimed.
@@ -125,6 +161,16 @@ class Synchronizer {
   void conclude_transfer(const Step& step);
   void merge_vector(const Step& step);
   void finish_session(const Step& step);
+  void begin_audit(const Step& step);
+  void next_comparison(const Step& step);
+  void look_at_comparison(const Step& step);
+  bool must_compare(NodeId peer) const;
+  bool must_compare(NodeId peer, const CollectionRef& collection) const;
+  bool has_compared_all(NodeId peer) const;
+  void set_compared(NodeId peer, bool compared);
+  // A later life of it is here.
+  bool is_over(const CollectionRef& collection) const;
+  void too_much(ConnectionId from, const Step& step) const;
   void abandon_session(const Step& step, const std::string& why);
   std::optional<NodeId> choose_donor(const Step& step) const;
   void consider_attesting(const Step& step);
@@ -144,8 +190,13 @@ class Synchronizer {
   std::uint64_t root_ = root_hash({});
   std::map<NodeId, Peer> peers_;
   std::optional<Session> session_;
-  std::uint64_t requests_ = 0;
-  Token tokens_ = 0;
+  Numbers numbers_;
+  Comparisons comparisons_;
+  Stability stability_;
+  std::set<NodeId> compared_;
+  std::map<NodeId, Doubts> doubts_;  // That a pull is enough, since we started.
+  bool compared_changed_ = false;
+  std::optional<Time> next_audit_;
   std::optional<Time> unsynced_since_;
   std::uint64_t died_ = 0;  // Our last death that sessions were asked for.
   struct Walk {

@@ -61,7 +61,8 @@ Status ClientLoop::open(Store& store, const Origin& origin, const ClientLoop* fi
                                     .collections_max = shared_.options.max_collections});
     if (auto status = catalog_->load(wall_now()); !status) return status;
   }
-  driver_.emplace(store, *catalog_, *writer_, StoreDriverOptions{});
+  driver_.emplace(store, *catalog_, *writer_,
+                  StoreDriverOptions{.remembers_deletes = shared_.options.remember_deletes});
   return {};
 }
 
@@ -125,6 +126,7 @@ void ClientLoop::serve(CoreLink core, const NodeReport::Node& node, HttpRules ru
                                 .nkvd = shared_.nkvd,
                                 .shut_down = shared_.shut_down,
                                 .reload = shared_.reload,
+                                .evict = shared_.evict,
                                 .loops = {.own = number_,
                                           .count = static_cast<unsigned>(shared_.loops.size()),
                                           .post =

@@ -22,6 +22,7 @@ constexpr std::array bindings{
     CommandBinding{"create", commands::create},
     CommandBinding{"del", commands::del},
     CommandBinding{"drop", commands::drop},
+    CommandBinding{"evict", commands::evict},
     CommandBinding{"flush", commands::flush},
     CommandBinding{"get", commands::get},
     CommandBinding{"has", commands::has},

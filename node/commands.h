@@ -59,6 +59,8 @@ struct CommandServer {
   std::function<void(bool hastens)> shut_down{};  // From any thread.
   // Reads again what may change while a node runs, and calls back on a thread that may be another.
   std::function<void(std::function<void(Status)>)> reload{};
+  // Gives up a node, by its name, id or address; calls back as reload does.
+  std::function<void(std::string, std::function<void(Status)>)> evict{};
   EveryLoop loops{};
   std::function<void(std::function<void()>)> post{};  // Runs it on this loop; from any thread.
   FastBatch fast_batch{};  // Of the take() under way; all connections of the loop use the one.
@@ -130,6 +132,7 @@ void flush(CommandCall& call);
 void collections(CommandCall& call);
 void auth(CommandCall& call);  // node_commands.cc
 void backup(CommandCall& call);
+void evict(CommandCall& call);
 void reload(CommandCall& call);
 void help(CommandCall& call);
 void nodes(CommandCall& call);

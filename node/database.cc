@@ -63,11 +63,11 @@ bool Database::asks_others(Bytes collection) const {
   return miss == MissPolicy::fanout || !healthy();
 }
 
-void Database::ask(Bytes collection, Bytes key, ReplyDone done) {
+void Database::ask(Bytes collection, Bytes key, ReplyDone done, bool waits_for_all) {
   ++parts_.figures.fanout_reads_total;
   const std::uint64_t request = ++requests_;
   waiting_[request] = std::move(done);
-  ask_({request, std::string(collection), std::string(key)});
+  ask_({request, std::string(collection), std::string(key), waits_for_all});
 }
 
 void Database::fanout_reply(FanoutReply reply) {
@@ -101,11 +101,24 @@ Error damaged_value(Bytes collection, Bytes key) {
 
 }  // namespace
 
+// What a peer holds and we have seen came here while it was asked, or was deleted here, and the
+// delete forgotten.
+bool Database::was_seen_here(Bytes collection, const Held& local, const Record& theirs) const {
+  if (local.record || local.damaged) return false;
+  const Collection* held = parts_.catalog.find(collection);
+  return held != nullptr && held->keeps_all() && held->seen().contains(theirs.dot);
+}
+
 // A damaged copy gives way to the same write, intact, and to any newer one; an older one of another
 // node must not pass for the value.
 Result<Database::Found> Database::found(Bytes collection, Bytes key, Held local,
-                                        const FanoutReply* reply) const {
-  if (reply != nullptr && reply->record && !reply->record->damaged) {
+                                        const FanoutReply* reply) {
+  const bool is_intact = reply != nullptr && reply->record && !reply->record->damaged;
+  if (is_intact && was_seen_here(collection, local, *reply->record)) {
+    auto again = held(collection, key);
+    if (!again) return tl::unexpected(again.error());
+    local = std::move(*again);
+  } else if (is_intact) {
     const Record& theirs = *reply->record;
     const bool heals = local.damaged && local.record && theirs.dot == local.record->dot;
     if (!local.record || heals || newer(theirs, *local.record))

@@ -146,9 +146,10 @@ class Database {
   CollectionConfig config(Bytes collection) const { return parts_.catalog.config(collection); }
   std::vector<std::string> collections() const { return parts_.catalog.names(); }
 
-  // Asks the other nodes, whatever is held here; `done` is called within the call or later.
+  // Asks the other nodes, whatever is held here; `done` is called within the call or later. The
+  // first that has it answers, or the newest of all.
   using ReplyDone = std::function<void(FanoutReply)>;
-  void ask(Bytes collection, Bytes key, ReplyDone done);
+  void ask(Bytes collection, Bytes key, ReplyDone done, bool waits_for_all = false);
   void fanout_reply(FanoutReply reply);
   std::size_t reads_waiting() const { return waiting_.size(); }
 
@@ -160,7 +161,8 @@ class Database {
     bool damaged = false;
   };
   Result<Held> held(Bytes collection, Bytes key);
-  Result<Found> found(Bytes collection, Bytes key, Held local, const FanoutReply* reply) const;
+  bool was_seen_here(Bytes collection, const Held& local, const Record& theirs) const;
+  Result<Found> found(Bytes collection, Bytes key, Held local, const FanoutReply* reply);
   bool alone() const { return parts_.view.alone.get(); }
   // Nobody is there to hear of every write.
   bool unheard() const { return alone() && !parts_.view.watched.get(); }

@@ -47,6 +47,15 @@ void write_member(json::Writer& writer, const Member& member) {
   writer.end_object();
 }
 
+std::optional<std::uint64_t> hex_of(const std::optional<std::string>& digits) {
+  if (!digits) return std::nullopt;
+  std::uint64_t value = 0;
+  const char* const end = digits->data() + digits->size();
+  const auto read = std::from_chars(digits->data(), end, value, 16);
+  if (read.ec != std::errc() || read.ptr != end) return std::nullopt;
+  return value;
+}
+
 // Fields of one object; the first that is absent or wrong is remembered by name.
 class Fields {
  public:
@@ -59,11 +68,8 @@ class Fields {
     return static_cast<std::uint64_t>(*value);
   }
   std::uint64_t hex(Bytes name) {
-    const std::string digits = text(name);
-    std::uint64_t value = 0;
-    const auto read = std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
-    if (read.ec != std::errc() || read.ptr != digits.data() + digits.size()) return missing(name);
-    return value;
+    const auto value = hex_of(text(name));
+    return value ? *value : missing(name);
   }
   std::string text(Bytes name) {
     const auto member = object_.member(name);
@@ -138,6 +144,10 @@ std::string encode_identity(const NodeIdentity& identity) {
   for (const Member& member : identity.members)
     write_member(writer, member);
   writer.end_array();
+  writer.key("compared").begin_array();
+  for (const NodeId node : identity.compared)
+    writer.string(to_hex(node));
+  writer.end_array();
   writer.end_object();
   return writer.take() + "\n";
 }
@@ -167,6 +177,15 @@ Result<NodeIdentity> decode_identity(Bytes text) {
     auto member = read_member(peer);
     if (!member) return fail(member.error(), "peers");
     identity.members.push_back(std::move(*member));
+  }
+  // Absent in files of earlier versions: then everybody is compared once.
+  if (const auto compared = document->root().member("compared")) {
+    if (!compared->is_array()) return fail(ErrorCode::corrupt, "field \"compared\" is wrong");
+    for (const auto& node : compared->items()) {
+      const auto id = hex_of(node.string());
+      if (!id) return fail(ErrorCode::corrupt, "field \"compared\" is wrong");
+      identity.compared.push_back(*id);
+    }
   }
   return identity;
 }

@@ -26,6 +26,7 @@ struct NodeIdentity {
   std::uint64_t hlc_ceiling = 0;
   Belonging belonging;          // None: never was a member of a cluster.
   std::vector<Member> members;  // Whom the node knew when it ran last.
+  std::vector<NodeId> compared;  // Of these, who need not be compared again: see Persist.
 };
 
 inline constexpr std::size_t identity_bytes_max = std::size_t{4} << 20;  // Members are few.

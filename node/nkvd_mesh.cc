@@ -136,6 +136,12 @@ void NkvdMesh::learn(const std::vector<Address>& nodes) {
   work_soon();
 }
 
+bool NkvdMesh::remembers_deletes(const CollectionRef& collection) const {
+  return collection.name == default_collection && std::ranges::any_of(peers_, [](const auto& peer) {
+           return peer->kind() == NkvdPeer::Kind::nkvd || peer->copied();
+         });
+}
+
 // From a timer only: a peer is not dropped inside its own call. Where there is no room, what was
 // asked and is no nkvd makes it.
 void NkvdMesh::forget(Time now) {

@@ -95,6 +95,8 @@ class NkvdMesh final : public StoreDriver::Observer {
     return is_gateway_ && collection.name == default_collection;
   }
   void changed(Bytes key) override;
+  // What a node of nkvd still has, and we know nothing of, is taken for a write of its clients.
+  bool remembers_deletes(const CollectionRef& collection) const override;
 
  private:
   struct Other {  // A node of dhrt with a mesh.

@@ -99,6 +99,7 @@ class Node {
   void refresh_report();
   bool maintain();
   Status reload();
+  Status evict(const std::string& node);
 
   // --- Between the loops.
   void bring_peer(Session::Taken taken, LinkClass link_class);  // Not on the main loop.

@@ -75,6 +75,17 @@ void quit(CommandCall& call) {
   call.session().close_after_replies();
 }
 
+void evict(CommandCall& call) {
+  CommandServer& server = call.server();
+  server.evict(std::move(call.words()[1]),
+               [later = call.later(), &post = server.post](Status done) {
+                 post([later, done = std::move(done)] {
+                   if (!done) return later.fail(done.error());
+                   later.reply(Reply::ok());
+                 });
+               });
+}
+
 void reload(CommandCall& call) {
   CommandServer& server = call.server();
   server.reload([later = call.later(), &post = server.post](Status done) {

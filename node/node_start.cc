@@ -252,6 +252,9 @@ Status Node::open_engine() {
   shared_.reload = [this](auto done) {
     main_loop().post([this, done = std::move(done)] { done(reload()); });
   };
+  shared_.evict = [this](std::string node, auto done) {
+    main_loop().post([this, node = std::move(node), done = std::move(done)] { done(evict(node)); });
+  };
   return {};
 }
 
@@ -302,6 +305,7 @@ std::vector<Endpoint> Node::endpoints() const {
 void Node::make_core() {
   CoreOptions core;
   core.cluster = timing_of(options_);
+  core.cluster.evict_after = options_.evict_after;
   core.cluster.probe_interval = options_.probe_interval;
   core.cluster.suspicion_multiplier = static_cast<unsigned>(options_.suspicion_multiplier);
   core.cluster.read_timeout = options_.read_timeout;
@@ -321,6 +325,7 @@ void Node::make_core() {
   for (const Address& seed : options_.join)
     core.identity.seeds.push_back(to_text(seed));
   core.known = identity_.members;
+  core.compared = identity_.compared;
   core.random_seed = random_seed();
   shared_.view.max_clock_offset_milliseconds.store(options_.max_clock_offset.count());
   main_loop().driver().note_conflicts();
@@ -346,10 +351,17 @@ void Node::make_core() {
           .changed = [this](const std::string& collection) { shared_.watches.changed(collection); },
           .persist =
               [this](Persist persist) {
+                // Before a delete is forgotten without who is compared no longer.
+                const bool is_doubted =
+                    std::ranges::any_of(identity_.compared, [&persist](NodeId node) {
+                      return std::ranges::find(persist.compared, node) == persist.compared.end();
+                    });
                 identity_.belonging = persist.belonging;
                 identity_.members = std::move(persist.members);
+                identity_.compared = std::move(persist.compared);
                 identity_.incarnation = std::max(identity_.incarnation, core_->self().incarnation);
                 identity_changed_ = true;
+                if (is_doubted) persist_identity();
               },
           .left = [this] { left(); }});
   update_view();

@@ -141,6 +141,13 @@ constexpr std::array table{
                SwitchOption{&O::fast}},
     OptionInfo{"lan", "", "false", "true", "Timers for nodes of one site; so it is by default.",
                "Cluster", SwitchOption{&O::lan}},
+    OptionInfo{
+        "evict-after", "TIME", "24h", "7d",
+        "Give up a node that was gone for so long; deletes no longer wait for it. 0 = never.",
+        "Cluster", DurationOption{&O::evict_after, true}},
+    OptionInfo{"remember-deletes", "TIME", "5m", "1h",
+               "Keep a delete so long though every node has it, for who watches and was cut off.",
+               "Cluster", DurationOption{&O::remember_deletes, true}},
     OptionInfo{"wan", "", "false", "true",
                "Timers for nodes far apart. Give all nodes of a cluster the same of the three.",
                "Cluster", SwitchOption{&O::wan}},

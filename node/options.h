@@ -105,7 +105,9 @@ struct NodeOptions {
 
   Duration read_timeout{};
   Duration join_timeout{};
-  Duration found_if_alone{};  // 0: never.
+  Duration found_if_alone{};                            // 0: never.
+  Duration evict_after = ClusterOptions().evict_after;  // 0: never.
+  Duration remember_deletes{};
   Duration handshake_timeout{};
   Duration leave_timeout{};
   Duration timeout{};  // Of an idle client; 0: never.

@@ -46,6 +46,13 @@ bool Repairs::is_damaged(const DamagedKey& key) const {
   return damaged || !read;
 }
 
+// Nobody knows how old it is: a copy of one node may be older than what another one has.
+bool Repairs::needs_all(const DamagedKey& key) const {
+  Collection* collection = parts_.store.find(key.collection);
+  if (collection == nullptr) return false;
+  return !collection->read(HashedKey(key.key), [](const RecordView*) {});
+}
+
 void Repairs::ask(const DamagedKey& key) {
   if (!is_damaged(key)) {
     damaged_.erase(key);
@@ -54,14 +61,15 @@ void Repairs::ask(const DamagedKey& key) {
   if (parts_.view.alone.get()) return failed(key, false);
   damaged_[key].asked = true;
   ++asked_;
-  parts_.database.ask(key.collection, key.key,
-                      [this, key](FanoutReply reply) { answered(key, std::move(reply)); });
+  parts_.database.ask(
+      key.collection, key.key, [this, key](FanoutReply reply) { answered(key, std::move(reply)); },
+      needs_all(key));
 }
 
 void Repairs::answered(const DamagedKey& key, FanoutReply reply) {
   --asked_;
   damaged_[key].asked = false;
-  const bool intact = reply.record && !reply.record->damaged;
+  const bool intact = reply.record && !reply.record->damaged && !(reply.partial && needs_all(key));
   if (!intact || !apply(key, std::move(*reply.record))) return failed(key, intact || reply.partial);
   damaged_.erase(key);
   log_info("a damaged record was replaced by another node's",
@@ -74,6 +82,7 @@ bool Repairs::apply(const DamagedKey& key, Record record) {
   if (collection == nullptr) return true;
   ApplyRecords pulled;
   pulled.collection = collection->ref();
+  pulled.heals = true;
   pulled.records.push_back({key.key, std::move(record)});
   std::vector<Input> inputs;  // Nobody waits for it.
   parts_.driver.perform(pulled, wall_, inputs);

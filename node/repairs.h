@@ -51,6 +51,7 @@ class Repairs {
   bool apply(const DamagedKey& key, Record record);
   void failed(const DamagedKey& key, bool may_be_had);
   bool is_damaged(const DamagedKey& key) const;
+  bool needs_all(const DamagedKey& key) const;
 
   Parts parts_;
   std::map<DamagedKey, State> damaged_;

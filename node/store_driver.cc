@@ -3,11 +3,19 @@
 #include <algorithm>
 #include <utility>
 
+#include "cluster/comparison.h"
+
 namespace dhrt {
 
 namespace {
 
 constexpr std::size_t pushed_at_once = 64;
+// Each is a look at every part of the collection in memory.
+constexpr std::uint32_t fetched_at_once = 64;
+constexpr unsigned ordered_max = 4;
+// A year. Writes get versions above what was forgotten: no clock is that wrong, and who says so
+// must not take the last version there is.
+constexpr WallMilliseconds forgotten_ahead_max = WallMilliseconds{366} * 24 * 3'600'000;
 // About what stands around a key and a value.
 constexpr std::size_t record_overhead_bytes = 64;
 // Who writes to more collections by turns has more messages.
@@ -34,11 +42,19 @@ bool StoreDriver::perform(const Action& action, WallMilliseconds now, std::vecto
   else if (const auto* records = std::get_if<ApplyRecords>(&action))
     apply(*records, now, inputs);
   else if (const auto* context = std::get_if<MergeContext>(&action))
-    merge(*context, inputs);
+    merge(*context, now, inputs);
   else if (const auto* key = std::get_if<ReadLocal>(&action))
     read(*key, inputs);
   else if (const auto* range = std::get_if<WalkLocal>(&action))
     walk(*range, inputs);
+  else if (const auto* keys = std::get_if<RangeLocal>(&action))
+    list(*keys, inputs);
+  else if (const auto* some = std::get_if<FetchLocal>(&action))
+    fetch(*some, inputs);
+  else if (const auto* found = std::get_if<MendRecords>(&action))
+    mend(*found, now, inputs);
+  else if (const auto* dots = std::get_if<ForgetTombstones>(&action))
+    forget(*dots, now);
   else
     return false;
   return true;
@@ -119,10 +135,14 @@ void StoreDriver::apply(const ApplyRecords& action, WallMilliseconds now,
   Result<Position> position = Position{0};
   if (!action.flushed.empty() && !(*collection)->flushed().contains(action.flushed))
     position = writer_.apply_flush(**collection, action.flushed);
-  if (position && !action.records.empty()) {
+  if (action.heals) {
+    for (const KeyedRecord& record : action.records) {
+      if (position) position = writer_.heal(**collection, record, now);
+    }
+  } else if (position && !action.records.empty()) {
     position = writer_.pull(**collection, action.records, now, {action.donor, &action.vector});
-    took_in(**collection);
   }
+  if (!action.records.empty()) took_in(**collection);
   keep_losers(**collection, now);
   if (observer_ != nullptr && observer_->wants(action.collection)) {
     for (const KeyedRecord& entry : action.records)
@@ -136,10 +156,18 @@ void StoreDriver::apply(const ApplyRecords& action, WallMilliseconds now,
   settle(action.token, position, inputs);
 }
 
-void StoreDriver::merge(const MergeContext& action, std::vector<Input>& inputs) {
+void StoreDriver::merge(const MergeContext& action, WallMilliseconds now,
+                        std::vector<Input>& inputs) {
   const auto collection = catalog_.for_peer(action.collection);
   if (!collection || *collection == nullptr) {
     inputs.emplace_back(Applied{action.token, collection.has_value()});
+    return;
+  }
+  // Its sender's clock showed that once.
+  const std::uint64_t hlc =
+      std::min(action.forgotten_hlc, (now + forgotten_ahead_max) << hlc_counter_bits);
+  if (const Status noted = store_.note_forgotten(**collection, action.forgotten, hlc); !noted) {
+    inputs.emplace_back(Applied{action.token, false});
     return;
   }
   settle(action.token, writer_.merge(**collection, action.vector), inputs);
@@ -170,6 +198,98 @@ void StoreDriver::walk(const WalkLocal& action, std::vector<Input>& inputs) {
     }
   }
   inputs.emplace_back(std::move(answer));
+}
+
+Collection* StoreDriver::find(const CollectionRef& ref) {
+  Collection* collection = store_.find(ref.name);
+  return collection != nullptr && collection->ref() == ref ? collection : nullptr;
+}
+
+void StoreDriver::list(const RangeLocal& action, std::vector<Input>& inputs) {
+  Ranged answer{.token = action.token};
+  const auto collection = catalog_.for_peer(action.collection);
+  answer.gone = collection && *collection == nullptr;
+  if (collection && !answer.gone) {
+    auto slice =
+        (*collection)
+            ->range({.from = action.from,
+                     .to = action.to,
+                     .with_values = action.with_values,
+                     .limits = {.records_max = action.records_max, .bytes_max = action.bytes_max}});
+    if (slice) {
+      answer.ok = true;
+      answer.records = std::move(slice->records);
+      answer.next = std::move(slice->next);
+      answer.vector = std::move(slice->durable);
+      answer.forgotten = (*collection)->forgotten();
+      answer.forgotten_hlc = (*collection)->forgotten_hlc();
+    }
+  }
+  inputs.emplace_back(std::move(answer));
+}
+
+// Each as the range of one key, which shows no write that could be lost.
+void StoreDriver::fetch(const FetchLocal& action, std::vector<Input>& inputs) {
+  Ranged answer{.token = action.token};
+  Collection* const collection = find(action.collection);
+  std::size_t bytes = 0;
+  std::optional<Context> vector;
+  for (const std::string& key : action.keys) {
+    const bool is_full = bytes > action.bytes_max || answer.done == fetched_at_once;
+    if (collection == nullptr || is_full) break;
+    auto slice = collection->range({.from = key, .to = key + '\0'});
+    // Keys are brought into order first.
+    for (unsigned times = 0; slice && slice->next && times < ordered_max; ++times)
+      slice = collection->range({.from = key, .to = key + '\0'});
+    if (slice && slice->next) break;
+    if (!slice) {
+      answer.done = 0;
+      break;
+    }
+    keep_common(vector, slice->durable);
+    for (KeyedRecord& record : slice->records) {
+      bytes += key.size() + record.record.value.size();
+      answer.records.push_back(std::move(record));
+    }
+    ++answer.done;
+  }
+  answer.ok = answer.done > 0;
+  if (vector) answer.vector = std::move(*vector);
+  inputs.emplace_back(std::move(answer));
+}
+
+void StoreDriver::mend(const MendRecords& action, WallMilliseconds now,
+                       std::vector<Input>& inputs) {
+  const auto collection = catalog_.for_peer(action.collection);
+  if (!collection || *collection == nullptr) {
+    inputs.emplace_back(Applied{action.token, collection.has_value()});
+    return;
+  }
+  Result<Position> position = writer_.mend(**collection, action.records, action.captured, now);
+  took_in(**collection);
+  keep_losers(**collection, now);
+  if (!position) {
+    inputs.emplace_back(Applied{action.token, false});
+    return;
+  }
+  if (observer_ != nullptr && observer_->wants(action.collection)) {
+    for (const KeyedRecord& entry : action.records)
+      observer_->changed(entry.key);
+  }
+  if (action.collection.name == configuration_collection) {
+    if (const Status status = catalog_.refresh(action.records); !status)
+      position = tl::unexpected(status.error());
+  }
+  if (options_.mutate_report_early) inputs.emplace_back(changed(**collection));
+  settle(action.token, position, inputs);
+}
+
+void StoreDriver::forget(const ForgetTombstones& action, WallMilliseconds now) {
+  if (observer_ != nullptr && observer_->remembers_deletes(action.collection)) return;
+  const auto kept = static_cast<WallMilliseconds>(options_.remembers_deletes.count());
+  const WallMilliseconds until = now > kept ? now - kept : 0;
+  if (Collection* collection = find(action.collection))
+    store_.forget_tombstones(*collection, {action.everywhere, until << hlc_counter_bits});
 }
 
 StoreDriver::Local& StoreDriver::open(const Collection& collection, std::size_t bytes) {

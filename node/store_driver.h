@@ -28,6 +28,9 @@ namespace dhrt {
 struct StoreDriverOptions {
   // A mistake on purpose, which only the simulator makes: vectors are told before they are durable.
   bool mutate_report_early = false;
+  // So long a delete is kept after it was written, though every node has it: who watches and comes
+  // back meanwhile is told of it, and need not begin anew.
+  Duration remembers_deletes{};
 };
 
 // What clients of a loop wrote and is durable now, for the core on another loop. The core's own
@@ -64,6 +67,8 @@ class StoreDriver {
     virtual ~Observer() = default;
     virtual bool wants(const CollectionRef& collection) const = 0;
     virtual void changed(Bytes key) = 0;  // In a collection that it wants.
+    // Whether deletes in it are to be remembered, although all nodes of the cluster know them.
+    virtual bool remembers_deletes(const CollectionRef& collection) const = 0;
   };
   void observe(Observer& observer) { observer_ = &observer; }
 
@@ -114,9 +119,15 @@ class StoreDriver {
   void apply(const ApplyWrite& action, WallMilliseconds now, std::vector<Input>& inputs);
   Result<Position> push(Collection& collection, const RecordBatch& records, WallMilliseconds now);
   void apply(const ApplyRecords& action, WallMilliseconds now, std::vector<Input>& inputs);
-  void merge(const MergeContext& action, std::vector<Input>& inputs);
+  void merge(const MergeContext& action, WallMilliseconds now, std::vector<Input>& inputs);
   void read(const ReadLocal& action, std::vector<Input>& inputs);
   void walk(const WalkLocal& action, std::vector<Input>& inputs);
+  void list(const RangeLocal& action, std::vector<Input>& inputs);
+  void fetch(const FetchLocal& action, std::vector<Input>& inputs);
+  void mend(const MendRecords& action, WallMilliseconds now, std::vector<Input>& inputs);
+  void forget(const ForgetTombstones& action, WallMilliseconds now);
+  // Null: not in that generation.
+  Collection* find(const CollectionRef& ref);
   void settle(Token token, const Result<Position>& position, std::vector<Input>& inputs);
   StoreChanged changed(const Collection& collection) const;
 

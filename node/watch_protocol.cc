@@ -42,10 +42,12 @@ WatchProtocol::WatchProtocol(CommandServer& server, Session& session, WatchOrder
   ChangeFeed::Options options{.prefix = order_.prefix};
   if (order_.behind) {
     const Collection* collection = server_.database.find(order_.collection);
-    // What expired left a tombstone.
-    const bool rechecks = collection != nullptr && collection->counts().tombstones > 0 &&
-                          server_.watchers->hub().may_have_expired_since(order_.collection,
-                                                                         order_.behind->told_until);
+    // What expired left a tombstone, which may be forgotten by now.
+    const bool rechecks =
+        collection != nullptr &&
+        (collection->counts().tombstones > 0 || !collection->forgotten().empty()) &&
+        server_.watchers->hub().may_have_expired_since(order_.collection,
+                                                       order_.behind->told_until);
     feed_.emplace(std::move(options), *order_.behind, rechecks);
   } else {
     feed_.emplace(std::move(options), order_.begin);

@@ -25,6 +25,10 @@ class PayloadWriter {
   void u32(std::uint32_t value) { writer_.u32(value); }
   void u64(std::uint64_t value) { writer_.u64(value); }
   void boolean(bool value) { writer_.u8(value ? 1 : 0); }
+  // In one byte; earlier versions knew the first alone.
+  void booleans(bool first, bool second) {
+    writer_.u8(static_cast<std::uint8_t>((first ? 1 : 0) | (second ? 2 : 0)));
+  }
   void text(Bytes value, std::size_t) { writer_.bytes(value); }
   void context(const Context& value) { encode(writer_, value); }
 
@@ -99,6 +103,11 @@ class PayloadReader {
   void u64(std::uint64_t& value) { value = reader_.u64(); }
   // The other bits are for later versions.
   void boolean(bool& value) { value = (reader_.u8() & 1) != 0; }
+  void booleans(bool& first, bool& second) {
+    const std::uint8_t bits = reader_.u8();
+    first = (bits & 1) != 0;
+    second = (bits & 2) != 0;
+  }
   void text(std::string& value, std::size_t bytes_max) { value = reader_.bytes(bytes_max); }
   void context(Context& value) { value = decode_context(reader_); }
 
@@ -356,7 +365,98 @@ void fields(auto& archive, Is<PullReply> auto& reply) {
   archive.context(reply.flushed);
   archive.list(reply.records);
   archive.optional(reply.next);
+  archive.booleans(reply.unknown, reply.uncompared);
+}
+
+void fields(auto& archive, Is<Doubts> auto& doubts) {
+  archive.u64(doubts.count);
+}
+
+void fields(auto& archive, Is<Fingerprint> auto& fingerprint) {
+  archive.u64(fingerprint.count);
+  archive.u64(fingerprint.sum_low);
+  archive.u64(fingerprint.sum_high);
+}
+
+// A key, or a bound, which may be the least key behind a longest one.
+void fields(auto& archive, Is<std::string> auto& key) {
+  archive.text(key, key_bytes_max + 1);
+}
+
+void fields(auto& archive, Is<Audit> auto& audit) {
+  archive.u64(audit.request);
+  fields(archive, audit.collection);
+  archive.u16(audit.partition);
+  archive.boolean(audit.begins);
+  fields(archive, audit.from);
+  archive.optional(audit.to);
+  fields(archive, audit.fingerprint);
+  archive.context(audit.flushed);
+}
+
+void fields(auto& archive, Is<AuditReply> auto& reply) {
+  archive.origins();
+  archive.u64(reply.request);
+  fields(archive, reply.collection);
+  archive.u16(reply.partition);
+  archive.booleans(reply.unknown, reply.failed);
+  archive.boolean(reply.equal);
+  archive.context(reply.vector);
+  archive.context(reply.flushed);
+  archive.context(reply.forgotten);
+  archive.u64(reply.forgotten_hlc);
+  archive.boolean(reply.with_values);
+  archive.list(reply.records);
+  archive.optional(reply.next);
+}
+
+void fields(auto& archive, Is<Fetch> auto& fetch) {
+  archive.u64(fetch.request);
+  fields(archive, fetch.collection);
+  archive.u16(fetch.partition);
+  archive.list(fetch.keys);
+}
+
+void fields(auto& archive, Is<FetchReply> auto& reply) {
+  archive.origins();
+  archive.u64(reply.request);
+  fields(archive, reply.collection);
+  archive.u16(reply.partition);
   archive.boolean(reply.unknown);
+  archive.context(reply.vector);
+  archive.u32(reply.done);
+  archive.list(reply.records);
+}
+
+void fields(auto& archive, Is<Mend> auto& mend) {
+  archive.origins();
+  archive.u64(mend.request);
+  fields(archive, mend.collection);
+  archive.u16(mend.partition);
+  archive.list(mend.records);
+  archive.context(mend.captured);
+  archive.context(mend.vector);
+  archive.context(mend.forgotten);
+  archive.u64(mend.forgotten_hlc);
+}
+
+void fields(auto& archive, Is<Mended> auto& mended) {
+  archive.u64(mended.request);
+  archive.boolean(mended.ok);
+}
+
+void fields(auto& archive, Is<Compared> auto& compared) {
+  archive.boolean(compared.reply);
+  fields(archive, compared.doubts);
+}
+
+void fields(auto& archive, Is<Report::Vector> auto& vector) {
+  fields(archive, vector.collection);
+  archive.context(vector.durable);
+}
+
+void fields(auto& archive, Is<Report> auto& report) {
+  archive.list(report.vectors);
 }
 
 void fields(auto& archive, Is<Summary> auto& summary) {
@@ -371,6 +471,7 @@ void fields(auto& archive, Is<CollectionDigest> auto& digest) {
 void fields(auto& archive, Is<SummaryReply> auto& reply) {
   archive.u64(reply.request);
   archive.list(reply.digests);
+  archive.tail(reply.doubts);
 }
 
 void fields(auto& archive, Is<Publish> auto& publish) {
@@ -441,10 +542,22 @@ Decode decoder_of(std::uint8_t type) {
     case MessageType::accuse:
       return decode<Accuse>;
     case MessageType::audit:
+      return decode<Audit>;
     case MessageType::audit_reply:
+      return decode<AuditReply>;
+    case MessageType::fetch:
+      return decode<Fetch>;
+    case MessageType::fetch_reply:
+      return decode<FetchReply>;
+    case MessageType::mend:
+      return decode<Mend>;
+    case MessageType::mended:
+      return decode<Mended>;
+    case MessageType::compared:
+      return decode<Compared>;
+    case MessageType::report:
+      return decode<Report>;
     case MessageType::hot:
-    case MessageType::range:
-    case MessageType::range_reply:
     case MessageType::forward:
     case MessageType::forward_reply:
     case MessageType::config:

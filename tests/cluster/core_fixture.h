@@ -30,6 +30,12 @@ inline Member member(NodeId id, std::uint64_t incarnation = 10) {
           .incarnation = incarnation};
 }
 
+// One of a version that compares, and so may forget deletes.
+inline Member comparing(Member member) {
+  member.features = feature_compares;
+  return member;
+}
+
 inline Member healthy(Member member) {
   member.synced = {member.epoch, member.incarnation};
   return member;
@@ -260,6 +266,10 @@ class Wired {
       queue_.emplace_back(index, LocalRead{read->token, std::nullopt});
     } else if (const auto* walk = std::get_if<WalkLocal>(&action)) {
       queue_.emplace_back(index, Walked{.token = walk->token, .ok = true});
+    } else if (const auto* range = std::get_if<RangeLocal>(&action)) {
+      queue_.emplace_back(index, Ranged{.token = range->token, .ok = true});
+    } else if (const auto* mend = std::get_if<MendRecords>(&action)) {
+      queue_.emplace_back(index, Applied{mend->token, true});
     } else if (std::holds_alternative<Left>(action)) {
       nodes_[index].left = true;
     }

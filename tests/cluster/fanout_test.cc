@@ -22,9 +22,10 @@ class Asking : public Scripted {
  public:
   Asking() : two(link(2)), three(link(3)) {}
 
-  void ask() {
+  void ask(bool waits_for_all = false) {
     clear();
-    input(FanoutRead{.request = 42, .collection = "users", .key = "k"});
+    input(FanoutRead{
+        .request = 42, .collection = "users", .key = "k", .waits_for_all = waits_for_all});
   }
   void answer(ConnectionId from, std::optional<Record> record, bool synced = true) {
     const auto reads = sent<Read>(from);
@@ -54,6 +55,33 @@ TEST_CASE("fanout: the first node that has the key wins, later answers change no
   CHECK_FALSE(node.reply()->partial);
   node.answer(node.three, value(6));
   CHECK(node.reply()->record == value(5));
+}
+
+TEST_CASE("fanout: the newest of all is waited for if it is wanted") {
+  Asking node;
+  node.ask(true);
+  SUBCASE("the first is older") {
+    node.answer(node.two, value(5));
+    CHECK(!node.reply());
+    node.answer(node.three, value(6));
+    REQUIRE(node.reply());
+    CHECK(node.reply()->record == value(6));
+    CHECK(!node.reply()->partial);
+  }
+  SUBCASE("the first is newer") {
+    node.answer(node.two, value(6));
+    CHECK(!node.reply());
+    node.answer(node.three, value(5));
+    REQUIRE(node.reply());
+    CHECK(node.reply()->record == value(6));
+  }
+  SUBCASE("one does not answer") {
+    node.answer(node.two, value(5));
+    node.tick_for(ClusterOptions().read_timeout + 1s);
+    REQUIRE(node.reply());
+    CHECK(node.reply()->record == value(5));
+    CHECK(node.reply()->partial);
+  }
 }
 
 TEST_CASE("fanout: nothing is found only when all have said so") {

@@ -164,16 +164,16 @@ class Dialects(unittest.TestCase):
 
     def test_text(self):
         address = self.dhrt.address
-        for line in ("get k", "set k v", "keys", "stats", "nodes", "backup b", "reload", "drop x"):
+        for line in ("get k", "set k v", "keys", "stats", "nodes", "backup b", "reload", "evict n", "drop x"):
             self.assertEqual(text(address, line), NOAUTH, line)
         self.assertEqual(text(address, "ping"), b"+PONG\r\n")
         self.assertEqual(text(address, "auth t-wrong", "get k")[:10], b"-WRONGPASS")
         self.assertEqual(text(address, "set t v", "get t", token="t-write"),
                          b"+OK\r\n+OK\r\n$1\r\nv\r\n")
         for line in ("set t w", "set c t w", "del t", "flush default", "create x", "drop x",
-                     "backup b", "reload"):
+                     "backup b", "reload", "evict n"):
             self.assertEqual(text(address, line, token="t-read")[:12], b"+OK\r\n-NOPERM", line)
-        for line in ("create x", "drop x", "backup b", "reload"):
+        for line in ("create x", "drop x", "backup b", "reload", "evict n"):
             self.assertEqual(text(address, line, token="t-write")[:12], b"+OK\r\n-NOPERM", line)
         self.assertEqual(text(address, "set orders o 2", "get orders o", token="t-orders"),
                          b"+OK\r\n+OK\r\n$1\r\n2\r\n")

@@ -1,5 +1,6 @@
 #include "tests/simulator/history.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace dhrt::simulator {
@@ -16,22 +17,24 @@ void History::violated(const std::string& invariant, const std::string& what) {
   if (!violation_) violation_ = invariant + ": " + what;
 }
 
-void History::assigned(const CollectionRef& collection, const KeyedRecord& write) {
+void History::assigned(const CollectionRef& collection, const KeyedRecord& write, Context seen,
+                       bool joining, bool by_client) {
+  if (joining) of_joiners_[collection.name].add(write.record.dot);
   const std::pair mine{write.key, write.record.version};
   const std::string life = collection.name + "/" + std::to_string(collection.generation);
   const auto [place, is_new] = dots_.try_emplace({life, write.record.dot}, mine);
   if (!is_new && place->second != mine)
     violated("VEC", "dot used twice: " + describe(write.record));
   writes_[{collection.name, write.record.dot}] = write.record;
-  if (!write.record.deleted) return;
-  Record& greatest = deletes_[{collection.name, write.key}];
-  if (newer(write.record, greatest)) greatest = write.record;
+  const auto [made, is_first] = made_.try_emplace({collection, write.record.dot},
+                                                  Made{write.record, std::move(seen), by_client});
+  if (is_first) made_of_key_[{collection.name, write.key}].push_back(&made->second);
 }
 
 void History::conflicted(const CollectionRef& collection, const Dot& loser, const Dot& winner) {
   const auto saw = [&](const Dot& writer, const Dot& other) {
-    const auto seen = seen_.find({collection, writer});
-    return seen != seen_.end() && seen->second.contains(other);
+    const auto made = made_.find({collection, writer});
+    return made != made_.end() && made->second.seen.contains(other);
   };
   const auto text = [](const Dot& dot) {
     return std::to_string(dot.origin.node) + "." + std::to_string(dot.origin.epoch) + "." +
@@ -46,6 +49,10 @@ void History::acknowledged(NodeIndex coordinator, const std::string& collection,
   promises_.push_back({coordinator, collection, std::move(write)});
 }
 
+void History::flush_attempted(const std::string& collection, const Context& flushed) {
+  flushes_[collection].merge(flushed);
+}
+
 void History::flush_acknowledged(const std::string& collection, const Context& flushed) {
   flushed_[collection].merge(flushed);
 }
@@ -55,9 +62,27 @@ void History::check_promise(const Promise& promise, const Find& find,
   if (excused_.contains(promise.collection)) return;
   const auto held = find(promise.collection, promise.write.key);
   if (held && compare(*held, promise.write.record) >= 0) return;
-  const auto deleted = deletes_.find({promise.collection, promise.write.key});
-  if (!held && deleted != deletes_.end() && compare(deleted->second, promise.write.record) >= 0)
-    return;
+  // Whatever is left of a delete may be older than it: of a record that came back after the delete
+  // was forgotten, and was deleted once more. And a node that was given up, or joins, may write
+  // what nobody had seen who forgot the delete: to them that is a new write.
+  const bool absent = !held || held->deleted;
+  const auto joiners = of_joiners_.find(promise.collection);
+  const bool is_excused = nodes_are_evicted_ || (held && joiners != of_joiners_.end() &&
+                                                 joiners->second.contains(held->dot));
+  const auto writes = made_of_key_.find({promise.collection, promise.write.key});
+  const auto flushed = flushes_.find(promise.collection);
+  const auto excuses = [&](const Made* made) {
+    const bool is_flushed = flushed != flushes_.end() && flushed->second.contains(made->record.dot);
+    if (compare(made->record, promise.write.record) < 0) return false;
+    // What goes by itself leaves no tombstone that lasts.
+    const bool goes = is_flushed || made->record.deadline != 0;
+    const auto is_new = [&] {
+      return is_excused && !(is_flushed && flushed->second.contains(held->dot));
+    };
+    if (!made->record.deleted) return goes && (absent || is_new());
+    return absent || (is_excused && !made->seen.contains(held->dot));
+  };
+  if (writes != made_of_key_.end() && std::ranges::any_of(writes->second, excuses)) return;
   violated(invariant, "key " + promise.write.key + " of " + promise.collection +
                           " was acknowledged by node " + std::to_string(promise.coordinator) +
                           " as " + describe(promise.write.record) + ", found " + describe(held));
@@ -71,9 +96,63 @@ std::size_t History::added(const std::string& collection, const KeyedRecord& wri
   dots_of_additions_.insert({collection, write.record.dot});
   const auto counter = counter_of(view_of(write.record));
   if (!counter) violated("CTR", "an addition to " + write.key + " is no counter");
-  additions_.push_back({collection, write.key, write.record.version,
+  additions_.push_back({collection, write.key, write.record.dot, write.record.version,
                         counter ? counter->base : CounterState::Base(), more});
   return additions_.size() - 1;
+}
+
+CounterState::Base History::greatest_delete(
+    const std::string& collection, const std::string& key,
+    const std::function<bool(const Made&, const CounterState::Base&)>& counts) const {
+  CounterState::Base found;
+  const auto writes = made_of_key_.find({collection, key});
+  if (writes == made_of_key_.end()) return found;
+  for (const Made* made : writes->second) {
+    if (!made->record.deleted || !made->by_client) continue;
+    const CounterState::Base deleted{made->record.version, true, made->record.dot};
+    if (found < deleted && counts(*made, deleted)) found = deleted;
+  }
+  return found;
+}
+
+CounterState::Base History::base_of(const Addition& addition) const {
+  const auto writes = made_of_key_.find({addition.collection, addition.key});
+  if (addition.base != CounterState::Base() || writes == made_of_key_.end()) return addition.base;
+  const auto made = std::ranges::find_if(
+      writes->second, [&](const Made* one) { return one->record.dot == addition.dot; });
+  if (made == writes->second.end()) return addition.base;
+  return greatest_delete(addition.collection, addition.key,
+                         [&](const Made& deleting, const CounterState::Base&) {
+                           return (*made)->seen.contains(deleting.record.dot);
+                         });
+}
+
+CounterState::Base History::base_of(const std::string& collection, const std::string& key,
+                                    const CounterState& held) const {
+  if (held.base != CounterState::Base()) return held.base;
+  return greatest_delete(collection, key, [&](const Made&, const CounterState::Base& deleted) {
+    return std::ranges::all_of(
+        held.cells, [&](const CounterCell& cell) { return deleted.version.hlc < cell.opened; });
+  });
+}
+
+// A node that was given up, or joins, brings what those had not seen who deleted the key and forgot
+// that: to them it is a new write, also if it counts on what they had seen.
+bool History::may_have_come_back(const std::string& collection, const std::string& key,
+                                 const CounterState::Base& base) const {
+  const auto joiners = of_joiners_.find(collection);
+  const bool is_excused =
+      nodes_are_evicted_ || (joiners != of_joiners_.end() && joiners->second.contains(base.dot));
+  const auto writes = made_of_key_.find({collection, key});
+  return is_excused && writes != made_of_key_.end() &&
+         std::ranges::any_of(writes->second, [&](const Made* made) {
+           const auto is_unseen = [&](const Addition& addition) {
+             return addition.collection == collection && addition.key == key &&
+                    addition.base == base && !made->seen.contains(addition.dot);
+           };
+           return made->record.deleted && base.version < made->record.version &&
+                  (!made->seen.contains(base.dot) || std::ranges::any_of(additions_, is_unseen));
+         });
 }
 
 std::optional<std::int64_t> History::number_of(const std::string& collection,
@@ -102,6 +181,8 @@ void History::check_counter(const std::string& collection, const std::string& ke
     if (const auto known = counter_of(view)) counter = *known;
     if (!held->deleted) value = std::stoll(held->value);
   }
+  counter.base = base_of(collection, key, counter);
+  if (may_have_come_back(collection, key, counter.base)) return;
   const auto number = number_of(collection, key, counter.base);
   if (!number)
     return violated("CTR", "key " + key + " does not count on the newest set or delete, found " +
@@ -110,8 +191,9 @@ void History::check_counter(const std::string& collection, const std::string& ke
   std::int64_t most = *number;
   for (const Addition& addition : additions_) {
     if (addition.collection != collection || addition.key != key) continue;
-    const bool is_of_base = addition.base == counter.base;
-    if (addition.acknowledged && counter.base < addition.base)
+    const CounterState::Base base = base_of(addition);
+    const bool is_of_base = base == counter.base;
+    if (addition.acknowledged && counter.base < base)
       return violated("CTR", "key " + key + " has lost what " + std::to_string(addition.more) +
                                  " was added to, found " + describe(held));
     if (!is_of_base && addition.version.hlc <= counter.base.version.hlc) continue;

@@ -18,12 +18,11 @@ namespace dhrt::simulator {
 
 class History {
  public:
-  // A write got its dot: no other write may ever get the same (VEC).
-  void assigned(const CollectionRef& collection, const KeyedRecord& write);
-  // What its node had seen when it was made, itself included.
-  void had_seen(const CollectionRef& collection, const Dot& write, const Context& seen) {
-    seen_.emplace(std::pair(collection, write), seen);
-  }
+  // A write got its dot: no other write may ever get the same (VEC). `seen`: by its node, the write
+  // included. `joining`: its node was, and could not know what the others had deleted and
+  // forgotten. `by_client`: or by the node itself, which repeats what is in other writes.
+  void assigned(const CollectionRef& collection, const KeyedRecord& write, Context seen,
+                bool joining, bool by_client);
   // A node says that neither writer had seen the other's write (CONC).
   void conflicted(const CollectionRef& collection, const Dot& loser, const Dot& winner);
   // The client was told that the write is done.
@@ -35,6 +34,9 @@ class History {
   void addition_acknowledged(std::size_t addition) { additions_[addition].acknowledged = true; }
   // From now on numbers of the collection may be gone.
   void flush_began(const std::string& collection) { may_be_flushed_.insert(collection); }
+  // Members are given up in this history, and deletes forgotten without them.
+  void nodes_are_evicted() { nodes_are_evicted_ = true; }
+  void flush_attempted(const std::string& collection, const Context& flushed);
   void flush_acknowledged(const std::string& collection, const Context& flushed);
   // The collection was dropped: nothing is owed for what it held.
   void dropped(const std::string& collection) { excused_.insert(collection); }
@@ -65,6 +67,7 @@ class History {
   struct Addition {
     std::string collection;
     std::string key;
+    Dot dot;
     Version version;
     CounterState::Base base;
     std::int64_t more = 0;
@@ -77,10 +80,31 @@ class History {
                                         const CounterState::Base& base) const;
 
   std::vector<Promise> promises_;
-  std::map<std::pair<CollectionRef, Dot>, Context> seen_;
+  struct Made {
+    Record record;
+    Context seen;  // By the node that made it.
+    bool by_client = false;
+  };
+  // What is counted on where a base is all zero: nothing, or a delete that was forgotten. Of an
+  // addition: the greatest delete that its node had seen; of what is held in the end: the greatest
+  // below all cells.
+  CounterState::Base base_of(const Addition& addition) const;
+  CounterState::Base base_of(const std::string& collection, const std::string& key,
+                             const CounterState& held) const;
+  bool may_have_come_back(const std::string& collection, const std::string& key,
+                          const CounterState::Base& base) const;
+  CounterState::Base greatest_delete(
+      const std::string& collection, const std::string& key,
+      const std::function<bool(const Made&, const CounterState::Base&)>& counts) const;
+
+  std::map<std::pair<CollectionRef, Dot>, Made> made_;
   std::map<std::string, Context> flushed_;
+  std::map<std::string, Context> flushes_;  // Also those that were not acknowledged.
   std::map<std::pair<std::string, Dot>, std::pair<std::string, Version>> dots_;
-  std::map<std::pair<std::string, std::string>, Record> deletes_;  // The greatest of each key.
+  // Those of made_, by collection and key.
+  std::map<std::pair<std::string, std::string>, std::vector<const Made*>> made_of_key_;
+  std::map<std::string, Context> of_joiners_;
+  bool nodes_are_evicted_ = false;
   std::set<std::string> excused_;
   std::set<std::string> may_be_flushed_;
   std::vector<Addition> additions_;

@@ -22,7 +22,8 @@ constexpr std::string_view usage =
     "  --mutant NAME     make a mistake on purpose: ack-early, no-tombstone,\n"
     "                    reuse-sequence, merge-early, report-early,\n"
     "                    counter-last-writer, counter-any-base, counter-in-place,\n"
-    "                    no-bump, no-clamp, no-fence, hasty (membership)\n"
+    "                    no-bump, no-clamp, no-fence, pull-uncompared, forget-early,\n"
+    "                    forget-absent, hasty (membership)\n"
     "  --expect-failure  succeed only if an invariant is broken\n"
     "\n"
     "exit codes: 0 all invariants held (or broke, if expected), 1 not so, 2 usage\n";
@@ -90,6 +91,7 @@ constexpr std::array faults{
     Fault{"skewed clocks", &Totals::skewed},
     Fault{"slow syncs", &Totals::slow_syncs},
     Fault{"leaves", &Totals::leaves},
+    Fault{"evictions", &Totals::evictions},
     Fault{"late joins", &Totals::late_joins},
     Fault{"flushes", &Totals::flushes},
     Fault{"collection drops", &Totals::drops},

@@ -25,7 +25,10 @@ enum class Mutant {
   counter_in_place,
   no_bump,
   no_clamp,
-  no_fence
+  no_fence,
+  pull_uncompared,
+  forget_early,
+  forget_absent
 };
 
 inline std::optional<Mutant> parse_mutant(std::string_view name) {
@@ -42,6 +45,9 @@ inline std::optional<Mutant> parse_mutant(std::string_view name) {
   if (name == "no-bump") return Mutant::no_bump;
   if (name == "no-clamp") return Mutant::no_clamp;
   if (name == "no-fence") return Mutant::no_fence;
+  if (name == "pull-uncompared") return Mutant::pull_uncompared;
+  if (name == "forget-early") return Mutant::forget_early;
+  if (name == "forget-absent") return Mutant::forget_absent;
   return std::nullopt;
 }
 
@@ -71,6 +77,7 @@ struct SimulationOptions {
   bool keep_conflicts = false;     // The second collection keeps what concurrent writes lose.
   // Beyond it a node takes no writes; hours: they write whatever their clocks show.
   std::int64_t max_clock_offset_milliseconds = 500;
+  bool evict = false;              // Who is dead or has left is given up at once, and comes back.
   // One node stands still for two seconds, again and again, and is never to be called dead.
   bool stall = false;
   bool counters = false;  // Increments, in a collection of their own.
@@ -106,6 +113,7 @@ struct Totals {
   std::uint64_t conflicts = 0;      // That nodes noticed.
   std::uint64_t slow_syncs = 0;
   std::uint64_t leaves = 0;
+  std::uint64_t evictions = 0;
   std::uint64_t late_joins = 0;
   std::uint64_t flushes = 0;
   std::uint64_t drops = 0;

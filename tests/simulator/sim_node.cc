@@ -75,9 +75,17 @@ void SimNode::start() {
                       .start_nonce = world_.random.next(),
                       .seeds = {Network::address_of(0)}};
   options.known = kept_.members;
+  options.compared = kept_.compared;
   options.random_seed = world_.random.next();
   // Slices of a record or two, so that a pull takes many turns.
   options.cluster.pull_slice_bytes = static_cast<std::uint32_t>(world_.random.between(1, 400));
+  // Ranges of some keys, and audits that come often enough to be seen.
+  options.cluster.compared_keys = world_.random.between(1, 4);
+  options.cluster.compared_bytes = static_cast<std::uint32_t>(world_.random.between(1, 400));
+  options.cluster.audit_interval = 15s;
+  options.cluster.mutate_pull_uncompared = world_.options.mutant == Mutant::pull_uncompared;
+  options.cluster.mutate_forget_early = world_.options.mutant == Mutant::forget_early;
+  options.cluster.mutate_forget_absent = world_.options.mutant == Mutant::forget_absent;
   if (world_.options.mutant == Mutant::hasty) options.cluster.suspicion_multiplier = 1;
   options.cluster.mutate_merge_early = world_.options.mutant == Mutant::merge_early;
   options.cluster.mutate_no_fence = world_.options.mutant == Mutant::no_fence;
@@ -114,6 +122,16 @@ void SimNode::leave() {
   if (!serves()) return;
   leaving_ = true;
   input(LeaveRequested{});
+}
+
+std::size_t SimNode::evict_the_gone() {
+  std::vector<NodeId> gone;
+  for (const auto& [id, member] : core_->members()) {
+    if (member.liveness == Liveness::dead || member.liveness == Liveness::left) gone.push_back(id);
+  }
+  for (const NodeId id : gone)
+    input(EvictRequested{id});
+  return gone.size();
 }
 
 void SimNode::pause(std::uint64_t milliseconds) {
@@ -186,6 +204,7 @@ void SimNode::run(Input input) {
 void SimNode::perform(const Action& action) {
   std::vector<Input> answers;
   if (driver_->perform(action, wall(), answers)) {
+    note_own_writes(action);
     for (Input& answer : answers)
       inputs_.push_back(std::move(answer));
     return;
@@ -209,6 +228,34 @@ void SimNode::perform(const Action& action) {
   }
 }
 
+// What came may have been joined with what was held, or been deleted once more: writes that no
+// client asked for.
+void SimNode::note_own_writes(const Action& action) {
+  const auto note = [&](const CollectionRef& ref, const std::string& key) {
+    Collection* const collection = store_->find(ref.name);
+    if (collection == nullptr || collection->ref() != ref) return;
+    const auto held = collection->find(key);
+    if (!held || !*held || (*held)->dot.origin != writer_->origin()) return;
+    // What it had seen then is not known: less than now.
+    Context itself;
+    itself.add((*held)->dot);
+    world_.history.assigned(ref, {key, **held}, std::move(itself),
+                            core_->state() == MemberState::joining, false);
+  };
+  if (const auto* records = std::get_if<ApplyRecords>(&action)) {
+    for (const KeyedRecord& entry : records->records)
+      note(records->collection, entry.key);
+  } else if (const auto* found = std::get_if<MendRecords>(&action)) {
+    for (const KeyedRecord& entry : found->records)
+      note(found->collection, entry.key);
+  } else if (const auto* write = std::get_if<ApplyWrite>(&action); write && write->records) {
+    RecordBatch::Cursor cursor(*write->records);
+    KeyedView view;
+    while (cursor.next(view))
+      note(write->collection, std::string(view.key));
+  }
+}
+
 // VEC: nothing is reported to anybody that a power cut could take back.
 void SimNode::check_reported(const Message& message) {
   if (const auto* ack = std::get_if<WriteAck>(&message)) {
@@ -225,7 +272,21 @@ void SimNode::check_reported(const Message& message) {
         !collection->durable().contains(reply->vector))
       world_.history.violated(
           "VEC", "node " + std::to_string(index_) + " reported a vector that is not durable");
+  } else if (const auto* answer = std::get_if<AuditReply>(&message)) {
+    check_vector(answer->collection, answer->vector);
+  } else if (const auto* fetched = std::get_if<FetchReply>(&message)) {
+    check_vector(fetched->collection, fetched->vector);
+  } else if (const auto* report = std::get_if<Report>(&message)) {
+    for (const Report::Vector& vector : report->vectors)
+      check_vector(vector.collection, vector.durable);
   }
+}
+
+void SimNode::check_vector(const CollectionRef& ref, const Context& vector) {
+  const Collection* collection = store_->find(ref.name);
+  if (collection != nullptr && collection->ref() == ref && !collection->durable().contains(vector))
+    world_.history.violated(
+        "VEC", "node " + std::to_string(index_) + " reported a vector that is not durable");
 }
 
 // MEMB: a correct node that is connected is not taken for dead.
@@ -316,9 +377,10 @@ Collection* SimNode::place_for(const std::string& collection) {
   return made ? *made : nullptr;
 }
 
-// BUMP: a write beats what its node held. CLAMP: and is no further ahead of what its node's own
-// clock has ever shown than that makes necessary.
-void SimNode::check_version(const std::optional<Record>& held, const Record& written) {
+// BUMP: a write beats what its node held, or forgot. CLAMP: and is no further ahead of what its
+// node's own clock has ever shown than that makes necessary.
+void SimNode::check_version(const Collection& collection, const std::optional<Record>& held,
+                            const Record& written) {
   const std::string node = "node " + std::to_string(index_);
   if (held && !newer(written, *held))
     world_.history.violated("BUMP",
@@ -327,7 +389,8 @@ void SimNode::check_version(const std::optional<Record>& held, const Record& wri
   constexpr WallMilliseconds steps = 1;
   const std::uint64_t by_clock = (wall_clock_.highest() + default_clock_offset_max + steps)
                                  << hlc_counter_bits;
-  const std::uint64_t by_bump = held ? held->version.hlc + 1 : 0;
+  const std::uint64_t by_bump =
+      std::max(held ? held->version.hlc : 0, collection.forgotten_hlc()) + 1;
   if (written.version.hlc > std::max(by_clock, by_bump))
     world_.history.violated("CLAMP", node + ", whose clock never showed more than " +
                                          std::to_string(wall_clock_.highest()) + ", wrote " +
@@ -353,14 +416,14 @@ void SimNode::write(const std::string& collection, const std::string& key, bool 
   const auto written = writer_->write(*place, request, wall());
   if (!written) return;
   const KeyedRecord record{key, record_of(request, *written)};
-  check_version(held, record.record);
+  check_version(*place, held, record.record);
   tell(*place, record, written->position, [] {});
 }
 
 void SimNode::tell(const Collection& collection, const KeyedRecord& record, Position position,
                    std::function<void()> acknowledged) {
-  world_.history.assigned(collection.ref(), record);
-  world_.history.had_seen(collection.ref(), record.record.dot, collection.seen());
+  world_.history.assigned(collection.ref(), record, collection.seen(),
+                          core_->state() == MemberState::joining, true);
   driver_->wrote(collection, record, position);
   const auto acknowledge = [this, name = collection.ref().name, record,
                             acknowledged = std::move(acknowledged)] {
@@ -395,7 +458,7 @@ void SimNode::add(const std::string& collection, const std::string& key, std::in
   const Bytes attributes = writer_->counted_attributes();
   const WriteRequest request{.key = key, .value = value, .attributes = attributes};
   const KeyedRecord record{key, record_of(request, **written)};
-  check_version(before, record.record);
+  check_version(*place, before, record.record);
   History& history = world_.history;
   const std::size_t addition = history.added(collection, record, more, ttl_milliseconds != 0);
   tell(*place, record, (*written)->position,
@@ -411,6 +474,7 @@ void SimNode::flush(const std::string& collection) {
   const auto position = store_->append(catalog_->configurations(), {});
   if (!flushed || !position) return;
   ++world_.totals.flushes;
+  world_.history.flush_attempted(collection, *flushed);
   driver_->flushed(*place, *flushed, *position);
   waiting_.emplace(*position, [this, collection, context = *flushed] {
     world_.history.flush_acknowledged(collection, context);
@@ -441,6 +505,18 @@ std::optional<Record> SimNode::find(const std::string& collection, const std::st
   return *found;
 }
 
+std::size_t SimNode::tombstones() {
+  std::size_t count = 0;
+  for (Collection* collection : store_->collections()) {
+    const auto slice = collection->range({.limits = {.records_max = 1'000'000}});
+    check(slice.has_value(), "a memory store answers");
+    count += static_cast<std::size_t>(std::ranges::count_if(slice->records, [&](const auto& entry) {
+      return entry.record.deleted && hlc_milliseconds(entry.record.version.hlc) < wall();
+    }));
+  }
+  return count;
+}
+
 std::string SimNode::fingerprint() {
   std::string text;
   for (Collection* collection : store_->collections()) {
@@ -453,8 +529,10 @@ std::string SimNode::fingerprint() {
     check(slice.has_value(), "a memory store walks");
     std::map<std::string, std::string> lines;
     for (const KeyedRecord& entry : slice->records)
-      lines[entry.key] = describe(entry.record) + " " + entry.record.value + " " +
-                         std::to_string(hash64(entry.record.attributes));
+      // Nodes drop a tombstone when each has heard that all have it.
+      if (!entry.record.deleted)
+        lines[entry.key] = describe(entry.record) + " " + entry.record.value + " " +
+                           std::to_string(hash64(entry.record.attributes));
     for (const auto& [key, line] : lines)
       text += "  " + key + " " + line + "\n";
   }

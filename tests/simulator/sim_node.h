@@ -43,6 +43,8 @@ class SimNode {
   void crash();
   void leave();
   void pause(std::uint64_t milliseconds);
+  // Those that it sees dead or left; how many.
+  std::size_t evict_the_gone();
   void input(Input input);
 
   bool up() const { return core_ != nullptr; }
@@ -71,14 +73,17 @@ class SimNode {
   const std::vector<std::string>& heard() const { return heard_; }
 
   std::optional<Record> find(const std::string& collection, const std::string& key);
-  // Key, dot and delete bit of everything held, and the contexts: equal on converged nodes.
+  // Key, dot and value of every live record, and the contexts: equal on converged nodes.
   std::string fingerprint();
+  // That its clock allows it to drop.
+  std::size_t tombstones();
 
  private:
   WallMilliseconds wall() { return wall_clock_.show(world_.schedule.now()); }
   bool refuses_writes();
   Collection* place_for(const std::string& collection);
-  void check_version(const std::optional<Record>& held, const Record& written);
+  void check_version(const Collection& collection, const std::optional<Record>& held,
+                     const Record& written);
   void tell(const Collection& collection, const KeyedRecord& record, Position position,
             std::function<void()> acknowledged);
   void tick(std::uint64_t life);
@@ -90,7 +95,9 @@ class SimNode {
   void sync_later();
   void synced(std::uint64_t life, Position position);
   void collect();
+  void note_own_writes(const Action& action);
   void check_reported(const Message& message);
+  void check_vector(const CollectionRef& ref, const Context& vector);
   void check_nobody_dead();
   void close_silent_connections();
 

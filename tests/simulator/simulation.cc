@@ -9,6 +9,7 @@ namespace {
 
 // In a healed cluster everything is healthy and equal within this much simulated time.
 constexpr Duration convergence_bound = 120s;
+constexpr Duration forgotten_bound = 10s;
 constexpr Duration pause_max = 12s;
 constexpr std::uint64_t watch_interval_milliseconds = 70;
 constexpr std::size_t counted_keys = 4;
@@ -44,6 +45,7 @@ SimulationOptions SimulationOptions::from_seed(std::uint64_t seed) {
   options.keep_conflicts = on();
   constexpr std::int64_t hours = 4 * 3'600'000;
   if (on()) options.max_clock_offset_milliseconds = hours;
+  options.evict = on();
   return options;
 }
 
@@ -79,6 +81,7 @@ std::string SimulationOptions::describe() const {
                                     {clock_strobe, " clock-strobe"},
                                     {clock_drift, " clock-drift"},
                                     {keep_conflicts, " keep-conflicts"},
+                                    {evict, " evict"},
                                     {stall, " stall"},
                                     {counters, " counters"}}) {
     if (is_on) text += name;
@@ -109,6 +112,7 @@ void Totals::add(const Totals& other) {
   conflicts += other.conflicts;
   slow_syncs += other.slow_syncs;
   leaves += other.leaves;
+  evictions += other.evictions;
   late_joins += other.late_joins;
   flushes += other.flushes;
   drops += other.drops;
@@ -137,6 +141,7 @@ Simulation::Simulation(const SimulationOptions& options)
 
 Outcome Simulation::run() {
   const bool joins_late = options_.late_join;
+  if (options_.evict) history_.nodes_are_evicted();
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     if (joins_late && i + 1 == nodes_.size()) continue;
     schedule_.in(random_.between(0, 500), [this, i] {
@@ -168,6 +173,7 @@ Outcome Simulation::run() {
   if (!history_.violation()) check_fence();
   check_watched();
   check_counted();
+  check_forgotten();
   for (const auto& node : nodes_) {
     history_.check_final([&](const std::string& collection, const std::string& key) {
       return node->find(collection, key);
@@ -268,6 +274,23 @@ void Simulation::check_counted() {
   totals_.joins = joins();
 }
 
+// GC: in a whole cluster that is quiet no tombstone is kept.
+void Simulation::check_forgotten() {
+  const auto kept = [this] {
+    return std::ranges::any_of(nodes_, [](const auto& node) { return node->tombstones() != 0; });
+  };
+  const Time end = schedule_.now() + forgotten_bound;
+  while (!history_.violation() && kept() && schedule_.now() < end)
+    run_until(schedule_.now() + 500ms);
+  if (!kept()) return;
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    if (nodes_[i]->tombstones() == 0) continue;
+    return history_.violated("GC", "node " + std::to_string(i) + " keeps " +
+                                       std::to_string(nodes_[i]->tombstones()) +
+                                       " tombstones in a cluster that is whole and quiet");
+  }
+}
+
 void Simulation::await_convergence() {
   const Time end = schedule_.now() + convergence_bound;
   while (!history_.violation() && !converged() && schedule_.now() < end)
@@ -337,6 +360,7 @@ void Simulation::every(std::uint64_t from, std::uint64_t to, std::function<void(
 void Simulation::schedule_faults() {
   if (options_.partition) every(3000, 15000, [this] { partition(); });
   if (options_.crash) every(2000, 12000, [this] { crash_someone(); });
+  if (options_.evict) every(1000, 5000, [this] { evict_someone(); });
   if (options_.leave) every(8000, 30000, [this] { leave_someone(); });
   if (options_.stall) every(4000, 16000, [this] { nodes_[0]->pause(2000); });
   if (options_.pause) {
@@ -374,6 +398,12 @@ void Simulation::crash_someone() {
   if (!nodes_[node]->up()) return;
   nodes_[node]->crash();
   restart_later(node);
+}
+
+// Long before anybody would: most of them come back with what the others have forgotten.
+void Simulation::evict_someone() {
+  const auto& node = nodes_[random_.below(nodes_.size())];
+  if (node->serves()) totals_.evictions += node->evict_the_gone();
 }
 
 void Simulation::leave_someone() {

@@ -44,12 +44,14 @@ class Simulation {
   void partition();
   void crash_someone();
   void leave_someone();
+  void evict_someone();
   void restart_later(std::size_t node);
   void heal();
   void await_convergence();
   void check_said();
   void watch();
   void check_watched();
+  void check_forgotten();
   bool run_until(Time end);
   bool converged();
   std::string disagreement();

@@ -1,0 +1,456 @@
+#include "cluster/comparison.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace dhrt {
+
+void keep_common(std::optional<Context>& vector, const Context& of_slice) {
+  if (vector)
+    vector->intersect(of_slice);
+  else
+    vector = of_slice;
+}
+
+namespace {
+
+// The most that a peer may ask for in one answer; its frame then stays below the frame limit.
+constexpr std::size_t listed_keys_max = 8192;
+constexpr std::size_t fetched_keys_max = 1024;
+// Some thirty thousand keys each time.
+constexpr unsigned times_put_off_max = 100'000;
+
+bool same_write(const Record& left, const Record& right) {
+  return left.dot == right.dot && left.version == right.version;
+}
+
+}  // namespace
+
+// --- The side that asks -------------------------------------------------------------------------
+
+void Comparison::ask(Message message, const Step& step) {
+  asked_ = type_of(message);
+  // Where there is no link its end is being told to us, and the session ends with it.
+  if (const auto link = links_.link(peer_, LinkClass::bulk)) step.send(*link, std::move(message));
+}
+
+void Comparison::begin(const Context& flushed, const Step& step) {
+  flushed_ = flushed;
+  ask(
+      Audit{
+          .request = next_request(), .collection = collection_, .begins = true, .flushed = flushed},
+      step);
+}
+
+Token Comparison::apply_token() {
+  const Token token = ++numbers_.tokens;
+  unapplied_.insert(token);
+  return token;
+}
+
+void Comparison::list(const Step& step) {
+  listing_ = ++numbers_.tokens;
+  step.actions.emplace_back(RangeLocal{.token = listing_,
+                                       .collection = collection_,
+                                       .from = from_,
+                                       .records_max = options_.compared_keys,
+                                       .bytes_max = options_.compared_bytes});
+}
+
+bool Comparison::ranged(const Ranged& ranged, const Step& step) {
+  if (listing_ == 0 || ranged.token != listing_) return false;
+  listing_ = 0;
+  if (!ranged.ok || (!owed_.empty() && ranged.done == 0)) {
+    state_ = ranged.gone ? State::unknown : State::failed;
+    return true;
+  }
+  if (!captured_) captured_ = ranged.vector;
+  keep_common(common_, ranged.vector);
+  forgotten_.merge(ranged.forgotten);
+  forgotten_hlc_ = std::max(forgotten_hlc_, ranged.forgotten_hlc);
+  if (!owed_.empty()) {
+    // The records that the peer is owed: the first of them, as far as they fit.
+    owed_.erase(owed_.begin(),
+                owed_.begin() + std::min<std::ptrdiff_t>(ranged.done, std::ssize(owed_)));
+    if (ranged.records.empty()) {
+      go_on(step);
+      return true;
+    }
+    records_mended_ += ranged.records.size();
+    ask(Mend{.request = next_request(),
+             .collection = collection_,
+             .records = ranged.records,
+             .captured = *peer_captured_},
+        step);
+    return true;
+  }
+  mine_ = ranged.records;
+  to_ = ranged.next;
+  audit(step);
+  return true;
+}
+
+void Comparison::audit(const Step& step) {
+  Fingerprint fingerprint;
+  for (const KeyedRecord& entry : mine_)
+    fingerprint.add(entry);
+  ask(Audit{.request = next_request(),
+            .collection = collection_,
+            .from = from_,
+            .to = to_,
+            .fingerprint = fingerprint,
+            .flushed = flushed_},
+      step);
+}
+
+// All of them in the range that was asked for, and before what is left of it.
+bool Comparison::is_in_order(const AuditReply& reply) const {
+  const std::string* last = nullptr;
+  for (const KeyedRecord& entry : reply.records) {
+    const bool ascends = last == nullptr ? entry.key >= from_ : entry.key > *last;
+    if (!ascends) return false;
+    last = &entry.key;
+  }
+  return last == nullptr || ((!reply.next || *last < *reply.next) && (!to_ || *last < *to_));
+}
+
+// It would never end.
+bool Comparison::does_not_get_on(const AuditReply& reply) {
+  if (!reply.next) return false;
+  if (reply.records.empty() && ++times_put_off_ >= times_put_off_max) return true;
+  const bool is_behind = *reply.next > from_ || (*reply.next == from_ && reply.records.empty());
+  return !is_behind || (to_ && *reply.next > *to_);
+}
+
+bool Comparison::answers(std::uint64_t request, MessageType asked) {
+  if (request_ == 0 || request != request_ || asked != asked_) return false;
+  request_ = 0;
+  return true;
+}
+
+bool Comparison::reply(const AuditReply& reply, const Step& step) {
+  if (reply.collection != collection_ || !answers(reply.request, MessageType::audit)) return false;
+  if (reply.unknown || reply.failed) {
+    state_ = reply.unknown ? State::unknown : State::failed;
+    return true;
+  }
+  if (!peer_captured_) peer_captured_ = reply.vector;
+  keep_common(peer_common_, reply.vector);
+  peer_forgotten_.merge(reply.forgotten);
+  peer_forgotten_hlc_ = std::max(peer_forgotten_hlc_, reply.forgotten_hlc);
+  if (!flushed_.contains(reply.flushed)) {
+    // Flushes first: what they cover is no longer to be compared.
+    flushed_.merge(reply.flushed);
+    step.actions.emplace_back(ApplyRecords{.token = apply_token(),
+                                           .collection = collection_,
+                                           .records = {},
+                                           .flushed = reply.flushed});
+  }
+  if (!begun_) {
+    begun_ = true;
+    list(step);
+    return true;
+  }
+  if (reply.equal) {
+    go_on(step);
+  } else if (does_not_get_on(reply) || !is_in_order(reply)) {
+    state_ = State::failed;
+  } else if (reply.next && *reply.next == from_) {
+    audit(step);  // The peer brings its keys into order first.
+  } else {
+    compare(reply, step);
+  }
+  return true;
+}
+
+void Comparison::compare(const AuditReply& reply, const Step& step) {
+  // What lies behind the answer's end comes with the next range.
+  if (reply.next) to_ = reply.next;
+  std::vector<KeyedRecord> due;
+  auto mine = mine_.begin();
+  const auto end = to_ ? std::ranges::lower_bound(mine_, *to_, {}, &KeyedRecord::key) : mine_.end();
+  const auto they_lack = [&](const KeyedRecord& entry) {
+    // A delete that they have seen and forgotten is no news.
+    if (!entry.record.deleted || !peer_captured_->contains(entry.record.dot))
+      owed_.push_back(entry.key);
+  };
+  for (const KeyedRecord& theirs : reply.records) {
+    for (; mine != end && mine->key < theirs.key; ++mine)
+      they_lack(*mine);
+    const bool both = mine != end && mine->key == theirs.key;
+    if (both && same_write(mine->record, theirs.record)) {
+      // The same, unless one copy is damaged.
+      if (mine->record.damaged && !theirs.record.damaged) wanted_.push_back(theirs.key);
+      if (theirs.record.damaged && !mine->record.damaged) owed_.push_back(theirs.key);
+    } else if (both && newer(mine->record, theirs.record)) {
+      owed_.push_back(theirs.key);
+    } else if (both || !theirs.record.deleted || !captured_->contains(theirs.record.dot)) {
+      if (reply.with_values)
+        due.push_back(theirs);
+      else
+        wanted_.push_back(theirs.key);
+    }
+    if (both) ++mine;
+  }
+  for (; mine != end; ++mine)
+    they_lack(*mine);
+  mend_here(std::move(due), step);
+  go_on(step);
+}
+
+void Comparison::mend_here(std::vector<KeyedRecord> records, const Step& step) {
+  if (records.empty()) return;
+  records_mended_ += records.size();
+  step.actions.emplace_back(MendRecords{.token = apply_token(),
+                                        .collection = collection_,
+                                        .records = std::move(records),
+                                        .captured = *captured_});
+}
+
+// What is to be had first, then what is owed, then the next range.
+void Comparison::go_on(const Step& step) {
+  if (!wanted_.empty()) {
+    Fetch fetch{.request = next_request(), .collection = collection_};
+    fetch.keys.assign(
+        wanted_.begin(),
+        wanted_.begin() + std::min<std::ptrdiff_t>(fetched_keys_max, std::ssize(wanted_)));
+    ask(std::move(fetch), step);
+    return;
+  }
+  if (!owed_.empty()) {
+    listing_ = ++numbers_.tokens;
+    step.actions.emplace_back(FetchLocal{.token = listing_,
+                                         .collection = collection_,
+                                         .keys = owed_,
+                                         .bytes_max = options_.compared_bytes});
+    return;
+  }
+  mine_.clear();
+  if (!to_) return finish(step);
+  from_ = std::move(*to_);
+  to_.reset();
+  list(step);
+}
+
+bool Comparison::reply(const FetchReply& reply, const Step& step) {
+  if (reply.collection != collection_ || !answers(reply.request, MessageType::fetch)) return false;
+  if (reply.unknown) {
+    state_ = State::unknown;
+    return true;
+  }
+  if (reply.done == 0) {
+    state_ = State::failed;
+    return true;
+  }
+  keep_common(peer_common_, reply.vector);
+  wanted_.erase(wanted_.begin(),
+                wanted_.begin() + std::min<std::ptrdiff_t>(reply.done, std::ssize(wanted_)));
+  mend_here(reply.records, step);
+  go_on(step);
+  return true;
+}
+
+void Comparison::finish(const Step& step) {
+  finishing_ = true;
+  conclude(step);
+}
+
+// A store that is full refuses records, and takes contexts: what it has refused must not be
+// claimed.
+void Comparison::conclude(const Step& step) {
+  if (!finishing_ || concluded_ || !unapplied_.empty() || state_ != State::under_way) return;
+  concluded_ = true;
+  // Behind the last record, in the order in which they are stored.
+  step.actions.emplace_back(MergeContext{apply_token(), collection_, *peer_common_, peer_forgotten_,
+                                         peer_forgotten_hlc_});
+  ask(Mend{.request = next_request(),
+           .collection = collection_,
+           .captured = *peer_captured_,
+           .vector = *common_,
+           .forgotten = forgotten_,
+           .forgotten_hlc = forgotten_hlc_},
+      step);
+}
+
+bool Comparison::reply(const Mended& reply, const Step& step) {
+  if (!answers(reply.request, MessageType::mend)) return false;
+  if (!reply.ok) {
+    state_ = State::failed;
+  } else if (finishing_) {
+    peer_finished_ = true;
+    look_whether_done();
+  } else {
+    go_on(step);
+  }
+  return true;
+}
+
+bool Comparison::applied(const Applied& applied, const Step& step) {
+  if (unapplied_.erase(applied.token) == 0) return false;
+  if (!applied.ok) state_ = State::failed;
+  conclude(step);
+  look_whether_done();
+  return true;
+}
+
+void Comparison::look_whether_done() {
+  if (state_ == State::under_way && concluded_ && peer_finished_ && unapplied_.empty())
+    state_ = State::done;
+}
+
+// --- The side that answers ----------------------------------------------------------------------
+
+bool Comparisons::has_room_for(ConnectionId from) const {
+  const auto of_it = [from](const auto& entry) { return entry.second.connection == from; };
+  const auto waiting =
+      std::ranges::count_if(questions_, of_it) + std::ranges::count_if(mendings_, of_it);
+  return static_cast<std::size_t>(waiting) < options_.walks_per_connection_max;
+}
+
+bool Comparisons::asked(ConnectionId from, const Audit& audit, bool is_over, const Context& durable,
+                        const Context& flushed, const Step& step) {
+  if (!has_room_for(from)) return false;
+  if (is_over) {
+    step.send(from, AuditReply{
+                        .request = audit.request, .collection = audit.collection, .unknown = true});
+    return true;
+  }
+  if (!flushed.contains(audit.flushed)) {
+    step.actions.emplace_back(
+        ApplyRecords{.collection = audit.collection, .records = {}, .flushed = audit.flushed});
+  }
+  if (audit.begins) {
+    step.send(from, AuditReply{.request = audit.request,
+                               .collection = audit.collection,
+                               .vector = durable,
+                               .flushed = flushed});
+    return true;
+  }
+  const Token token = ++numbers_.tokens;
+  const bool with_values = audit.fingerprint.count == 0;
+  questions_[token] = {.connection = from,
+                       .request = audit.request,
+                       .collection = audit.collection,
+                       .with_values = with_values,
+                       .fingerprint = audit.fingerprint,
+                       .flushed = flushed};
+  step.actions.emplace_back(RangeLocal{.token = token,
+                                       .collection = audit.collection,
+                                       .from = audit.from,
+                                       .to = audit.to,
+                                       .with_values = with_values,
+                                       .records_max = listed_keys_max,
+                                       .bytes_max = options_.compared_bytes});
+  return true;
+}
+
+bool Comparisons::asked(ConnectionId from, const Fetch& fetch, bool is_over, const Step& step) {
+  if (!has_room_for(from) || fetch.keys.size() > fetched_keys_max) return false;
+  if (is_over || fetch.keys.empty()) {
+    step.send(
+        from,
+        FetchReply{.request = fetch.request, .collection = fetch.collection, .unknown = is_over});
+    return true;
+  }
+  const Token token = ++numbers_.tokens;
+  questions_[token] = {.connection = from,
+                       .request = fetch.request,
+                       .collection = fetch.collection,
+                       .fetches = true};
+  step.actions.emplace_back(FetchLocal{.token = token,
+                                       .collection = fetch.collection,
+                                       .keys = fetch.keys,
+                                       .bytes_max = options_.compared_bytes});
+  return true;
+}
+
+bool Comparisons::asked(ConnectionId from, const Mend& mend, bool is_over, const Step& step) {
+  if (!has_room_for(from)) return false;
+  if (is_over) {
+    step.send(from, Mended{.request = mend.request, .ok = false});
+    return true;
+  }
+  const Token token = ++numbers_.tokens;
+  const bool ends = mend.records.empty();
+  mendings_[token] = {
+      .connection = from, .request = mend.request, .collection = mend.collection, .ends = ends};
+  if (ends) {
+    // Whatever came before it is stored before it.
+    step.actions.emplace_back(
+        MergeContext{token, mend.collection, mend.vector, mend.forgotten, mend.forgotten_hlc});
+    return true;
+  }
+  step.actions.emplace_back(MendRecords{.token = token,
+                                        .collection = mend.collection,
+                                        .records = mend.records,
+                                        .captured = mend.captured});
+  return true;
+}
+
+void Comparisons::ranged(const Ranged& ranged, const Step& step) {
+  const auto found = questions_.find(ranged.token);
+  if (found == questions_.end()) return;
+  const Question question = std::move(found->second);
+  questions_.erase(found);
+  if (!links_.peer_of(question.connection)) return;
+  if (ranged.gone) {
+    if (question.fetches)
+      step.send(question.connection, FetchReply{.request = question.request,
+                                                .collection = question.collection,
+                                                .unknown = true});
+    else
+      step.send(question.connection, AuditReply{.request = question.request,
+                                                .collection = question.collection,
+                                                .unknown = true});
+    return;
+  }
+  if (!ranged.ok) {
+    if (question.fetches)
+      step.send(question.connection,
+                FetchReply{.request = question.request, .collection = question.collection});
+    else
+      step.send(question.connection, AuditReply{.request = question.request,
+                                                .collection = question.collection,
+                                                .failed = true});
+    step.log(LogLevel::error, "collection " + question.collection.name +
+                                  " cannot be compared with a peer's, as it cannot be read here");
+    return;
+  }
+  if (question.fetches) {
+    step.send(question.connection, FetchReply{.request = question.request,
+                                              .collection = question.collection,
+                                              .vector = ranged.vector,
+                                              .done = ranged.done,
+                                              .records = ranged.records});
+    return;
+  }
+  Fingerprint fingerprint;
+  for (const KeyedRecord& entry : ranged.records)
+    fingerprint.add(entry);
+  AuditReply reply{.request = question.request,
+                   .collection = question.collection,
+                   .equal = !ranged.next && fingerprint == question.fingerprint,
+                   .vector = ranged.vector,
+                   .flushed = question.flushed,
+                   .forgotten = ranged.forgotten,
+                   .forgotten_hlc = ranged.forgotten_hlc,
+                   .with_values = question.with_values};
+  if (!reply.equal) {
+    reply.records = ranged.records;
+    reply.next = ranged.next;
+  }
+  step.send(question.connection, std::move(reply));
+}
+
+std::optional<Comparisons::Ended> Comparisons::applied(const Applied& applied, const Step& step) {
+  const auto found = mendings_.find(applied.token);
+  if (found == mendings_.end()) return std::nullopt;
+  const Mending mending = std::move(found->second);
+  mendings_.erase(found);
+  if (!links_.peer_of(mending.connection)) return std::nullopt;
+  step.send(mending.connection, Mended{.request = mending.request, .ok = applied.ok});
+  if (!mending.ends || !applied.ok) return std::nullopt;
+  return Ended{mending.connection, mending.collection};
+}
+
+}  // namespace dhrt

@@ -1,0 +1,164 @@
+#include "cluster/stability.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace dhrt {
+
+namespace {
+
+// Contexts of one message; they are some hundred bytes each.
+constexpr std::size_t vectors_per_report_max = 256;
+
+constexpr Duration say_again_after = std::chrono::seconds(10);
+
+bool compares(const Member& member) {
+  return (member.features & feature_compares) != 0;
+}
+
+}  // namespace
+
+void Stability::tick(const std::set<NodeId>& compared, std::uint64_t root, bool clock_is_wrong,
+                     const Step& step) {
+  if (step.now < next_) return;
+  next_ = step.now + options_.report_interval;
+  if (step.now >= next_again_) {
+    // A report may have come before its collection. Who agrees needs none.
+    next_again_ = step.now + say_again_after;
+    std::erase_if(told_, [&](const auto& told) {
+      const auto agreed = agreed_.find(told.first);
+      return agreed == agreed_.end() || agreed->second != root;
+    });
+  }
+  send_reports(step);
+  if (clock_is_wrong) return;
+  for (const auto& [name, mirror] : mirrors_) {
+    for (auto& [peer, of_peer] : heard_) {
+      const auto heard = of_peer.find(name);
+      if (heard != of_peer.end()) promote(heard->second, mirror.durable);
+    }
+    Context dots = everywhere(name, mirror, compared);
+    if (dots.empty()) continue;
+    Said& said = said_[name];
+    const std::uint64_t hash = dots.hash();
+    // Again after a while: a tombstone may have been ahead of our clock.
+    if (said.hash == hash && step.now < said.at + say_again_after) continue;
+    said = {hash, step.now};
+    step.actions.emplace_back(ForgetTombstones{{name, mirror.generation}, std::move(dots)});
+  }
+}
+
+void Stability::send_reports(const Step& step) {
+  for (const NodeId peer : links_.linked()) {
+    const Member* member = membership_.find(peer);
+    if (member == nullptr || !compares(*member)) continue;
+    Told& told = told_[peer];
+    Report report;
+    auto mirror = mirrors_.upper_bound(told.last);
+    for (std::size_t looked_at = 0; looked_at < mirrors_.size(); ++looked_at, ++mirror) {
+      if (mirror == mirrors_.end()) mirror = mirrors_.begin();
+      if (report.vectors.size() == vectors_per_report_max) break;  // The rest comes next time.
+      const auto& [name, held] = *mirror;
+      const auto known = told.digests.find(name);
+      if (known != told.digests.end() && known->second == held.digest) continue;
+      told.digests[name] = held.digest;
+      told.last = name;
+      report.vectors.push_back({{name, held.generation}, held.durable});
+    }
+    if (!report.vectors.empty())
+      step.send(*links_.link(peer, LinkClass::control), std::move(report));
+  }
+}
+
+bool Stability::report(NodeId peer, const Report& report) {
+  bool has_all = true;
+  for (const Report::Vector& vector : report.vectors) {
+    const auto mirror = mirrors_.find(vector.collection.name);
+    if (mirror == mirrors_.end() || mirror->second.generation != vector.collection.generation)
+      continue;
+    Heard& heard = heard_[peer][vector.collection.name];
+    if (heard.generation != vector.collection.generation)
+      heard = {.generation = vector.collection.generation};
+    has_all = has_all && vector.durable.contains(heard.last);
+    heard.last = vector.durable;
+    if (options_.mutate_forget_early) {
+      heard.counts = vector.durable;
+      continue;
+    }
+    (heard.waits ? heard.behind : heard.waits) = vector.durable;
+    promote(heard, mirror->second.durable);
+  }
+  return has_all;
+}
+
+void Stability::agrees(NodeId peer, std::uint64_t root) {
+  const Member* member = membership_.find(peer);
+  if (member == nullptr || !compares(*member)) return;
+  const auto [agreed, is_new] = agreed_.try_emplace(peer, root);
+  if (!is_new && std::exchange(agreed->second, root) == root) return;
+  for (const auto& [name, mirror] : mirrors_)
+    heard_[peer][name] = {
+        .generation = mirror.generation, .last = mirror.durable, .counts = mirror.durable};
+}
+
+void Stability::promote(Heard& heard, const Context& durable) const {
+  while (heard.waits && durable.contains(*heard.waits)) {
+    heard.counts = std::move(heard.waits);
+    heard.waits = std::exchange(heard.behind, std::nullopt);
+  }
+}
+
+Context Stability::everywhere(const std::string& name, const Mirror& mirror,
+                              const std::set<NodeId>& compared) const {
+  Context dots = mirror.durable;
+  for (const auto& [node, member] : membership_.members()) {
+    if (node == membership_.self_id() || member.liveness == Liveness::evicted) continue;
+    if (options_.mutate_forget_absent && !links_.link(node, LinkClass::control)) continue;
+    const auto peer = heard_.find(node);
+    if (peer == heard_.end() || !compared.contains(node)) return {};
+    const auto heard = peer->second.find(name);
+    const bool counts = heard != peer->second.end() &&
+                        heard->second.generation == mirror.generation && heard->second.counts;
+    if (!counts) return {};
+    dots.intersect(*heard->second.counts);
+  }
+  return dots;
+}
+
+bool Stability::has_lost(NodeId peer, const CollectionRef& collection,
+                         const Context& durable) const {
+  const auto of_peer = heard_.find(peer);
+  if (of_peer == heard_.end()) return false;
+  const auto heard = of_peer->second.find(collection.name);
+  return heard != of_peer->second.end() && heard->second.generation == collection.generation &&
+         !durable.contains(heard->second.last);
+}
+
+void Stability::forget(NodeId peer) {
+  heard_.erase(peer);
+  told_.erase(peer);
+  agreed_.erase(peer);
+}
+
+void Stability::link_lost(NodeId peer) {
+  told_.erase(peer);
+  agreed_.erase(peer);
+  const auto found = heard_.find(peer);
+  if (found == heard_.end()) return;
+  for (auto& [name, heard] : found->second) {
+    heard.counts.reset();
+    heard.waits.reset();
+    heard.behind.reset();
+  }
+}
+
+void Stability::collection_gone(const CollectionRef& collection) {
+  for (auto& [peer, of_peer] : heard_)
+    of_peer.erase(collection.name);
+  for (auto& [peer, told] : told_)
+    told.digests.erase(collection.name);
+  said_.erase(collection.name);
+  agreed_.clear();
+}
+
+}  // namespace dhrt
