@@ -10,9 +10,10 @@ namespace dhrt {
 namespace {
 
 constexpr std::size_t pushed_at_once = 64;
-// Each is a look at every part of the collection in memory.
-constexpr std::uint32_t fetched_at_once = 64;
-constexpr unsigned ordered_max = 4;
+// Each slice is a look at every part of the collection in memory; the first ones bring it into
+// order.
+constexpr std::size_t fetched_slice_records = 256;
+constexpr unsigned fetched_slices_max = 16;
 // A year. Writes get versions above what was forgotten: no clock is that wrong, and who says so
 // must not take the last version there is.
 constexpr WallMilliseconds forgotten_ahead_max = WallMilliseconds{366} * 24 * 3'600'000;
@@ -228,32 +229,40 @@ void StoreDriver::list(const RangeLocal& action, std::vector<Input>& inputs) {
   inputs.emplace_back(std::move(answer));
 }
 
-// Each as the range of one key, which shows no write that could be lost.
+// In ranges, which show no write that could be lost: the keys lie close to each other, as they come
+// from a listing. Where they do not, each range begins at the next one.
 void StoreDriver::fetch(const FetchLocal& action, std::vector<Input>& inputs) {
   Ranged answer{.token = action.token};
-  Collection* const collection = find(action.collection);
+  const auto& keys = action.keys;
+  Collection* const collection = std::ranges::is_sorted(keys) ? find(action.collection) : nullptr;
+  auto wanted = keys.begin();
+  std::string from = keys.empty() ? "" : keys.front();
   std::size_t bytes = 0;
   std::optional<Context> vector;
-  for (const std::string& key : action.keys) {
-    const bool is_full = bytes > action.bytes_max || answer.done == fetched_at_once;
-    if (collection == nullptr || is_full) break;
-    auto slice = collection->range({.from = key, .to = key + '\0'});
-    // Keys are brought into order first.
-    for (unsigned times = 0; slice && slice->next && times < ordered_max; ++times)
-      slice = collection->range({.from = key, .to = key + '\0'});
-    if (slice && slice->next) break;
+  for (unsigned slices = 0; collection != nullptr && slices < fetched_slices_max; ++slices) {
+    if (wanted == keys.end() || bytes > action.bytes_max) break;
+    auto slice = collection->range(
+        {.from = from,
+         .to = keys.back() + '\0',
+         .limits = {.records_max = fetched_slice_records, .bytes_max = action.bytes_max}});
     if (!slice) {
-      answer.done = 0;
+      wanted = keys.begin();
       break;
     }
     keep_common(vector, slice->durable);
     for (KeyedRecord& record : slice->records) {
-      bytes += key.size() + record.record.value.size();
+      wanted = std::lower_bound(wanted, keys.end(), record.key);
+      if (wanted == keys.end() || *wanted != record.key) continue;
+      bytes += record.key.size() + record.record.value.size();
       answer.records.push_back(std::move(record));
+      ++wanted;
     }
-    ++answer.done;
+    wanted = slice->next ? std::lower_bound(wanted, keys.end(), *slice->next) : keys.end();
+    if (wanted != keys.end()) from = std::max(*slice->next, *wanted);
   }
+  answer.done = static_cast<std::uint32_t>(wanted - keys.begin());
   answer.ok = answer.done > 0;
+  if (!answer.ok) answer.records.clear();
   if (vector) answer.vector = std::move(*vector);
   inputs.emplace_back(std::move(answer));
 }

@@ -254,6 +254,62 @@ TEST_CASE("store driver: what a peer wrote is pushed, however much it is") {
   CHECK_FALSE(must(node.users->find("k1000"))->deleted);
 }
 
+TEST_CASE("store driver: records that a peer lacks are fetched by their keys") {
+  Driven node;
+  for (int i = 1000; i < 6000; ++i)
+    node.set("k" + std::to_string(i), "v");
+  must_hold_all(node);
+  node.told();
+  const auto fetch = [&](const Keys& keys, std::size_t bytes_max = std::size_t{1} << 20) {
+    std::vector<Input> answers;
+    const FetchLocal action{
+        .token = 7, .collection = node.users->ref(), .keys = keys, .bytes_max = bytes_max};
+    CHECK(node.driver->perform(action, noon, answers));
+    REQUIRE(answers.size() == 1);
+    Ranged ranged = std::get<Ranged>(answers[0]);
+    CHECK(ranged.token == 7);
+    CHECK(ranged.ok == (ranged.done > 0));
+    return ranged;
+  };
+  const auto keys_in = [](const Ranged& ranged) {
+    Keys keys;
+    for (const KeyedRecord& entry : ranged.records) {
+      CHECK(entry.record.value == "v");
+      keys.push_back(entry.key);
+    }
+    return keys;
+  };
+  Keys near;
+  for (int i = 2000; i < 3000; ++i)
+    near.push_back("k" + std::to_string(i));
+  CHECK(keys_in(fetch(near)) == near);
+  CHECK(fetch(near).done == near.size());
+  const Keys far{"k1000", "k3000", "k5999"};
+  CHECK(keys_in(fetch(far)) == far);
+  const Ranged absent = fetch({"a", "k1000", "k1000x", "z"});
+  CHECK(keys_in(absent) == Keys{"k1000"});
+  CHECK_MESSAGE(absent.done == 4, "what is not there was looked for");
+  // As much as fits; who asks goes on behind it.
+  const Ranged some = fetch(near, 100);
+  CHECK(some.done > 0);
+  CHECK(some.done < near.size());
+  CHECK(some.records.size() == some.done);
+  Keys sparse;
+  for (int i = 1000; i < 6000; i += 100)
+    sparse.push_back("k" + std::to_string(i));
+  Keys found;
+  for (auto rest = sparse; !rest.empty();) {
+    const Ranged part = fetch(rest);
+    REQUIRE(part.ok);
+    for (const std::string& key : keys_in(part))
+      found.push_back(key);
+    rest.erase(rest.begin(), rest.begin() + part.done);
+  }
+  CHECK(found == sparse);
+  CHECK_MESSAGE(!fetch({"k2", "k1"}).ok, "who asks lists them in order");
+  CHECK(!fetch({}).ok);
+}
+
 TEST_CASE("store driver: a peer's configurations make their collections") {
   Driven node;
   Driven peer;
