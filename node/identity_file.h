@@ -24,8 +24,8 @@ struct NodeIdentity {
   // No version given by earlier starts is above it; the next start begins above. 0: none was
   // reserved, what is on the disk says enough.
   std::uint64_t hlc_ceiling = 0;
-  Belonging belonging;          // None: never was a member of a cluster.
-  std::vector<Member> members;  // Whom the node knew when it ran last.
+  Belonging belonging;           // None: never was a member of a cluster.
+  std::vector<Member> members;   // Whom the node knew when it ran last.
   std::vector<NodeId> compared;  // Of these, who need not be compared again: see Persist.
 };
 

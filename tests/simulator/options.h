@@ -77,7 +77,7 @@ struct SimulationOptions {
   bool keep_conflicts = false;     // The second collection keeps what concurrent writes lose.
   // Beyond it a node takes no writes; hours: they write whatever their clocks show.
   std::int64_t max_clock_offset_milliseconds = 500;
-  bool evict = false;              // Who is dead or has left is given up at once, and comes back.
+  bool evict = false;  // Who is dead or has left is given up at once, and comes back.
   // One node stands still for two seconds, again and again, and is never to be called dead.
   bool stall = false;
   bool counters = false;  // Increments, in a collection of their own.
