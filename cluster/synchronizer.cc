@@ -205,6 +205,7 @@ void Synchronizer::summary_reply(NodeId from, const SummaryReply& reply, const S
     return;
   session_->listed = true;
   session_->heard = step.now;
+  const std::uint64_t empty = digest_of({}, {});
   for (const CollectionDigest& theirs : reply.digests) {
     const auto ours = mirrors_.find(theirs.collection.name);
     const bool differs = ours == mirrors_.end() ||
@@ -215,7 +216,8 @@ void Synchronizer::summary_reply(NodeId from, const SummaryReply& reply, const S
       if (differs) session_->compared.push_back(theirs.collection);
       continue;
     }
-    if (!differs && !session_->compares) continue;
+    const bool is_nowhere = theirs.hash == empty && ours == mirrors_.end();
+    if (session_->compares ? is_nowhere : !differs) continue;
     // The configuration first: it says which of the others are still alive.
     if (theirs.collection.name == configuration_collection)
       session_->queue.push_front(theirs.collection);
@@ -224,19 +226,12 @@ void Synchronizer::summary_reply(NodeId from, const SummaryReply& reply, const S
   }
   if (session_->compares) {
     // What only we have is compared as well; the peer makes it when it knows the configuration.
-    const std::uint64_t empty = digest_of({}, {});
-    std::erase_if(session_->queue, [&](const CollectionRef& collection) {
-      const auto theirs =
-          std::ranges::find(reply.digests, collection, &CollectionDigest::collection);
-      return theirs->hash == empty && !mirrors_.contains(collection.name);
-    });
+    std::set<Bytes> theirs;
+    for (const CollectionDigest& digest : reply.digests)
+      theirs.insert(digest.collection.name);
     for (const auto& [name, mirror] : mirrors_) {
-      if (mirror.digest == empty) continue;
-      const auto is_it = [&name](const CollectionDigest& theirs) {
-        return theirs.collection.name == name;
-      };
       const CollectionRef collection{name, mirror.generation};
-      if (std::ranges::none_of(reply.digests, is_it) && must_compare(from, collection))
+      if (mirror.digest != empty && !theirs.contains(name) && must_compare(from, collection))
         session_->queue.push_back(collection);
     }
     session_->peer_doubts = reply.doubts;
