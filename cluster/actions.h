@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "cluster/level_words.h"
 #include "cluster/message.h"
 
 namespace dhrt {
@@ -73,7 +74,10 @@ struct Applied {
 struct LocalRead {
   Token token = 0;
   std::optional<Record> record;
-  bool ok = true;  // False: the store could not say; that no record came means nothing.
+  std::uint32_t generation = 0;  // Of the collection; 0: there is none.
+  bool ok = true;         // False: the store could not say; that no record came means nothing.
+  bool flushed = false;   // The record is deleted because a flush has seen its dot.
+  Forgotten forgotten{};  // If that was asked for.
 };
 struct Walked {
   Token token = 0;
@@ -99,7 +103,11 @@ struct FanoutRead {
   std::uint64_t request = 0;
   std::string collection;
   std::string key;
-  bool waits_for_all = false;  // The newest of all is wanted, not the first.
+  ReadLevel level = ReadLevel::fanout;
+  // Version: above fanout only; the newest record's value is not wanted, nor is the record brought
+  // to those who lack it.
+  ReadWant want = ReadWant::value;
+  bool waits_for_all = false;  // Fanout only: the newest of all is wanted, not the first.
 };
 // A client said this; its node's own listeners have heard it.
 struct LocalPublish {
@@ -115,6 +123,22 @@ struct WaitForPeers {
 struct WaitEnds {
   std::uint64_t request = 0;
 };
+// Writes of one event loop of this node, durable here; at most one sequence of each collection,
+// that of the last one. Answered once by LevelReached, at the latest after write_timeout.
+struct WaitForLevel {
+  std::uint64_t request = 0;  // Not in use.
+  WriteLevel level = WriteLevel::quorum;
+  struct Last {
+    CollectionRef collection;
+    Dot dot;
+  };
+  std::vector<Last> written;
+};
+// What NoteLayout asked for is on the disk, or could not be brought there.
+struct LayoutNoted {
+  std::uint64_t number = 0;
+  bool ok = false;
+};
 struct LeaveRequested {};
 // Somebody says that this node, which is dead or has left, does not come back. Ignored if it lives.
 struct EvictRequested {
@@ -129,10 +153,11 @@ struct SeedFound {
   std::string address;
 };
 
-using Input = std::variant<Tick, ConnectionUp, ConnectionDown, ConnectFailed, MessageIn,
-                           MessageComing, LocalWrites, StoreChanged, CollectionGone, Applied,
-                           LocalRead, Walked, Ranged, FanoutRead, LocalPublish, WaitForPeers,
-                           WaitEnds, LeaveRequested, EvictRequested, FoundRequested, SeedFound>;
+using Input =
+    std::variant<Tick, ConnectionUp, ConnectionDown, ConnectFailed, MessageIn, MessageComing,
+                 LocalWrites, StoreChanged, CollectionGone, Applied, LocalRead, Walked, Ranged,
+                 FanoutRead, LocalPublish, WaitForPeers, WaitEnds, WaitForLevel, LayoutNoted,
+                 LeaveRequested, EvictRequested, FoundRequested, SeedFound>;
 
 // --- Actions ------------------------------------------------------------------------------
 
@@ -176,6 +201,7 @@ struct ReadLocal {
   Token token = 0;
   std::string collection;
   std::string key;
+  bool asks_forgotten = false;
 };
 struct WalkLocal {
   Token token = 0;
@@ -218,6 +244,15 @@ struct FanoutReply {
   std::uint64_t request = 0;
   std::optional<Record> record;
   bool partial = false;  // Some node that may hold the key did not answer.
+  // Of a level above fanout; not reached: there was not time enough, and `record` says nothing.
+  Tally tally{.reached = true};
+  // Above fanout: what was deleted and is forgotten had no version above it; as peers say.
+  std::uint64_t forgotten_hlc = 0;
+};
+// So many of those who are needed have the writes durably.
+struct LevelReached {
+  std::uint64_t request = 0;
+  Tally tally;
 };
 struct Waited {
   std::uint64_t request = 0;
@@ -232,6 +267,13 @@ struct Persist {
   Belonging belonging;
   std::vector<Member> members;
   std::vector<NodeId> compared;  // With which a pull is enough.
+  LayoutNotes layout;
+};
+// Must be on the disk, with what the last Persist said, before LayoutNoted is told with this
+// number.
+struct NoteLayout {
+  std::uint64_t number = 0;
+  LayoutNotes notes;
 };
 enum class LogLevel { debug, info, warning, error };
 struct Log {
@@ -241,9 +283,10 @@ struct Log {
 // The node has told everybody that it leaves; the process may end when all is sent.
 struct Left {};
 
-using Action = std::variant<Connect, Close, Send, ApplyWrite, ApplyRecords, MergeContext, ReadLocal,
-                            WalkLocal, RangeLocal, FetchLocal, MendRecords, ForgetTombstones,
-                            FanoutReply, Waited, Published, Persist, Log, Left>;
+using Action =
+    std::variant<Connect, Close, Send, ApplyWrite, ApplyRecords, MergeContext, ReadLocal, WalkLocal,
+                 RangeLocal, FetchLocal, MendRecords, ForgetTombstones, FanoutReply, Waited,
+                 LevelReached, Published, Persist, NoteLayout, Log, Left>;
 using Actions = std::vector<Action>;
 
 // What every part of the core works with during one step.

@@ -17,12 +17,13 @@ constexpr std::uint16_t loops_max = 1024;
 void found_cluster(CoreOptions& options, ClusterId id) {
   options.identity.belonging = {id, true};
   options.self.synced = {options.self.epoch, options.self.incarnation};
+  options.layout = {.cluster = id, .layout = {.voters = {options.self.id}, .adding = {}}};
 }
 
 namespace {
 
-Member with_features(Member self) {
-  self.features |= feature_compares;
+Member with_own_features(Member self) {
+  self.features |= feature::levels | feature::compares;
   return self;
 }
 
@@ -31,12 +32,19 @@ Member with_features(Member self) {
 Core::Core(CoreOptions options)
     : options_(options.cluster),
       random_(options.random_seed),
-      membership_(with_features(std::move(options.self))),
-      links_(options_, membership_, std::move(options.identity)),
+      membership_(with_own_features(std::move(options.self))),
+      links_(options_, membership_, options.identity),
       detector_(options_, membership_, links_),
       clocks_(options_, membership_),
       synchronizer_(options_, membership_, links_, detector_),
-      fanout_(options_, membership_, links_) {
+      fanout_(options_, membership_, links_),
+      voters_(options_, membership_, links_, synchronizer_,
+              notes_at_start(std::move(options.layout), options.identity.belonging,
+                             membership_.self(), options.known)),
+      quorums_(options_, membership_, links_, voters_),
+      durable_reads_(options_, synchronizer_),
+      quorum_reads_(options_, membership_, links_, quorums_, durable_reads_),
+      write_levels_(options_, membership_, links_, quorums_) {
   membership_.restore(options.known);
   synchronizer_.restore_compared(options.compared);
 }
@@ -46,6 +54,7 @@ void Core::step(Time now, const Input& input, Actions& actions) {
   if (left_ && !std::holds_alternative<ConnectionDown>(input)) return;
   std::visit([&](const auto& what) { on(what, step); }, input);
   if (membership_.take_accused()) detector_.accused_ourselves();
+  voters_.belong_to(links_.belonging().id);
   publish_changes(step);
 }
 
@@ -61,14 +70,21 @@ void Core::broadcast(Message message, const Step& step) {
 // Everybody passes a change on once, at once: at most n * n small messages, and it arrives even
 // where links are missing. Pings repeat it in case that was lost.
 void Core::publish_changes(const Step& step) {
-  const std::set<NodeId> changed = membership_.take_changed();
   const bool belonging_changed = links_.take_belonging_changed();
+  const bool voters_changed = voters_.take_changed();
+  if (voters_changed) {
+    if (!voters_.layout().voters.empty()) broadcast(voters_.tell(false), step);
+    write_levels_.settle_all(step);
+    quorum_reads_.voters_changed(step);
+  }
+  const std::set<NodeId> changed = membership_.take_changed();
   for (const NodeId node : changed) {
     if (membership_.find(node)->liveness == Liveness::evicted) synchronizer_.evicted(node);
   }
   const bool compared_changed = synchronizer_.take_compared_changed();
-  if (changed.empty() && !belonging_changed && !compared_changed) return;
-  step.actions.emplace_back(Persist{links_.belonging(), table(), synchronizer_.compared()});
+  if (changed.empty() && !belonging_changed && !voters_changed && !compared_changed) return;
+  step.actions.emplace_back(
+      Persist{links_.belonging(), table(), synchronizer_.compared(), voters_.notes()});
   if (belonging_changed) broadcast(Welcome{links_.belonging(), {}}, step);
   if (changed.empty()) return;
   Members news;
@@ -101,9 +117,13 @@ void Core::log_state(const Member& member, const Step& step) {
 void Core::on(const Tick& tick, const Step& step) {
   clocks_.tick(tick.wall, step);
   links_.tick(step);
-  detector_.tick(synchronizer_.root(), step);
+  detector_.tick(said(step.now), step);
   synchronizer_.tick(clocks_.fenced(), step);
+  if (!leaving_until_) voters_.tick(step);
   fanout_.tick(step);
+  give(durable_reads_.tick(step), step);
+  quorum_reads_.tick(step);
+  write_levels_.settle_all(step);
   exchange_tables(step);
   evict_the_long_gone(step);
   continue_leaving(step);
@@ -116,6 +136,10 @@ void Core::exchange_tables(const Step& step) {
   if (linked.empty()) return;
   const NodeId node = linked[random_.below(linked.size())];
   send_table(*links_.link(node, LinkClass::control), true, step);
+}
+
+FailureDetector::Said Core::said(Time now) const {
+  return {synchronizer_.root(), clocks_.reading(now), voters_.stamp()};
 }
 
 std::vector<Member> Core::table() const {
@@ -158,6 +182,7 @@ void Core::link_event(const LinkEvent& event, const Step& step) {
     if (event.link_class != LinkClass::control) return;
     detector_.link_lost(event.peer);
     fanout_.link_lost(event.peer, step);
+    quorum_reads_.link_lost(event.peer);
     told_.erase(event.peer);
     heard_.erase(event.peer);
     return;
@@ -170,6 +195,7 @@ void Core::link_event(const LinkEvent& event, const Step& step) {
   const ConnectionId connection = *links_.link(event.peer, LinkClass::control);
   if (event.joined) step.send(connection, Join{membership_.self()});
   send_table(connection, false, step);
+  voters_.link_established(connection, step);
   // It may have written before the link broke, and may want to leave.
   for (const auto& [name, mirror] : synchronizer_.mirrors())
     acknowledge(event.peer, {name, mirror.generation}, mirror.durable, step);
@@ -188,12 +214,13 @@ struct Core::FromPeer {
   void operator()(const HelloAck&) const {}
   void operator()(const Ping& ping) const {
     core.apply_members(ping.updates);
+    core.voters_.heard(connection, ping.layout, true, step);
     core.synchronizer_.root_heard(peer, ping.root, step.now);
-    core.detector_.ping(connection, ping, core.synchronizer_.root(), core.clocks_.reading(step.now),
-                        step);
+    core.detector_.ping(connection, ping, core.said(step.now), step);
   }
   void operator()(const Ack& ack) const {
     core.apply_members(ack.updates);
+    core.voters_.heard(connection, ack.layout, true, step);
     if (ack.target == peer) core.synchronizer_.root_heard(peer, ack.root, step.now);
     if (const auto taken = core.detector_.answered_after(connection, ack, step.now))
       core.clocks_.heard(peer, ack.clock, *taken, step.now);
@@ -201,7 +228,7 @@ struct Core::FromPeer {
   }
   void operator()(const PingRequest& request) const {
     core.apply_members(request.updates);
-    core.detector_.ping_request(connection, request, core.synchronizer_.root(), step);
+    core.detector_.ping_request(connection, request, core.said(step.now), step);
   }
   void operator()(const Nack& nack) const { core.detector_.nack(connection, nack); }
   void operator()(const Accuse& accuse) const { core.detector_.accuse(connection, accuse, step); }
@@ -226,7 +253,10 @@ struct Core::FromPeer {
   void operator()(const Write& write) const {
     step.actions.emplace_back(ApplyWrite{write.collection, write.records, write.flushed});
   }
-  void operator()(const WriteAck& ack) const { core.note_tips(peer, ack, step); }
+  void operator()(const WriteAck& ack) const {
+    core.voters_.heard(connection, ack.layout, false, step);
+    core.note_tips(peer, ack, step);
+  }
   void operator()(const Read& read) const { core.read_for_peer(connection, read, step); }
   void operator()(const ReadReply& reply) const { core.fanout_.reply(peer, reply, step); }
   void operator()(const Pull& pull) const { core.synchronizer_.pull(connection, pull, step); }
@@ -253,6 +283,25 @@ struct Core::FromPeer {
     core.synchronizer_.compared(connection, compared, step);
   }
   void operator()(const Report& report) const { core.synchronizer_.report(peer, report, step); }
+  void operator()(const DurableRead& read) const {
+    core.durable_reads_.read({connection, read.request}, read, step);
+  }
+  void operator()(const DurableReadReply& reply) const {
+    core.voters_.heard(connection, reply.layout, false, step);
+    core.quorum_reads_.answer(peer, reply, step);
+  }
+  void operator()(const StoreRecord& store) const {
+    core.durable_reads_.store({connection, store.request}, store, step);
+  }
+  void operator()(const StoreReply& reply) const {
+    core.voters_.heard(connection, reply.layout, false, step);
+    core.quorum_reads_.stored(peer, reply, step);
+  }
+  void operator()(const LayoutTold& told) const { core.voters_.told(connection, told, step); }
+  void operator()(const VoteRequest& request) const {
+    core.voters_.asked(connection, peer, request, step);
+  }
+  void operator()(const VoteReply& reply) const { core.voters_.answered(peer, reply, step); }
   void operator()(const Publish& said) const { step.actions.emplace_back(Published{said}); }
 };
 
@@ -282,7 +331,27 @@ void Core::read_for_peer(ConnectionId connection, const Read& read, const Step& 
   step.actions.emplace_back(ReadLocal{token, read.collection, read.key});
 }
 
+// Whoever was healthy once since it started has what it had, also if somebody calls it dead now: on
+// one side of a network that is cut one way all may be called so.
+void Core::give(std::vector<DurableReads::Answer> answers, const Step& step) {
+  const bool synced = self().synced.epoch == self().epoch;
+  for (DurableReads::Answer& answer : answers) {
+    const auto connection = answer.asker.connection;
+    DurableReadReply reply{.request = answer.asker.request,
+                           .synced = synced,
+                           .generation = answer.generation,
+                           .record = std::move(answer.record),
+                           .forgotten = std::move(answer.forgotten),
+                           .layout = voters_.stamp()};
+    if (!connection)
+      quorum_reads_.answer(membership_.self_id(), reply, step);
+    else if (links_.peer_of(*connection))
+      step.send(*connection, std::move(reply));
+  }
+}
+
 void Core::on(const LocalRead& read, const Step& step) {
+  if (DurableReads::is_own(read.token)) return give(durable_reads_.local_read(read), step);
   const auto found = reads_.find(read.token);
   if (found == reads_.end()) return;
   const PeerRead peer_read = found->second;
@@ -294,7 +363,10 @@ void Core::on(const LocalRead& read, const Step& step) {
 }
 
 void Core::on(const FanoutRead& read, const Step& step) {
-  fanout_.read(read, step);
+  if (read.level >= ReadLevel::quorum)
+    quorum_reads_.read(read, step);
+  else
+    fanout_.read(read, step);
 }
 
 // --- Writes ---------------------------------------------------------------------------------
@@ -345,6 +417,7 @@ void Core::note_own_tips(const LocalWrites& writes) {
 
 void Core::on(const StoreChanged& changed, const Step& step) {
   synchronizer_.store_changed(changed);
+  give(durable_reads_.store_changed(changed.collection, step), step);
   for (const NodeId peer : links_.linked())
     acknowledge(peer, changed.collection, changed.durable, step);
 }
@@ -358,6 +431,8 @@ void Core::on(const MessageComing& coming, const Step& step) {
 void Core::on(const CollectionGone& gone, const Step& step) {
   synchronizer_.collection_gone(gone.collection);
   waits_.collection_gone(gone.collection);
+  write_levels_.collection_gone(gone.collection);
+  durable_reads_.collection_gone(gone.collection);
   waits_.look(links_.linked(), heard_, step);
   own_tips_.erase(gone.collection);
   const auto is_gone = [&](const auto& tip) { return tip.first.first == gone.collection; };
@@ -372,7 +447,7 @@ void Core::acknowledge(NodeId peer, const CollectionRef& collection, const Conte
                        const Step& step) {
   const Member* member = membership_.find(peer);
   if (member == nullptr) return;
-  WriteAck ack;
+  WriteAck ack{.tips = {}, .layout = voters_.stamp()};
   const auto& origins = durable.origins();
   for (auto entry = origins.lower_bound(Origin{peer, member->epoch, 0});
        entry != origins.end() && entry->first.node == peer; ++entry) {
@@ -398,14 +473,20 @@ bool Core::may_be_ours(const WriteAck::Tip& tip) const {
 }
 
 void Core::note_tips(NodeId peer, const WriteAck& ack, const Step& step) {
-  bool is_news = false;
+  std::vector<Tips::key_type> news;
   for (const WriteAck::Tip& tip : ack.tips) {
     if (!may_be_ours(tip)) continue;
     auto& heard = heard_[peer][{tip.collection, tip.origin}];
-    is_news = is_news || tip.sequence > heard;
+    if (tip.sequence > heard) news.emplace_back(tip.collection, tip.origin);
     heard = std::max(heard, tip.sequence);
   }
-  if (is_news) waits_.look(links_.linked(), heard_, step);
+  if (news.empty()) return;
+  waits_.look(links_.linked(), heard_, step);
+  write_levels_.heard(peer, news, heard_[peer], step);
+}
+
+void Core::on(const WaitForLevel& wait, const Step& step) {
+  write_levels_.begin(wait, heard_, step);
 }
 
 void Core::on(const WaitForPeers& wait, const Step& step) {
@@ -424,7 +505,14 @@ void Core::on(const WaitEnds& ends, const Step& step) {
 }
 
 void Core::on(const Applied& applied, const Step& step) {
-  synchronizer_.applied(applied, step);
+  if (!DurableReads::is_own(applied.token)) return synchronizer_.applied(applied, step);
+  const auto stored = durable_reads_.applied(applied, step);
+  if (!stored) return;
+  const StoreReply reply{stored->asker.request, stored->stored, voters_.stamp()};
+  if (!stored->asker.connection)
+    quorum_reads_.stored(membership_.self_id(), reply, step);
+  else if (links_.peer_of(*stored->asker.connection))
+    step.send(*stored->asker.connection, reply);
 }
 
 void Core::on(const Walked& walked, const Step& step) {
@@ -433,6 +521,10 @@ void Core::on(const Walked& walked, const Step& step) {
 
 void Core::on(const Ranged& ranged, const Step& step) {
   synchronizer_.ranged(ranged, step);
+}
+
+void Core::on(const LayoutNoted& noted, const Step& step) {
+  voters_.noted(noted, step);
 }
 
 // --- Leaving --------------------------------------------------------------------------------
@@ -445,7 +537,7 @@ void Core::on(const LeaveRequested&, const Step& step) {
 }
 
 void Core::on(const EvictRequested& evict, const Step&) {
-  static_cast<void>(membership_.evict(evict.node));
+  membership_.evict(evict.node);
 }
 
 // Every node counts by itself, and the first tells the others.
@@ -462,12 +554,13 @@ void Core::evict_the_long_gone(const Step& step) {
   }
   if (state() != MemberState::healthy) return;
   for (const NodeId node : due)
-    static_cast<void>(membership_.evict(node));
+    membership_.evict(node);
 }
 
 void Core::on(const FoundRequested& found, const Step&) {
-  if (links_.found(found.id))
-    membership_.attest(membership_.self_id(), {self().epoch, self().incarnation});
+  if (!links_.found(found.id)) return;
+  membership_.attest(membership_.self_id(), {self().epoch, self().incarnation});
+  voters_.found(found.id);
 }
 
 bool Core::someone_has_our_writes() const {

@@ -16,13 +16,18 @@
 
 #include "cluster/actions.h"
 #include "cluster/clock_skew.h"
+#include "cluster/durable_reads.h"
 #include "cluster/failure_detector.h"
 #include "cluster/fanout.h"
+#include "cluster/levels.h"
 #include "cluster/links.h"
 #include "cluster/membership.h"
 #include "cluster/options.h"
 #include "cluster/peer_waits.h"
+#include "cluster/quorum_reads.h"
 #include "cluster/synchronizer.h"
+#include "cluster/voters.h"
+#include "cluster/write_levels.h"
 #include "storage/base/random.h"
 
 namespace dhrt {
@@ -33,6 +38,7 @@ struct CoreOptions {
   Identity identity;             // Where the node belongs, as persisted, and its seeds.
   std::vector<Member> known;     // Members persisted by the last run.
   std::vector<NodeId> compared;  // The same: see Persist.
+  LayoutNotes layout;            // As persisted.
   std::uint64_t random_seed = 0;
 };
 
@@ -55,6 +61,8 @@ class Core {
   bool belongs() const { return !links_.belonging().id.none(); }
   // The greeting is done; a shell closes connections for which it takes too long.
   bool greeted(ConnectionId connection) const { return links_.peer_of(connection).has_value(); }
+  // Who votes, as far as this node knows.
+  const Layout& layout() const { return voters_.layout(); }
   std::size_t linked_count() const { return links_.linked().size(); }
   const SyncProgress& sync_progress() const { return synchronizer_.progress(); }
   std::uint64_t root() const { return synchronizer_.root(); }
@@ -79,6 +87,8 @@ class Core {
   void on(const LocalPublish& publish, const Step& step);
   void on(const WaitForPeers& wait, const Step& step);
   void on(const WaitEnds& ends, const Step& step);
+  void on(const WaitForLevel& wait, const Step& step);
+  void on(const LayoutNoted& noted, const Step& step);
   void on(const LeaveRequested& leave, const Step& step);
   void on(const EvictRequested& evict, const Step& step);
   void on(const FoundRequested& found, const Step& step);
@@ -88,9 +98,11 @@ class Core {
 
   void link_event(const LinkEvent& event, const Step& step);
   std::vector<Member> table() const;
+  FailureDetector::Said said(Time now) const;
   void send_table(ConnectionId connection, bool wants_reply, const Step& step);
   void apply_members(const std::vector<Member>& members);
   void read_for_peer(ConnectionId connection, const Read& read, const Step& step);
+  void give(std::vector<DurableReads::Answer> answers, const Step& step);
   void acknowledge(NodeId peer, const CollectionRef& collection, const Context& durable,
                    const Step& step);
   void note_own_tips(const LocalWrites& writes);
@@ -114,6 +126,11 @@ class Core {
   ClockSkew clocks_;
   Synchronizer synchronizer_;
   Fanout fanout_;
+  Voters voters_;
+  Quorums quorums_;
+  DurableReads durable_reads_;
+  QuorumReads quorum_reads_;
+  WriteLevels write_levels_;
   Time next_table_exchange_{};
   struct PeerRead {
     ConnectionId connection = 0;

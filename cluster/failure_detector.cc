@@ -50,12 +50,12 @@ void FailureDetector::forgive_own_stall(const Step& step) {
     suspicion.since = suspicion.since + gap;
 }
 
-void FailureDetector::tick(std::uint64_t root, const Step& step) {
+void FailureDetector::tick(const Said& said, const Step& step) {
   forgive_own_stall(step);
   if (probe_ && !probe_->answered && !probe_->indirect && step.now >= probe_->direct_until)
     probe_indirectly(step);
   if (probe_ && (probe_->answered || step.now >= probe_->until)) end_probe(step);
-  if (!probe_ && (step.now >= next_probe_ || urgent_now())) begin_probe(root, step);
+  if (!probe_ && (step.now >= next_probe_ || urgent_now())) begin_probe(said, step);
   judge_suspects(step);
   serve_relays(step);
 }
@@ -113,7 +113,7 @@ std::optional<NodeId> FailureDetector::next_target(const Step& step) {
   return std::nullopt;
 }
 
-void FailureDetector::begin_probe(std::uint64_t root, const Step& step) {
+void FailureDetector::begin_probe(const Said& said, const Step& step) {
   const int patience = 1 + static_cast<int>(slowness_);
   const Duration interval = options_.probe_interval * patience;
   next_probe_ = step.now + interval;
@@ -126,7 +126,8 @@ void FailureDetector::begin_probe(std::uint64_t root, const Step& step) {
                  .direct_until = step.now + answer_time(*target) * patience,
                  .until = step.now + interval};
   if (const auto link = links_.link(*target, LinkClass::control)) {
-    step.send(*link, Ping{probe_->sequence, *target, root, membership_.updates_for(*target)});
+    step.send(*link, Ping{probe_->sequence, *target, said.root, membership_.updates_for(*target),
+                          said.layout});
   } else {
     probe_indirectly(step);
   }
@@ -210,12 +211,13 @@ void FailureDetector::judge_suspects(const Step& step) {
   }
 }
 
-void FailureDetector::ping(ConnectionId from, const Ping& ping, std::uint64_t root,
-                           const ClockReading& clock, const Step& step) {
+void FailureDetector::ping(ConnectionId from, const Ping& ping, const Said& said,
+                           const Step& step) {
   const auto peer = links_.peer_of(from);
   if (!peer) return;
   if (ping.target != membership_.self_id()) return;
-  step.send(from, Ack{ping.sequence, ping.target, root, membership_.updates_for(*peer), clock});
+  step.send(from, Ack{ping.sequence, ping.target, said.root, membership_.updates_for(*peer),
+                      said.clock, said.layout});
 }
 
 std::optional<Duration> FailureDetector::answered_after(ConnectionId from, const Ack& ack,
@@ -225,8 +227,8 @@ std::optional<Duration> FailureDetector::answered_after(ConnectionId from, const
   return is_answer ? std::optional(now - probe_->asked) : std::nullopt;
 }
 
-void FailureDetector::ping_request(ConnectionId from, const PingRequest& request,
-                                   std::uint64_t root, const Step& step) {
+void FailureDetector::ping_request(ConnectionId from, const PingRequest& request, const Said& said,
+                                   const Step& step) {
   constexpr std::size_t relays_max = 1024;  // Far above what our own nodes ask in an interval.
   const auto link = links_.link(request.target, LinkClass::control);
   if (!link || relays_.size() >= relays_max) {
@@ -239,7 +241,8 @@ void FailureDetector::ping_request(ConnectionId from, const PingRequest& request
                        .target = request.target,
                        .nack_at = step.now + options_.probe_timeout,
                        .until = step.now + options_.probe_interval};
-  step.send(*link, Ping{sequence, request.target, root, membership_.updates_for(request.target)});
+  step.send(*link, Ping{sequence, request.target, said.root,
+                        membership_.updates_for(request.target), said.layout});
 }
 
 void FailureDetector::ack(ConnectionId from, const Ack& ack, const Step& step) {

@@ -38,12 +38,15 @@ class FailureDetector {
   FailureDetector(const ClusterOptions& options, Membership& membership, const Links& links)
       : options_(options), membership_(membership), links_(links) {}
 
-  // `root` is told to whom we ping.
-  void tick(std::uint64_t root, const Step& step);
-  // `clock` is what our own shows.
-  void ping(ConnectionId from, const Ping& ping, std::uint64_t root, const ClockReading& clock,
-            const Step& step);
-  void ping_request(ConnectionId from, const PingRequest& request, std::uint64_t root,
+  // What goes along: what is here, what our clock shows, and of which voters we know.
+  struct Said {
+    std::uint64_t root = 0;
+    ClockReading clock{};
+    LayoutStamp layout{};
+  };
+  void tick(const Said& said, const Step& step);
+  void ping(ConnectionId from, const Ping& ping, const Said& said, const Step& step);
+  void ping_request(ConnectionId from, const PingRequest& request, const Said& said,
                     const Step& step);
   void ack(ConnectionId from, const Ack& ack, const Step& step);
   // How long ago what this answers was asked, if its sender was asked itself. Before ack().
@@ -91,7 +94,7 @@ class FailureDetector {
 
   void forgive_own_stall(const Step& step);
   bool urgent_now() const { return !urgent_.empty() && !was_urgent_; }
-  void begin_probe(std::uint64_t root, const Step& step);
+  void begin_probe(const Said& said, const Step& step);
   void probe_indirectly(const Step& step);
   void end_probe(const Step& step);
   void found_silent(const Member& member, const Step& step);

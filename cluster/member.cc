@@ -9,8 +9,9 @@ namespace dhrt {
 namespace {
 
 auto statement(const Member& member) {
-  return std::tie(member.incarnation, member.name, member.address, member.zone, member.protocol_min,
-                  member.protocol_max, member.features);
+  return std::tuple(member.incarnation, std::string_view(member.name),
+                    std::string_view(member.address), std::string_view(member.zone),
+                    member.protocol_min, member.protocol_max, member.features);
 }
 
 }  // namespace

@@ -28,6 +28,12 @@ struct Attestation {
   auto operator<=>(const Attestation&) const = default;
 };
 
+// Bits of Member::features.
+namespace feature {
+inline constexpr std::uint64_t levels = 1;         // Knows read and write levels: levels.h.
+inline constexpr std::uint64_t compares = 1 << 8;  // Knows Audit and its kin, and Report.
+}  // namespace feature
+
 struct Member {
   NodeId id = 0;
   std::string name;
@@ -44,6 +50,11 @@ struct Member {
 
   bool operator==(const Member&) const = default;
 };
+
+// A pull is not enough for who has this and forgets deletes (stability.h).
+inline bool can_compare(const Member& member) {
+  return (member.features & feature::compares) != 0;
+}
 
 // What people see.
 enum class MemberState { joining, healthy, unhealthy, dead, syncing, left, evicted };

@@ -109,14 +109,13 @@ void Membership::mark_left(NodeId node, std::uint64_t incarnation) {
   if (merge(found->second, record)) changed(node);
 }
 
-bool Membership::evict(NodeId node) {
+void Membership::evict(NodeId node) {
   const auto found = members_.find(node);
-  if (found == members_.end() || node == self_) return false;
+  if (found == members_.end() || node == self_) return;
   Member& member = found->second;
-  if (member.liveness != Liveness::dead && member.liveness != Liveness::left) return false;
+  if (member.liveness != Liveness::dead && member.liveness != Liveness::left) return;
   member.liveness = Liveness::evicted;
   changed(node);
-  return true;
 }
 
 void Membership::set_own_address(const std::string& address) {
@@ -131,8 +130,9 @@ void Membership::restore(const std::vector<Member>& members) {
   for (const Member& member : members) {
     if (member.id != self_ && member.id != 0) members_.try_emplace(member.id, member);
     // That it was attested once is what lets a node vouch for itself when it starts alone.
-    Attestation& synced = members_.at(self_).synced;
-    if (member.id == self_) synced = std::max(synced, without_contradictions(member).synced);
+    Member& self = members_.at(self_);
+    if (member.id != self_) continue;
+    self.synced = std::max(self.synced, without_contradictions(member).synced);
   }
 }
 

@@ -46,8 +46,8 @@ class Membership {
   void attest(NodeId node, const Attestation& attestation);
   void mark_left(NodeId node, std::uint64_t incarnation);
   // Gives up a member that is dead or has left: nobody waits for it any more before a delete is
-  // forgotten. False: it is neither.
-  bool evict(NodeId node);
+  // forgotten. Others stay what they are.
+  void evict(NodeId node);
   // Our own address became known or changed.
   void set_own_address(const std::string& address);
   // As it was when the node last ran: what others said may be out of date, but whom to call is not.

@@ -9,23 +9,49 @@ namespace dhrt {
 
 MessageType type_of(const Message& message) {
   // In the order of the variant.
-  constexpr std::array types{
-      MessageType::hello,         MessageType::hello_ack,    MessageType::ping,
-      MessageType::ack,           MessageType::ping_request, MessageType::nack,
-      MessageType::members,       MessageType::join,         MessageType::welcome,
-      MessageType::leave,         MessageType::resynced,     MessageType::write,
-      MessageType::write_ack,     MessageType::read,         MessageType::read_reply,
-      MessageType::pull,          MessageType::pull_reply,   MessageType::summary,
-      MessageType::summary_reply, MessageType::publish,      MessageType::accuse,
-      MessageType::audit,         MessageType::audit_reply,  MessageType::fetch,
-      MessageType::fetch_reply,   MessageType::mend,         MessageType::mended,
-      MessageType::compared,      MessageType::report};
+  constexpr std::array types{MessageType::hello,
+                             MessageType::hello_ack,
+                             MessageType::ping,
+                             MessageType::ack,
+                             MessageType::ping_request,
+                             MessageType::nack,
+                             MessageType::members,
+                             MessageType::join,
+                             MessageType::welcome,
+                             MessageType::leave,
+                             MessageType::resynced,
+                             MessageType::write,
+                             MessageType::write_ack,
+                             MessageType::read,
+                             MessageType::read_reply,
+                             MessageType::pull,
+                             MessageType::pull_reply,
+                             MessageType::summary,
+                             MessageType::summary_reply,
+                             MessageType::publish,
+                             MessageType::accuse,
+                             MessageType::audit,
+                             MessageType::audit_reply,
+                             MessageType::fetch,
+                             MessageType::fetch_reply,
+                             MessageType::mend,
+                             MessageType::mended,
+                             MessageType::compared,
+                             MessageType::report,
+                             MessageType::durable_read,
+                             MessageType::durable_read_reply,
+                             MessageType::store_record,
+                             MessageType::store_reply,
+                             MessageType::layout,
+                             MessageType::vote_request,
+                             MessageType::vote_reply};
   static_assert(types.size() == std::variant_size_v<Message>);
   return types[message.index()];
 }
 
 bool is_optional(MessageType type) {
-  return type == MessageType::accuse || type == MessageType::report;
+  return (type >= MessageType::accuse && type <= MessageType::store_reply) ||
+         (type >= MessageType::report && type <= MessageType::vote_reply);
 }
 
 // A sum, so that order does not matter, and no table of what was added is needed.
@@ -45,7 +71,7 @@ void Fingerprint::add(const KeyedRecord& entry) {
 }
 
 std::string_view to_text(MessageType type) {
-  constexpr std::array<std::string_view, 38> names{"",
+  constexpr std::array<std::string_view, 41> names{"",
                                                    "hello",
                                                    "hello_ack",
                                                    "ping",
@@ -75,14 +101,17 @@ std::string_view to_text(MessageType type) {
                                                    "summary_reply",
                                                    "publish",
                                                    "accuse",
-                                                   "",
-                                                   "",
-                                                   "",
-                                                   "",
+                                                   "durable_read",
+                                                   "durable_read_reply",
+                                                   "store_record",
+                                                   "store_reply",
                                                    "mend",
                                                    "mended",
                                                    "compared",
-                                                   "report"};
+                                                   "report",
+                                                   "layout",
+                                                   "vote_request",
+                                                   "vote_reply"};
   const auto index = static_cast<std::size_t>(type);
   return index < names.size() ? names[index] : std::string_view("unknown");
 }

@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "cluster/layout.h"
 #include "cluster/member.h"
 #include "storage/context.h"
 #include "storage/record.h"
@@ -46,24 +47,23 @@ enum class MessageType : std::uint8_t {
   summary = 26,
   summary_reply = 27,
   publish = 28,
-  accuse = 29,  // 30 to 33 are given away.
+  accuse = 29,
+  durable_read = 30,
+  durable_read_reply = 31,
+  store_record = 32,
+  store_reply = 33,
   mend = 34,
   mended = 35,
   compared = 36,
-  report = 37,  // 240 to 247 are of the link itself: protocol/peer_handshake.h.
+  report = 37,
+  layout = 38,
+  vote_request = 39,
+  vote_reply = 40,  // 240 to 247 are of the link itself: protocol/peer_handshake.h.
 };
 
 // Control carries membership, live writes and reads; bulk carries pulls, so that a ping never
 // waits behind data.
 enum class LinkClass : std::uint8_t { control = 0, bulk = 1 };
-
-struct ClusterId {
-  std::uint64_t high = 0;
-  std::uint64_t low = 0;
-
-  auto operator<=>(const ClusterId&) const = default;
-  bool none() const { return high == 0 && low == 0; }
-};
 
 // Which cluster a node belongs to. Provisional until a first write: such a cluster gives way to
 // an established one and to a lower id, so that fresh nodes can still become one. A second
@@ -121,6 +121,7 @@ struct Ping {
   NodeId target = 0;
   std::uint64_t root = 0;       // Hash over all digests, see root_hash().
   std::vector<Member> updates;  // At most updates_per_message_max.
+  LayoutStamp layout{};         // Here and below: nodes of earlier versions send none.
 };
 struct Ack {
   std::uint64_t sequence = 0;
@@ -128,6 +129,7 @@ struct Ack {
   std::uint64_t root = 0;
   std::vector<Member> updates;
   ClockReading clock{};  // Of the sender; nodes of earlier versions send none.
+  LayoutStamp layout{};
 };
 struct PingRequest {
   std::uint64_t sequence = 0;
@@ -191,6 +193,7 @@ struct WriteAck {
     bool operator==(const Tip&) const = default;
   };
   std::vector<Tip> tips;
+  LayoutStamp layout{};  // Of the sender when it sent this.
 };
 
 enum class ReadWant : std::uint8_t { value = 0, version = 1 };
@@ -204,6 +207,67 @@ struct ReadReply {
   std::uint64_t request = 0;
   bool synced = false;           // The answering node is healthy: its absence counts.
   std::optional<Record> record;  // Tombstones included; absent: never heard of the key.
+};
+// What a node knows, once it has forgotten deletes of a collection, of a key of which it has
+// nothing or a record below `hlc`: another record with one of these dots was there and is deleted,
+// by a version that is not above `hlc`.
+struct Forgotten {
+  Context dots;  // Empty where records are evicted: absent does not mean deleted there.
+  std::uint64_t hlc = 0;
+};
+// A read of which several answers are compared (quorum_reads.h). It is answered when what it shows
+// is durable at the receiver, and not at all if that takes too long. Optional messages, like the
+// three below.
+struct DurableRead {
+  std::uint64_t request = 0;
+  std::string collection;
+  std::string key;
+  ReadWant want = ReadWant::value;
+};
+struct DurableReadReply {
+  std::uint64_t request = 0;
+  bool synced = false;           // The answering node is healthy.
+  std::uint32_t generation = 0;  // Of the collection there; 0: there is none.
+  std::optional<Record> record;  // Tombstones included.
+  Forgotten forgotten{};
+  LayoutStamp layout{};
+};
+// A record that the receiver lacks, and that is durable elsewhere. Applied as if it had been
+// pulled, and answered when it, or a newer one, is durable.
+struct StoreRecord {
+  std::uint64_t request = 0;
+  CollectionRef collection;
+  KeyedRecord record;
+};
+struct StoreReply {
+  std::uint64_t request = 0;
+  bool stored = false;
+  LayoutStamp layout{};
+};
+
+// Who votes, as far as the sender knows. Optional messages, like the two below.
+struct LayoutTold {
+  ClusterId cluster;
+  Layout layout;
+  bool wants_reply = false;
+};
+// The sender wants to be the voter behind `voters` (voters.h): first nobody with a lower ballot is
+// to be let through any more, then the sender is.
+enum class VotePhase : std::uint8_t { promise = 0, accept = 1 };
+struct VoteRequest {
+  ClusterId cluster;
+  std::vector<NodeId> voters;
+  Ballot ballot;
+  VotePhase phase = VotePhase::promise;
+};
+struct VoteReply {
+  ClusterId cluster;
+  std::uint32_t voters = 0;  // So many are asked who comes next.
+  Ballot ballot;             // Of the request.
+  VotePhase phase = VotePhase::promise;
+  bool given = false;
+  // Not given: what was promised already. A promise: who was let through last.
+  Ballot other;
 };
 
 struct Pull {
@@ -225,6 +289,8 @@ struct PullReply {
   std::optional<Dot> next;           // Where to go on; absent: the walk is at its end.
   bool unknown = false;              // No such collection in that generation here (any more).
   bool uncompared = false;           // A pull is not enough between us: see Audit.
+  // Not empty: the durable context, of which `vector` leaves out what the walk could not show.
+  Context unshown{};
 };
 
 // A comparison of a collection, key by key, between two nodes that may have forgotten deletes
@@ -331,19 +397,17 @@ struct Publish {
   std::string payload;
 };
 
-using Message = std::variant<Hello, HelloAck, Ping, Ack, PingRequest, Nack, Members, Join, Welcome,
-                             Leave, Resynced, Write, WriteAck, Read, ReadReply, Pull, PullReply,
-                             Summary, SummaryReply, Publish, Accuse, Audit, AuditReply, Fetch,
-                             FetchReply, Mend, Mended, Compared, Report>;
+using Message =
+    std::variant<Hello, HelloAck, Ping, Ack, PingRequest, Nack, Members, Join, Welcome, Leave,
+                 Resynced, Write, WriteAck, Read, ReadReply, Pull, PullReply, Summary, SummaryReply,
+                 Publish, Accuse, Audit, AuditReply, Fetch, FetchReply, Mend, Mended, Compared,
+                 Report, DurableRead, DurableReadReply, StoreRecord, StoreReply, LayoutTold,
+                 VoteRequest, VoteReply>;
 
 MessageType type_of(const Message& message);
 // A receiver of an older version may do without it.
 bool is_optional(MessageType type);
 std::string_view to_text(MessageType type);
-
-// Features that a member's record tells of.
-inline constexpr std::uint64_t feature_compares = std::uint64_t{1}
-                                                  << 8;  // Audit and its kin, Report.
 
 inline constexpr std::size_t updates_per_message_max = 8;
 // A channel has a name, not data in it.

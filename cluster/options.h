@@ -12,6 +12,20 @@ using std::chrono_literals::operator""ms;
 using std::chrono_literals::operator""s;
 using std::chrono_literals::operator""h;
 
+// Mistakes on purpose about read and write levels, see ClusterOptions.
+enum class LevelMutant : std::uint8_t {
+  none,
+  count_unacknowledged,  // A linked node counts before it has said that it has a write durably.
+  majority_of_reachable,
+  joining_votes,
+  no_write_back,
+  all_let_through,  // A voter lets everybody through who asks, and forgets whom before.
+  no_pull_to_vote,  // A member votes before it has pulled what was written meanwhile.
+  no_layout_stamp,  // Answers count, although whoever gave them knows of later voters.
+  answer_unnoted,   // A voter answers before what it answers is on its disk.
+  nothing_known,    // Who shows nothing does not say what it has seen.
+};
+
 struct ClusterOptions {
   // One member is probed per interval (SWIM's protocol period).
   Duration probe_interval = 500ms;
@@ -79,11 +93,16 @@ struct ClusterOptions {
   Duration claim_interval = 5s;
   // A read that other nodes must answer.
   Duration read_timeout = 2s;
+  // A write of a level above one: other nodes that must have it durably.
+  Duration write_timeout = 5s;
   // A leaving node waits this long for another one to have its writes.
   Duration leave_timeout = 10s;
   // Who was dead or gone for so long is given up: tombstones need not wait for it, and when it
   // comes back all that it has is compared. 0: never.
   Duration evict_after = 24h;
+  // A delete is kept so long after every node had it: who watches and comes back meanwhile is told
+  // of it, and need not begin anew. 0: it may go at once.
+  Duration remember_deletes{};
   // Requests that one peer may have waiting here; more than our own nodes ever send.
   std::size_t walks_per_connection_max = 4;
   // Reads under way for clients; beyond, a miss is answered from what is here.
@@ -93,6 +112,13 @@ struct ClusterOptions {
   // What a member's clock showed counts for so long, and the time of a round of probes. Clocks that
   // nobody sets drift by milliseconds meanwhile.
   Duration clock_age_max = 60s;
+  // Reads of levels above fanout that are under way; beyond, they are answered as if time was up.
+  std::size_t quorum_reads_max = 10000;
+  // Values that wait to be shown to peers, because they are not durable yet; those beyond are read
+  // again when they are.
+  std::size_t durable_reads_bytes_max = std::size_t{64} << 20;
+  // Keys whose record was stored to repair a read, and is not in a context yet.
+  std::size_t stored_dots_max = 4096;
   // Members this version is built and tested for.
   std::size_t members_max = 128;
 
@@ -108,6 +134,7 @@ struct ClusterOptions {
   bool mutate_forget_absent = false;    // Who is not linked need not have seen a delete.
   bool mutate_merge_early = false;      // The peer's vector is taken before its last record is in.
   bool mutate_no_fence = false;         // A wrong clock is no reason to refuse writes.
+  LevelMutant level_mutant = LevelMutant::none;
 };
 
 }  // namespace dhrt

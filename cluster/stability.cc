@@ -12,57 +12,88 @@ constexpr std::size_t vectors_per_report_max = 256;
 
 constexpr Duration say_again_after = std::chrono::seconds(10);
 
-bool compares(const Member& member) {
-  return (member.features & feature_compares) != 0;
-}
-
 }  // namespace
 
 void Stability::tick(const std::set<NodeId>& compared, std::uint64_t root, bool clock_is_wrong,
                      const Step& step) {
   if (step.now < next_) return;
   next_ = step.now + options_.report_interval;
-  if (step.now >= next_again_) {
+  const bool looks_at_all = step.now >= next_again_;
+  if (looks_at_all) {
     // A report may have come before its collection. Who agrees needs none.
     next_again_ = step.now + say_again_after;
-    std::erase_if(told_, [&](const auto& told) {
-      const auto agreed = agreed_.find(told.first);
-      return agreed == agreed_.end() || agreed->second != root;
-    });
+    for (auto& [peer, told] : told_) {
+      const auto agreed = agreed_.find(peer);
+      if (agreed != agreed_.end() && agreed->second == root) continue;
+      told.digests.clear();
+      told.knows_what_is_due = false;
+    }
   }
   send_reports(step);
   if (clock_is_wrong) return;
-  for (const auto& [name, mirror] : mirrors_) {
-    for (auto& [peer, of_peer] : heard_) {
-      const auto heard = of_peer.find(name);
-      if (heard != of_peer.end()) promote(heard->second, mirror.durable);
+  if (looks_at_all) {
+    // And what was said is said again: a tombstone may have been ahead of our clock.
+    for (const auto& [name, mirror] : mirrors_)
+      look_at(name, mirror, compared, true, step);
+  } else {
+    for (const std::string& name : touched_) {
+      const auto mirror = mirrors_.find(name);
+      if (mirror != mirrors_.end()) look_at(name, mirror->second, compared, false, step);
     }
-    Context dots = everywhere(name, mirror, compared);
-    if (dots.empty()) continue;
-    Said& said = said_[name];
-    const std::uint64_t hash = dots.hash();
-    // Again after a while: a tombstone may have been ahead of our clock.
-    if (said.hash == hash && step.now < said.at + say_again_after) continue;
-    said = {hash, step.now};
-    step.actions.emplace_back(ForgetTombstones{{name, mirror.generation}, std::move(dots)});
   }
+  touched_.clear();
+}
+
+void Stability::store_changed(const std::string& name) {
+  touched_.insert(name);
+  for (auto& [peer, told] : told_)
+    told.due.insert(name);
+}
+
+void Stability::look_at(const std::string& name, const Mirror& mirror,
+                        const std::set<NodeId>& compared, bool again, const Step& step) {
+  for (auto& [peer, of_peer] : heard_) {
+    const auto heard = of_peer.find(name);
+    if (heard != of_peer.end()) promote(heard->second, mirror.durable);
+  }
+  Context dots = everywhere(name, mirror, compared);
+  if (dots.empty()) return;
+  Said& said = said_[name];
+  if (options_.remember_deletes > Duration::zero()) {
+    if (!said.waits || step.now - said.everywhere_since >= options_.remember_deletes) {
+      said.remembered = std::exchange(said.waits, dots).value_or(Context());
+      said.everywhere_since = step.now;
+    }
+    // Somebody may have lost some of it, or have come.
+    dots.intersect(said.remembered);
+    if (dots.empty()) return;
+  }
+  if (said.dots == dots && !again) return;
+  said.dots = dots;
+  step.actions.emplace_back(ForgetTombstones{{name, mirror.generation}, std::move(dots)});
 }
 
 void Stability::send_reports(const Step& step) {
   for (const NodeId peer : links_.linked()) {
     const Member* member = membership_.find(peer);
-    if (member == nullptr || !compares(*member)) continue;
+    if (member == nullptr || !can_compare(*member)) continue;
     Told& told = told_[peer];
+    if (!std::exchange(told.knows_what_is_due, true)) {
+      for (const auto& [name, mirror] : mirrors_)
+        told.due.insert(name);
+    }
     Report report;
-    auto mirror = mirrors_.upper_bound(told.last);
-    for (std::size_t looked_at = 0; looked_at < mirrors_.size(); ++looked_at, ++mirror) {
-      if (mirror == mirrors_.end()) mirror = mirrors_.begin();
-      if (report.vectors.size() == vectors_per_report_max) break;  // The rest comes next time.
-      const auto& [name, held] = *mirror;
+    while (!told.due.empty() && report.vectors.size() < vectors_per_report_max) {
+      const auto next = told.due.upper_bound(told.last);
+      told.last =
+          std::move(told.due.extract(next != told.due.end() ? next : told.due.begin()).value());
+      const std::string& name = told.last;
+      const auto mirror = mirrors_.find(name);
+      if (mirror == mirrors_.end()) continue;
+      const Mirror& held = mirror->second;
       const auto known = told.digests.find(name);
       if (known != told.digests.end() && known->second == held.digest) continue;
       told.digests[name] = held.digest;
-      told.last = name;
       report.vectors.push_back({{name, held.generation}, held.durable});
     }
     if (!report.vectors.empty())
@@ -79,6 +110,7 @@ bool Stability::report(NodeId peer, const Report& report) {
     Heard& heard = heard_[peer][vector.collection.name];
     if (heard.generation != vector.collection.generation)
       heard = {.generation = vector.collection.generation};
+    touched_.insert(vector.collection.name);
     has_all = has_all && vector.durable.contains(heard.last);
     heard.last = vector.durable;
     if (options_.mutate_forget_early) {
@@ -93,12 +125,14 @@ bool Stability::report(NodeId peer, const Report& report) {
 
 void Stability::agrees(NodeId peer, std::uint64_t root) {
   const Member* member = membership_.find(peer);
-  if (member == nullptr || !compares(*member)) return;
+  if (member == nullptr || !can_compare(*member)) return;
   const auto [agreed, is_new] = agreed_.try_emplace(peer, root);
   if (!is_new && std::exchange(agreed->second, root) == root) return;
-  for (const auto& [name, mirror] : mirrors_)
+  for (const auto& [name, mirror] : mirrors_) {
     heard_[peer][name] = {
         .generation = mirror.generation, .last = mirror.durable, .counts = mirror.durable};
+    touched_.insert(touched_.end(), name);
+  }
 }
 
 void Stability::promote(Heard& heard, const Context& durable) const {

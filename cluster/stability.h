@@ -12,8 +12,10 @@
 // other counts with nothing.
 //
 // Of each peer one report waits until we have all of it, and the newest behind it: if always the
-// newest waited, none would ever count under load.
-// Bounds: two contexts per member and collection that is here. Threads: loop thread only.
+// newest waited, none would ever count under load. In the same way one context waits until it has
+// been everywhere for remember_deletes.
+// Bounds: three contexts per member and collection that is here, and three per collection.
+// Threads: loop thread only.
 #pragma once
 
 #include <map>
@@ -49,6 +51,8 @@ class Stability {
   // that is forgotten gets a version above what our clock shows now.
   void tick(const std::set<NodeId>& compared, std::uint64_t root, bool clock_is_wrong,
             const Step& step);
+  // The collection has other mirrors, or is new.
+  void store_changed(const std::string& name);
   // False: the peer has lost something that it reported earlier, so that it must be compared.
   [[nodiscard]] bool report(NodeId peer, const Report& report);
   // The peer's root is ours, so that everything durable here is durable there: as good as a report.
@@ -68,7 +72,22 @@ class Stability {
     std::optional<Context> waits;   // Until it is.
     std::optional<Context> behind;  // The newest.
   };
+  struct Told {
+    std::map<std::string, std::uint64_t> digests;
+    std::set<std::string> due;  // What may have changed since.
+    bool knows_what_is_due = false;
+    std::string last;  // Which was looked at last: the next one comes behind it.
+  };
+  // Of one collection.
+  struct Said {
+    Context dots;        // Said last.
+    Context remembered;  // Everywhere for remember_deletes.
+    std::optional<Context> waits;
+    Time everywhere_since{};
+  };
   void send_reports(const Step& step);
+  void look_at(const std::string& name, const Mirror& mirror, const std::set<NodeId>& compared,
+               bool again, const Step& step);
   void promote(Heard& heard, const Context& durable) const;
   // Empty if somebody has not said anything.
   Context everywhere(const std::string& name, const Mirror& mirror,
@@ -82,16 +101,9 @@ class Stability {
   Time next_again_{};
   std::map<NodeId, std::map<std::string, Heard>> heard_;
   std::map<NodeId, std::uint64_t> agreed_;  // The root that was noted last.
-  struct Told {
-    std::map<std::string, std::uint64_t> digests;
-    std::string last;  // Where a report ended that was full.
-  };
   std::map<NodeId, Told> told_;
-  struct Said {
-    std::uint64_t hash = 0;  // Of what may be forgotten.
-    Time at{};
-  };
   std::map<std::string, Said> said_;
+  std::set<std::string> touched_;  // Of which something is new since they were looked at.
 };
 
 }  // namespace dhrt

@@ -62,6 +62,7 @@ void Synchronizer::store_changed(const StoreChanged& changed) {
                                        .durable = changed.durable,
                                        .flushed = changed.flushed,
                                        .digest = digest_of(changed.durable, changed.flushed)};
+  stability_.store_changed(changed.collection.name);
   refresh_root();
 }
 
@@ -82,6 +83,10 @@ const Context* Synchronizer::durable(const CollectionRef& collection) const {
   const auto found = mirrors_.find(collection.name);
   if (found == mirrors_.end() || found->second.generation != collection.generation) return nullptr;
   return &found->second.durable;
+}
+
+const Context* Synchronizer::flushed(const CollectionRef& collection) const {
+  return durable(collection) == nullptr ? nullptr : &mirrors_.at(collection.name).flushed;
 }
 
 // --- When to pull, and from whom --------------------------------------------------------------
@@ -170,6 +175,9 @@ void Synchronizer::begin_session(const Step& step) {
                      .own_state = state_now(membership_.self()),
                      .compares = must_compare(*donor),
                      .doubts = doubts_[*donor]};
+  session_->number = ++sessions_begun_;
+  // A comparison asks for less: if all is wanted, the pull behind it does.
+  session_->asks_all = wanted_all_.contains(*donor) && !session_->compares;
   progress_.pulling = true;
   progress_.donor = *donor;
   step.send(*links_.link(*donor, LinkClass::bulk), Summary{session_->request});
@@ -208,7 +216,9 @@ void Synchronizer::summary_reply(NodeId from, const SummaryReply& reply, const S
   const std::uint64_t empty = digest_of({}, {});
   for (const CollectionDigest& theirs : reply.digests) {
     const auto ours = mirrors_.find(theirs.collection.name);
-    const bool differs = ours == mirrors_.end() ||
+    const bool is_over =
+        ours != mirrors_.end() && ours->second.generation > theirs.collection.generation;
+    const bool differs = (session_->asks_all && !is_over) || ours == mirrors_.end() ||
                          ours->second.generation < theirs.collection.generation ||
                          (ours->second.generation == theirs.collection.generation &&
                           ours->second.digest != theirs.hash);
@@ -244,7 +254,7 @@ void Synchronizer::summary_reply(NodeId from, const SummaryReply& reply, const S
 void Synchronizer::next_transfer(const Step& step) {
   session_->transfer.reset();
   if (session_->queue.empty()) {
-    if (session_->unapplied.empty()) finish_session(step);
+    if (session_->unapplied.empty()) conclude_session(step);
     return;
   }
   Transfer transfer{.collection = std::move(session_->queue.front())};
@@ -293,6 +303,7 @@ void Synchronizer::pull_reply(NodeId from, const PullReply& reply, const Step& s
     abandon_session(step, "the donor's walk does not get on");
     return;
   }
+  if (!reply.unshown.empty()) session_->unshown[reply.collection].merge(reply.unshown);
   keep_common(transfer.first_vector, reply.vector);
   keep_common(transfer.round_vector, reply.vector);
   if (options_.mutate_merge_early && transfer.rounds == 0) merge_vector(step);
@@ -391,9 +402,21 @@ void Synchronizer::applied(const Applied& applied, const Step& step) {
   if (session_->transfer) session_->transfer->unapplied.erase(applied.token);
   conclude_transfer(step);
   if (!session_) return;  // That was all.
-  const bool over = session_->listed && !session_->compares && !session_->transfer &&
+  const bool over = session_->listed && !session_->comparison && !session_->transfer &&
                     session_->queue.empty() && session_->unapplied.empty();
-  if (over) finish_session(step);
+  if (over) conclude_session(step);
+}
+
+// Who compares has the last word of the peer.
+void Synchronizer::conclude_session(const Step& step) {
+  if (!session_->compares || session_->audits || session_->incomplete) {
+    finish_session(step);
+    return;
+  }
+  if (std::exchange(session_->says_compared, true)) return;
+  session_->asked = session_->heard = step.now;
+  if (const auto link = links_.link(session_->peer, LinkClass::bulk))
+    step.send(*link, Compared{.doubts = session_->peer_doubts});
 }
 
 void Synchronizer::finish_session(const Step& step) {
@@ -415,12 +438,41 @@ void Synchronizer::finish_session(const Step& step) {
     return;
   }
   if (session.audits) return;
+  pulled_from_.insert(session.peer);
+  if (session.asks_all) {
+    had_all_[session.peer] = {session.number, step.now, session.unshown};
+    const auto wanted = wanted_all_.find(session.peer);
+    if (wanted != wanted_all_.end() && wanted->second < session.number) wanted_all_.erase(wanted);
+  }
+  found->second.wanted = found->second.wanted || wanted_all_.contains(session.peer);
   found->second.pulled = session.peer_state;
   found->second.pulled_as = session.own_state;
   found->second.finished = step.now;
   if (const auto link = links_.link(session.peer, LinkClass::control))
     step.send(*link, Resynced{membership_.self_id(), session.own_state, 0});
   consider_attesting(step);
+}
+
+void Synchronizer::want_all_of(NodeId peer) {
+  wanted_all_[peer] = sessions_begun_;
+  const auto found = peers_.find(peer);
+  if (found != peers_.end()) found->second.wanted = true;
+}
+
+bool Synchronizer::has_all_of(NodeId peer, std::uint64_t after_session) const {
+  const auto found = had_all_.find(peer);
+  if (found == had_all_.end() || found->second.session <= after_session) return false;
+  return std::ranges::all_of(found->second.unshown, [this](const auto& entry) {
+    const Context* ours = durable(entry.first);
+    return ours != nullptr && ours->contains(entry.second);
+  });
+}
+
+// What a donor could not show it shows when what replaced it is durable.
+void Synchronizer::go_on_with(NodeId peer, Time now) {
+  const auto found = had_all_.find(peer);
+  if (found == had_all_.end() || wanted_all_.contains(peer)) return;
+  if (now - found->second.over >= options_.pull_retry_after) want_all_of(peer);
 }
 
 // --- The other side: walks for a peer ----------------------------------------------------------
@@ -477,7 +529,10 @@ void Synchronizer::walked(const Walked& walked, const Step& step) {
     reply.records = walked.records;
     reply.next = walked.next;
     const auto mirror = mirrors_.find(walk.collection.name);
-    if (mirror != mirrors_.end()) reply.flushed = mirror->second.flushed;
+    if (mirror != mirrors_.end()) {
+      reply.flushed = mirror->second.flushed;
+      if (!reply.vector.contains(mirror->second.durable)) reply.unshown = mirror->second.durable;
+    }
   }
   step.send(walk.connection, std::move(reply));
 }

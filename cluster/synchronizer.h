@@ -99,9 +99,23 @@ class Synchronizer {
 
   std::uint64_t root() const { return root_; }
   const Context* durable(const CollectionRef& collection) const;
+  const Context* flushed(const CollectionRef& collection) const;
   const SyncProgress& progress() const { return progress_; }
 
   using Mirror = Stability::Mirror;
+  // From whom we have pulled everything since this start.
+  const std::set<NodeId>& pulled_from() const { return pulled_from_; }
+  // Counted since this start.
+  std::uint64_t sessions_begun() const { return sessions_begun_; }
+  // A session that begins from now on asks for everything that we lack, also where the contexts are
+  // equal: the peer may hold for others what is in nobody's context yet.
+  void want_all_of(NodeId peer);
+  void want_all_of_nobody() { wanted_all_.clear(); }
+  // Such a session has begun behind that one and is over, and nothing that the peer had durably
+  // before it is missing here.
+  bool has_all_of(NodeId peer, std::uint64_t after_session) const;
+  // Something that is missing may come with another session.
+  void go_on_with(NodeId peer, Time now);
   // What the store holds durably, by collection name.
   const std::map<std::string, Mirror>& mirrors() const { return mirrors_; }
 
@@ -152,6 +166,9 @@ class Synchronizer {
     std::set<Token> unapplied;
     bool listed = false;
     bool incomplete = false;  // Something could not be had; nothing may be claimed.
+    std::uint64_t number = 0;
+    bool asks_all = false;
+    std::map<CollectionRef, Context> unshown;  // What the donor had, and could not show all of.
   };
 
   void begin_session(const Step& step);
@@ -160,10 +177,13 @@ class Synchronizer {
   void end_round(const Step& step);
   void conclude_transfer(const Step& step);
   void merge_vector(const Step& step);
+  void conclude_session(const Step& step);
   void finish_session(const Step& step);
   void begin_audit(const Step& step);
   void next_comparison(const Step& step);
   void look_at_comparison(const Step& step);
+  template <typename Reply>
+  void comparison_reply(NodeId from, const Reply& reply, const Step& step);
   bool must_compare(NodeId peer) const;
   bool must_compare(NodeId peer, const CollectionRef& collection) const;
   bool has_compared_all(NodeId peer) const;
@@ -205,6 +225,15 @@ class Synchronizer {
     CollectionRef collection;
   };
   std::map<Token, Walk> walks_;
+  std::set<NodeId> pulled_from_;
+  std::uint64_t sessions_begun_ = 0;
+  std::map<NodeId, std::uint64_t> wanted_all_;  // How many sessions had begun by then.
+  struct HadAll {
+    std::uint64_t session = 0;
+    Time over;
+    std::map<CollectionRef, Context> unshown;
+  };
+  std::map<NodeId, HadAll> had_all_;
   SyncProgress progress_;
 };
 

@@ -36,8 +36,8 @@ void Synchronizer::evicted(NodeId peer) {
 // nobody does.
 bool Synchronizer::must_compare(NodeId peer) const {
   const Member* member = membership_.find(peer);
-  const bool can = member != nullptr && (member->features & feature_compares) != 0;
-  return can && !options_.mutate_pull_uncompared && !compared_.contains(peer);
+  return member != nullptr && can_compare(*member) && !options_.mutate_pull_uncompared &&
+         !compared_.contains(peer);
 }
 
 bool Synchronizer::must_compare(NodeId peer, const CollectionRef& collection) const {
@@ -93,18 +93,9 @@ void Synchronizer::next_comparison(const Step& step) {
                                 step);
     return;
   }
-  if (session_->audits) {
-    finish_session(step);
-    return;
-  }
-  if (session_->incomplete) {
-    session_->queue = std::move(session_->compared);
-    next_transfer(step);
-    return;
-  }
-  session_->says_compared = true;
-  if (const auto link = links_.link(session_->peer, LinkClass::bulk))
-    step.send(*link, Compared{.doubts = session_->peer_doubts});
+  // What was compared earlier is pulled, if it differs.
+  session_->queue = std::exchange(session_->compared, {});
+  next_transfer(step);
 }
 
 void Synchronizer::look_at_comparison(const Step& step) {
@@ -165,28 +156,25 @@ void Synchronizer::ranged(const Ranged& ranged, const Step& step) {
   look_at_comparison(step);
 }
 
-void Synchronizer::audit_reply(NodeId from, const AuditReply& reply, const Step& step) {
+template <typename Reply>
+void Synchronizer::comparison_reply(NodeId from, const Reply& reply, const Step& step) {
   if (!session_ || session_->peer != from || !session_->comparison ||
       !session_->comparison->reply(reply, step))
     return;
   session_->asked = session_->heard = step.now;
   look_at_comparison(step);
+}
+
+void Synchronizer::audit_reply(NodeId from, const AuditReply& reply, const Step& step) {
+  comparison_reply(from, reply, step);
 }
 
 void Synchronizer::fetch_reply(NodeId from, const FetchReply& reply, const Step& step) {
-  if (!session_ || session_->peer != from || !session_->comparison ||
-      !session_->comparison->reply(reply, step))
-    return;
-  session_->asked = session_->heard = step.now;
-  look_at_comparison(step);
+  comparison_reply(from, reply, step);
 }
 
 void Synchronizer::mended(NodeId from, const Mended& mended, const Step& step) {
-  if (!session_ || session_->peer != from || !session_->comparison ||
-      !session_->comparison->reply(mended, step))
-    return;
-  session_->asked = session_->heard = step.now;
-  look_at_comparison(step);
+  comparison_reply(from, mended, step);
 }
 
 void Synchronizer::compared(ConnectionId from, const Compared& compared, const Step& step) {

@@ -109,8 +109,11 @@ bool answers_with_document(Bytes name) {
 }
 
 int refuse(const Call& call, const ReplyError& error) {
-  complain(call.console, "the node refused: " + printable(error.message));
-  return exit_code_of(error);
+  const int code = exit_code_of(error);
+  // A write that was not in time may be done all the same.
+  const std::string what = code == exit_code::timed_out ? "not in time: " : "the node refused: ";
+  complain(call.console, what + printable(error.message));
+  return code;
 }
 
 int print_reply(const Call& call, const Reply& reply) {

@@ -61,8 +61,7 @@ Status ClientLoop::open(Store& store, const Origin& origin, const ClientLoop* fi
                                     .collections_max = shared_.options.max_collections});
     if (auto status = catalog_->load(wall_now()); !status) return status;
   }
-  driver_.emplace(store, *catalog_, *writer_,
-                  StoreDriverOptions{.remembers_deletes = shared_.options.remember_deletes});
+  driver_.emplace(store, *catalog_, *writer_, StoreDriverOptions{});
   return {};
 }
 
@@ -103,6 +102,8 @@ void ClientLoop::serve(CoreLink core, const NodeReport::Node& node, HttpRules ru
                                                   core_.wait(wait);
                                                 },
                                             .end = core_.wait_ends});
+  level_waits_.emplace(core_.wait_for_level);
+  levels_.emplace(*database_, *level_waits_, figures_);
   ProtocolLimits limits;
   limits.value_bytes_max = shared_.options.max_value_bytes;
   doorkeeper_.emplace(shared_.access, figures_, turn_clock_);
@@ -113,6 +114,7 @@ void ClientLoop::serve(CoreLink core, const NodeReport::Node& node, HttpRules ru
                                 .limits_before_token = before_token(limits),
                                 .output_buffer_max = shared_.options.output_buffer_max,
                                 .doorkeeper = &*doorkeeper_,
+                                .levels = &*levels_,
                                 .backups = shared_.backups,
                                 .cursors = &shared_.cursors,
                                 .listeners = &*listeners_,
@@ -240,8 +242,10 @@ void ClientLoop::tell_peers(Position durable) {
     core_.publish(std::move(said));
   }
   // A node that is alone keeps its news to itself otherwise.
-  if (waits_->any_before(durable) && !core_.collect) bring_news();
+  const bool asks = waits_->any_before(durable) || level_waits_->any_before(durable);
+  if (asks && !core_.collect) bring_news();
   waits_->durable(durable);
+  level_waits_->durable(durable);
 }
 
 void ClientLoop::check_disk() {
@@ -249,6 +253,7 @@ void ClientLoop::check_disk() {
   if (health) return;
   if (!shared_.disk_failed.exchange(true))
     log_error("the disk failed", {{"reason", health.error().message}});
+  level_waits_->disk_failed(health.error());
   due_now_ = due_;
   for (const SessionId id : due_now_) {
     if (Session* due = session(id)) due->store_failed();

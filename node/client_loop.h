@@ -35,6 +35,7 @@
 #include "node/file_descriptor.h"
 #include "node/hermod_protocol.h"
 #include "node/http_protocol.h"
+#include "node/levels.h"
 #include "node/listener.h"
 #include "node/node_report.h"
 #include "node/node_settings.h"
@@ -88,6 +89,7 @@ class ClientLoop final : public SessionHost, private ClientRoll {
     std::function<void(Publish)> publish;
     std::function<void(WaitForPeers)> wait;  // Answered as `ask` is, by waits().
     std::function<void(WaitEnds)> wait_ends;
+    std::function<void(WaitForLevel)> wait_for_level;  // The same, by level_waits().
     // A caller is a peer.
     std::function<void(Session::Taken, LinkClass)> peer;
     // Only on the loop that has the core: what is reported about the cluster is of this moment.
@@ -135,6 +137,7 @@ class ClientLoop final : public SessionHost, private ClientRoll {
   RedisListeners& listeners() { return *listeners_; }
   RedisWaits& waits() { return *waits_; }
   Watchers& watchers() { return watchers_; }
+  LevelWaits& level_waits() { return *level_waits_; }
   KeyEvents& key_events() { return *key_events_; }
 
  private:
@@ -229,6 +232,8 @@ class ClientLoop final : public SessionHost, private ClientRoll {
 
   RedisDelays delays_;
   std::optional<RedisWaits> waits_;
+  std::optional<LevelWaits> level_waits_;
+  std::optional<Levels> levels_;
   Timer sweep_;
   TurnEnd turn_end_;
   Busy busy_;

@@ -69,10 +69,14 @@ void ClusterDriver::perform(Action& action) {
     hooks_.fanout_reply(std::move(*reply));
   } else if (const auto* waited = std::get_if<Waited>(&action)) {
     hooks_.waited(*waited);
+  } else if (const auto* reached = std::get_if<LevelReached>(&action)) {
+    hooks_.level_reached(*reached);
   } else if (auto* published = std::get_if<Published>(&action)) {
     hooks_.published(std::move(published->said));
   } else if (auto* persist = std::get_if<Persist>(&action)) {
     hooks_.persist(std::move(*persist));
+  } else if (auto* note = std::get_if<NoteLayout>(&action)) {
+    inputs_.emplace_back(LayoutNoted{note->number, hooks_.note_layout(std::move(note->notes))});
   } else if (const auto* log = std::get_if<Log>(&action)) {
     log_line(log->level, log->text);
   } else if (std::holds_alternative<Left>(action)) {

@@ -36,10 +36,13 @@ class ClusterDriver final : public PeerLink::Owner {
   struct Hooks {
     std::function<void(FanoutReply)> fanout_reply;
     std::function<void(Waited)> waited;
+    std::function<void(LevelReached)> level_reached;
     std::function<void(Publish)> published;
     // What is durable of a collection is another than before, or it is gone.
     std::function<void(const std::string& collection)> changed;
     std::function<void(Persist)> persist;
+    // True when it is on the disk, with all that was persisted before.
+    std::function<bool(LayoutNotes)> note_layout;
     std::function<void()> left;
   };
 

@@ -27,23 +27,17 @@ Status check_collection(Bytes name) {
               "a letter or digit");
 }
 
-Status check_write_level(const Arguments& arguments) {
-  const auto level = arguments.value_of("ack");
-  if (!level || *level == "one") return {};
-  if (*level == "quorum" || *level == "all" || *level == "linear")
-    return fail(ErrorCode::invalid_argument,
-                "--ack " + std::string(*level) + " is not given by this version; use --ack one");
+Result<WriteLevel> write_level_of(const Arguments& arguments) {
+  const auto text = arguments.value_of("ack");
+  if (!text) return WriteLevel::one;
+  if (const auto level = parse_write_level(*text)) return *level;
   return fail(ErrorCode::invalid_argument, "--ack is one, quorum, all or linear");
 }
 
-Result<bool> read_here_only(const Arguments& arguments) {
-  const auto level = arguments.value_of("read");
-  if (!level || *level == "fanout") return false;
-  if (*level == "one") return true;
-  if (*level == "quorum" || *level == "linear")
-    return fail(ErrorCode::invalid_argument, "--read " + std::string(*level) +
-                                                 " is not given by this version; use --read one "
-                                                 "or --read fanout");
+Result<ReadLevel> read_level_of(const Arguments& arguments) {
+  const auto text = arguments.value_of("read");
+  if (!text) return ReadLevel::fanout;
+  if (const auto level = parse_read_level(*text)) return *level;
   return fail(ErrorCode::invalid_argument, "--read is one, fanout, quorum or linear");
 }
 

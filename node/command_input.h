@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "cluster/level_words.h"
 #include "protocol/arguments.h"
 #include "protocol/limits.h"
 #include "storage/base/result.h"
@@ -15,9 +16,8 @@ Status check_key(Bytes key);
 Status check_value(Bytes value, const ProtocolLimits& limits);
 // A name that a client may use.
 Status check_collection(Bytes name);
-// --ack and --read: the levels that exist but are not given are named as such.
-Status check_write_level(const Arguments& arguments);
-// True: only this node is asked.
-Result<bool> read_here_only(const Arguments& arguments);
+// --ack and --read.
+Result<WriteLevel> write_level_of(const Arguments& arguments);
+Result<ReadLevel> read_level_of(const Arguments& arguments);
 
 }  // namespace dhrt

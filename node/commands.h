@@ -23,6 +23,7 @@
 namespace dhrt {
 
 class Doorkeeper;
+class Levels;
 class RedisListeners;
 class RedisDelays;
 class RedisWaits;
@@ -45,6 +46,7 @@ struct CommandServer {
   std::size_t output_buffer_max = 0;
   std::string scratch{};  // For whoever needs one within a call.
   Doorkeeper* doorkeeper = nullptr;
+  Levels* levels = nullptr;
   Backups* backups = nullptr;
   RedisCursors* cursors = nullptr;
   RedisListeners* listeners = nullptr;

@@ -64,10 +64,17 @@ bool Database::asks_others(Bytes collection) const {
 }
 
 void Database::ask(Bytes collection, Bytes key, ReplyDone done, bool waits_for_all) {
+  ask_at({.collection = std::string(collection),
+          .key = std::string(key),
+          .waits_for_all = waits_for_all},
+         std::move(done));
+}
+
+void Database::ask_at(FanoutRead read, ReplyDone done) {
   ++parts_.figures.fanout_reads_total;
-  const std::uint64_t request = ++requests_;
-  waiting_[request] = std::move(done);
-  ask_({request, std::string(collection), std::string(key), waits_for_all});
+  read.request = ++requests_;
+  waiting_[read.request] = std::move(done);
+  ask_(std::move(read));
 }
 
 void Database::fanout_reply(FanoutReply reply) {
@@ -235,7 +242,8 @@ Result<Written> Database::set(Bytes collection, Bytes key, Bytes value, const Se
                 .deadline = ttl == 0 ? 0 : now + ttl,
                 .blind = options.blind && !tells_of_new_keys(),
                 .if_absent = options.if_absent,
-                .if_version = options.if_version},
+                .if_version = options.if_version,
+                .above_hlc = options.above_hlc},
                now);
 }
 
@@ -344,7 +352,7 @@ Result<Database::Removed> Database::bury(Bytes collection, Bytes key, const Buri
       {.key = key, .deletes = true, .attributes = burial.attributes, .above_hlc = burial.above_hlc},
       now);
   if (!written) return tl::unexpected(written.error());
-  return Removed{burial.existed || written->existed, written->position};
+  return Removed{burial.existed, written->position, written->dot};
 }
 
 // A tombstone is written where there is something to delete, and where there may be: some node

@@ -66,8 +66,9 @@ class Database {
     bool if_absent = false;
     std::optional<Version> if_version;
     std::string attributes;
-    bool blind = false;   // Nobody is told of what was there before (storage/writer.h).
-    bool copies = false;  // What another node has already; taken in with any clock.
+    bool blind = false;           // Nobody is told of what was there before (storage/writer.h).
+    bool copies = false;          // What another node has already; taken in with any clock.
+    std::uint64_t above_hlc = 0;  // As in WriteRequest.
   };
   // Makes the collection if it is not there.
   Result<Written> set(Bytes collection, Bytes key, Bytes value, const SetOptions& options);
@@ -75,6 +76,7 @@ class Database {
   struct Removed {
     bool existed = false;
     Position position = 0;  // 0: nothing was written.
+    Dot dot{};              // Of what was written.
   };
   using RemovedDone = std::function<void(Result<Removed>)>;
   struct RemoveOptions {
@@ -84,6 +86,12 @@ class Database {
     remove(collection, key, {}, std::move(done));
   }
   void remove(Bytes collection, Bytes key, const RemoveOptions& options, RemovedDone done);
+  // Deletes what others showed, whatever is held here.
+  Result<Removed> remove_above(Bytes collection, Bytes key, const Record& shown) {
+    if (auto status = writable(); !status) return tl::unexpected(status.error());
+    return bury(collection, key,
+                {.existed = visible(shown, wall()), .above_hlc = shown.version.hlc});
+  }
 
   // --- The quick ways, for whom a lookup of the collection or a copy of the value is too much.
   struct Place {
@@ -150,6 +158,8 @@ class Database {
   // first that has it answers, or the newest of all.
   using ReplyDone = std::function<void(FanoutReply)>;
   void ask(Bytes collection, Bytes key, ReplyDone done, bool waits_for_all = false);
+  // The same at any level; the number of `read` is given here.
+  void ask_at(FanoutRead read, ReplyDone done);
   void fanout_reply(FanoutReply reply);
   std::size_t reads_waiting() const { return waiting_.size(); }
 

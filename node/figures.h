@@ -44,6 +44,7 @@ struct NodeFigures {
   Counter wrong_tokens_total;
   Counter requests_refused_total;  // For want of a token, or of a better one.
   Counter fanout_reads_total;
+  Counter levels_timed_out_total;  // Reads and writes whose level was not reached in time.
   Counter durable_position;        // Up to where replies that promise a write may leave.
   Counter replication_bytes_sent;  // Frames on peer links.
   Counter replication_bytes_received;

@@ -1,7 +1,6 @@
 #include "node/http_handlers.h"
 
 #include <algorithm>
-#include <initializer_list>
 #include <optional>
 #include <utility>
 
@@ -37,16 +36,37 @@ int status_of(ErrorCode code) {
   return 500;
 }
 
+// Absent: it is not there. An error: it is no level, or stands there twice.
+template <typename Level>
+Result<std::optional<Level>> level_in(const http::Request& request, Bytes field,
+                                      std::optional<Level> (*parse)(Bytes), Bytes levels) {
+  std::optional<Level> level;
+  for (const http::Header& header : request.headers) {
+    if (header.first != field) continue;
+    const auto parsed = parse(header.second);
+    if (!parsed || (level && *level != *parsed))
+      return fail(ErrorCode::invalid_argument, std::string(field) + " is one of " +
+                                                   std::string(levels) + ", and stands there once");
+    level = parsed;
+  }
+  return level;
+}
+
 // A level that is not given must not be taken for one that is.
-std::optional<std::string> unkept_wish(const http::Request& request) {
-  const auto level = [&](Bytes name, std::initializer_list<Bytes> given) {
-    return std::ranges::all_of(request.headers, [&](const http::Header& header) {
-      return header.first != name || std::ranges::find(given, Bytes(header.second)) != given.end();
-    });
-  };
-  if (!level("x-dhrt-ack", {"one"})) return "X-Dhrt-Ack other than one";
-  if (!level("x-dhrt-read", {"one", "fanout"})) return "X-Dhrt-Read other than one and fanout";
-  return std::nullopt;
+Status take_levels(HttpExchange& exchange, const HttpRoute& route) {
+  const auto ack = level_in<WriteLevel>(exchange.request(), "x-dhrt-ack", parse_write_level,
+                                        "one, quorum, all, linear");
+  if (!ack) return tl::unexpected(ack.error());
+  const auto read = level_in<ReadLevel>(exchange.request(), "x-dhrt-read", parse_read_level,
+                                        "one, fanout, quorum, linear");
+  if (!read) return tl::unexpected(read.error());
+  const HttpLevels levels{ack->value_or(WriteLevel::one), read->value_or(ReadLevel::fanout)};
+  const bool asks = levels.ack != WriteLevel::one || levels.read > ReadLevel::fanout;
+  if (asks && !takes_levels(route))
+    return fail(ErrorCode::invalid_argument,
+                "this path knows no levels; leave X-Dhrt-Ack and X-Dhrt-Read out");
+  exchange.set_levels(levels);
+  return {};
 }
 
 // The routes that there are, without one that takes the request.
@@ -76,14 +96,15 @@ bool may(const Exchange& exchange, const HttpRoute& route, const PathWords& word
 
 void route(const Exchange& exchange) {
   const http::Request& request = exchange->request();
-  if (const auto wish = unkept_wish(request))
-    return exchange->respond(
-        error_response(501, *wish + " is not given by this version; leave it out"));
   if (request.target == "*")
     return respond_methods(exchange, "GET, HEAD, POST, PUT, DELETE, OPTIONS");
   auto words = http::path_segments(request.path);
   if (!words) return exchange->respond(error_response(400, "the path has a malformed %-escape"));
   const RouteFound found = find_route(request.method, *words);
+  if (found.route != nullptr) {
+    if (const Status taken = take_levels(*exchange, *found.route); !taken)
+      return exchange->respond(error_response(taken.error()));
+  }
   if (found.route != nullptr && !may(exchange, *found.route, *words)) return;
   if (found.route != nullptr) return found.route->serve(exchange, *words);
   if (!found.allowed.empty()) return respond_methods(exchange, found.allowed);
@@ -123,7 +144,8 @@ http::Response refusal_response(Doorkeeper::Refusal refusal) {
 }
 
 http::Response error_response(const Error& error) {
-  return error_response(status_of(error.code), error.message);
+  const Bytes word = error.code == ErrorCode::timeout ? "TIMEOUT " : "";
+  return error_response(status_of(error.code), std::string(word) + error.message);
 }
 
 HttpExchange::HttpExchange(CommandServer& server, Session& session, http::Request request,

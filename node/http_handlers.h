@@ -22,6 +22,12 @@ http::Response error_response(const Error& error);
 // 401, with how to show a token, or 403.
 http::Response refusal_response(Doorkeeper::Refusal refusal);
 
+// What the request asks for, X-Dhrt-Ack and X-Dhrt-Read.
+struct HttpLevels {
+  WriteLevel ack = WriteLevel::one;
+  ReadLevel read = ReadLevel::fanout;
+};
+
 // One request and its answer. Shared, because an answer that comes later keeps it.
 class HttpExchange {
  public:
@@ -42,6 +48,8 @@ class HttpExchange {
   Database& database() { return server_.database; }
   Session& session() { return *session_; }  // While the request is being routed.
   const http::Request& request() const { return request_; }
+  const HttpLevels& levels() const { return levels_; }
+  void set_levels(const HttpLevels& levels) { levels_ = levels; }
   http::Request& request() { return request_; }
   // Null: it has ended.
   Session* session_or_null() const { return ticket_.host->session(ticket_.session); }
@@ -62,6 +70,7 @@ class HttpExchange {
   Session* session_;  // Valid while the request is being routed.
   http::Request request_;
   std::vector<http::Header> extra_;
+  HttpLevels levels_;
   const Grant* grant_;
   std::string client_;  // Its address.
   ReplyTicket ticket_;

@@ -8,6 +8,7 @@
 #include "node/http_conditions.h"
 #include "node/http_handlers.h"
 #include "node/http_record.h"
+#include "node/levels.h"
 #include "protocol/json.h"
 #include "storage/base/random.h"
 #include "storage/record_codec.h"
@@ -130,7 +131,34 @@ std::optional<Written> write_if(const Exchange& exchange, const HttpTarget& targ
   return *written;
 }
 
+// Answers as `written` when the write reached its level.
+void respond_at_level(const Exchange& exchange, const HttpTarget& target, const Levels::Made& made,
+                      std::function<void()> written) {
+  const WriteLevel level = exchange->levels().ack;
+  if (level == WriteLevel::one) return written();
+  exchange->wait();
+  exchange->server().levels->reach(level, target.collection, made,
+                                   [exchange, written = std::move(written)](const Status& status) {
+                                     if (!status)
+                                       return exchange->respond(error_response(status.error()));
+                                     written();
+                                   });
+}
+
+// False: it was answered. A condition is decided on one node, which is not what linear promises.
+bool admit(const Exchange& exchange, std::size_t bytes) {
+  const WriteLevel level = exchange->levels().ack;
+  Status status = exchange->server().levels->admit(level, bytes);
+  if (level == WriteLevel::linear)
+    status = fail(ErrorCode::invalid_argument,
+                  "a condition at level linear is not given by this version; at quorum it is "
+                  "decided on one node");
+  if (!status) exchange->respond(error_response(status.error()));
+  return status.has_value();
+}
+
 void store_if(const Exchange& exchange, const Storing& storing) {
+  const std::size_t bytes = storing.target.key.size() + storing.value.size();
   // Before the key is locked: who is asked for the configuration locks as well.
   Database& database = exchange->database();
   const std::uint64_t ttl = storing.options.ttl_milliseconds.value_or(
@@ -140,7 +168,9 @@ void store_if(const Exchange& exchange, const Storing& storing) {
     change = {
         .value = storing.value, .attributes = storing.options.attributes, .deadline = deadline};
   });
-  if (written) respond_stored(exchange, storing, *written);
+  if (!written) return;
+  respond_at_level(exchange, storing.target, {written->dot, written->position, bytes},
+                   [exchange, storing, written] { respond_stored(exchange, storing, *written); });
 }
 
 void store(const Exchange& exchange, Storing storing) {
@@ -154,10 +184,21 @@ void store(const Exchange& exchange, Storing storing) {
     return exchange->respond(error_response(status.error()));
   if (auto status = check_value(storing.value, exchange->server().limits); !status)
     return exchange->respond(error_response(413, status.error().message));
-  if (conditions->none())
+  const WriteLevel level = exchange->levels().ack;
+  if (conditions->none() && level == WriteLevel::one)
     return respond_stored(
         exchange, storing,
         exchange->database().set(target.collection, target.key, storing.value, storing.options));
+  if (conditions->none()) {
+    exchange->wait();
+    const auto kept = std::make_shared<const Storing>(std::move(storing));
+    return exchange->server().levels->set(level, target.collection, target.key, kept->value,
+                                          kept->options,
+                                          [exchange, kept](const Result<Written>& written) {
+                                            respond_stored(exchange, *kept, written);
+                                          });
+  }
+  if (!admit(exchange, target.key.size() + storing.value.size())) return;
   settle(exchange, target,
          [exchange, storing = std::move(storing)] { store_if(exchange, storing); });
 }
@@ -170,7 +211,11 @@ void respond_deleted(const Exchange& exchange, Bytes key, Position position) {
 
 void delete_if(const Exchange& exchange, const HttpTarget& target) {
   const auto written = write_if(exchange, target, [](Change& change) { change.deletes = true; });
-  if (written) respond_deleted(exchange, target.key, written->position);
+  if (!written) return;
+  respond_at_level(exchange, target, {written->dot, written->position, target.key.size()},
+                   [exchange, key = target.key, position = written->position] {
+                     respond_deleted(exchange, key, position);
+                   });
 }
 
 bool names_collection(const Exchange& exchange, const std::string& word) {
@@ -183,8 +228,8 @@ void ask_for_key(const Exchange& exchange, const std::string& word,
   if (auto status = exchange->database().member(); !status)
     return exchange->respond(error_response(status.error()));
   exchange->wait();
-  exchange->database().read(
-      default_collection, word, Database::ReadFrom::cluster,
+  exchange->server().levels->read(
+      exchange->levels().read, default_collection, word,
       [exchange, decide = std::move(decide)](const Result<Database::Found>& found) {
         if (!found) return exchange->respond(error_response(found.error()));
         decide(*found);
@@ -212,12 +257,13 @@ void get_key(const Exchange& exchange, HttpTarget target) {
   if (auto status = check_target(target); !status)
     return exchange->respond(error_response(status.error()));
   exchange->wait();
-  exchange->database().read(target.collection, target.key, Database::ReadFrom::cluster,
-                            [exchange, key = target.key](const Result<Database::Found>& found) {
-                              if (!found) return exchange->respond(error_response(found.error()));
-                              if (!found->record) return not_found(exchange);
-                              respond_record(exchange, key, *found->record);
-                            });
+  exchange->server().levels->read(
+      exchange->levels().read, target.collection, target.key,
+      [exchange, key = target.key](const Result<Database::Found>& found) {
+        if (!found) return exchange->respond(error_response(found.error()));
+        if (!found->record) return not_found(exchange);
+        respond_record(exchange, key, *found->record);
+      });
 }
 
 // A list of a collection is a stream, which needs its place among the replies before the key is
@@ -227,6 +273,8 @@ void get_word(const Exchange& exchange, const std::string& word) {
     return get_key(exchange, {std::string(default_collection), word});
   ask_for_key(exchange, word, [exchange, word](const Database::Found& found) {
     if (found.record) return respond_record(exchange, word, *found.record);
+    if (exchange->levels().read > ReadLevel::fanout)
+      return exchange->respond(error_response(400, "a collection is read at no level"));
     get_collection(exchange, word);
   });
 }
@@ -249,11 +297,12 @@ void delete_key(const Exchange& exchange, HttpTarget target) {
     return exchange->respond(error_response(status.error()));
   const auto conditions = HttpConditions::of(exchange->request());
   if (!conditions) return exchange->respond(error_response(conditions.error()));
+  if (!conditions->none() && !admit(exchange, target.key.size())) return;
   if (!conditions->none())
     return settle(exchange, target, [exchange, target] { delete_if(exchange, target); });
   exchange->wait();
-  exchange->database().remove(
-      target.collection, target.key,
+  exchange->server().levels->remove(
+      exchange->levels().ack, target.collection, target.key,
       [exchange, key = target.key](const Result<Database::Removed>& removed) {
         if (!removed) return exchange->respond(error_response(removed.error()));
         if (!removed->existed) return not_found(exchange);
@@ -273,6 +322,8 @@ void delete_word(const Exchange& exchange, const std::string& word) {
     if (found.partial)
       return exchange->respond(error_response(
           503, "not every node says whether there is a key '" + word + "'; " + choice));
+    if (exchange->levels().ack != WriteLevel::one)
+      return exchange->respond(error_response(400, "a collection is deleted at no level"));
     // More than the key that the path may have meant as well.
     if (exchange->may({.role = Role::admin, .collection = word}, "DELETE of a collection"))
       delete_collection(exchange, word);

@@ -1,6 +1,9 @@
 // The OpenAPI 3.0 document of http_routes(): nothing is written here that is not served.
+#include <array>
 #include <map>
+#include <span>
 
+#include "cluster/level_words.h"
 #include "node/http_routes.h"
 #include "protocol/http.h"
 #include "protocol/json.h"
@@ -28,12 +31,20 @@ std::string without_question_marks(std::string_view path) {
   return name;
 }
 
-void write_parameter(json::Writer& writer, std::string_view name, std::string_view in, bool must) {
+void write_parameter(json::Writer& writer, std::string_view name, std::string_view in, bool must,
+                     std::span<const std::string_view> words = {}) {
   writer.begin_object();
   writer.key("name").string(name);
   writer.key("in").string(in);
   writer.key("required").boolean(must);
-  writer.key("schema").begin_object().key("type").string("string").end_object();
+  writer.key("schema").begin_object().key("type").string("string");
+  if (!words.empty()) {
+    writer.key("enum").begin_array();
+    for (const std::string_view word : words)
+      writer.string(word);
+    writer.end_array();
+  }
+  writer.end_object();
   writer.end_object();
 }
 
@@ -46,6 +57,17 @@ void write_path_parameters(json::Writer& writer, std::string_view path) {
   writer.end_array();
 }
 
+void write_level_parameter(json::Writer& writer, const HttpRoute& route) {
+  static const std::array read{to_text(ReadLevel::one), to_text(ReadLevel::fanout),
+                               to_text(ReadLevel::quorum), to_text(ReadLevel::linear)};
+  static const std::array write{to_text(WriteLevel::one), to_text(WriteLevel::quorum),
+                                to_text(WriteLevel::all), to_text(WriteLevel::linear)};
+  if (route.role == Role::read)
+    write_parameter(writer, "X-Dhrt-Read", "header", false, read);
+  else
+    write_parameter(writer, "X-Dhrt-Ack", "header", false, write);
+}
+
 void write_operation(json::Writer& writer, const HttpRoute& route) {
   writer.begin_object();
   writer.key("summary").string(route.summary);
@@ -55,6 +77,7 @@ void write_operation(json::Writer& writer, const HttpRoute& route) {
     if (!must) field.remove_suffix(1);
     write_parameter(writer, field, "query", must);
   }
+  if (takes_levels(route)) write_level_parameter(writer, route);
   writer.end_array();
   if (!route.body_type.empty()) {
     writer.key("requestBody").begin_object().key("content").begin_object();

@@ -47,6 +47,10 @@ std::span<const HttpRoute> http_routes();
 // What a request is about; none: the node.
 std::vector<Bytes> collections_of(const HttpRoute& route, const PathWords& words);
 
+// Keys are written at the level of X-Dhrt-Ack, and read at that of X-Dhrt-Read; lists, and the
+// routes of older servers, know of none.
+bool takes_levels(const HttpRoute& route);
+
 // Split at blanks.
 std::vector<std::string_view> words_of(std::string_view text);
 

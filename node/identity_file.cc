@@ -47,12 +47,31 @@ void write_member(json::Writer& writer, const Member& member) {
   writer.end_object();
 }
 
-std::optional<std::uint64_t> hex_of(const std::optional<std::string>& digits) {
-  if (!digits) return std::nullopt;
+void write_ballot(json::Writer& writer, Bytes name, const Ballot& ballot) {
+  writer.key(name).begin_array();
+  writer.string(to_hex(ballot.round)).string(to_hex(ballot.node));
+  writer.end_array();
+}
+
+void write_layout(json::Writer& writer, const LayoutNotes& notes) {
+  writer.key("layout").begin_object();
+  writer.key("cluster_high").string(to_hex(notes.cluster.high));
+  writer.key("cluster_low").string(to_hex(notes.cluster.low));
+  writer.key("voters").begin_array();
+  for (const NodeId node : notes.layout.voters)
+    writer.string(to_hex(node));
+  writer.end_array();
+  write_ballot(writer, "adding", notes.layout.adding);
+  write_ballot(writer, "promised", notes.promised);
+  write_ballot(writer, "accepted", notes.accepted);
+  writer.end_object();
+}
+
+std::optional<std::uint64_t> from_hex(const std::optional<std::string>& digits) {
   std::uint64_t value = 0;
-  const char* const end = digits->data() + digits->size();
-  const auto read = std::from_chars(digits->data(), end, value, 16);
-  if (read.ec != std::errc() || read.ptr != end) return std::nullopt;
+  if (!digits || digits->empty()) return std::nullopt;
+  const auto read = std::from_chars(digits->data(), digits->data() + digits->size(), value, 16);
+  if (read.ec != std::errc() || read.ptr != digits->data() + digits->size()) return std::nullopt;
   return value;
 }
 
@@ -68,8 +87,28 @@ class Fields {
     return static_cast<std::uint64_t>(*value);
   }
   std::uint64_t hex(Bytes name) {
-    const auto value = hex_of(text(name));
+    const auto value = from_hex(text(name));
     return value ? *value : missing(name);
+  }
+  std::vector<std::uint64_t> hexes(Bytes name) {
+    std::vector<std::uint64_t> values;
+    const auto member = object_.member(name);
+    if (!member || !member->is_array()) {
+      missing(name);
+      return values;
+    }
+    for (const auto& item : member->items()) {
+      const auto value = from_hex(item.string());
+      if (!value) missing(name);
+      values.push_back(value.value_or(0));
+    }
+    return values;
+  }
+  Ballot ballot(Bytes name) {
+    const auto values = hexes(name);
+    if (values.size() == 2) return {values[0], values[1]};
+    missing(name);
+    return {};
   }
   std::string text(Bytes name) {
     const auto member = object_.member(name);
@@ -121,6 +160,18 @@ Result<Member> read_member(const json::Document::Value& value) {
   return member;
 }
 
+Result<LayoutNotes> read_layout(const json::Document::Value& value) {
+  Fields fields(value);
+  LayoutNotes notes;
+  notes.cluster = {fields.hex("cluster_high"), fields.hex("cluster_low")};
+  notes.layout.voters = fields.hexes("voters");
+  notes.layout.adding = fields.ballot("adding");
+  notes.promised = fields.ballot("promised");
+  notes.accepted = fields.ballot("accepted");
+  if (auto status = fields.status(); !status) return tl::unexpected(status.error());
+  return notes;
+}
+
 tl::unexpected<Error> io_error(const std::string& path, const char* doing) {
   const int number = errno;
   return fail(number == ENOSPC ? ErrorCode::full : ErrorCode::io,
@@ -148,6 +199,7 @@ std::string encode_identity(const NodeIdentity& identity) {
   for (const NodeId node : identity.compared)
     writer.string(to_hex(node));
   writer.end_array();
+  write_layout(writer, identity.layout);
   writer.end_object();
   return writer.take() + "\n";
 }
@@ -182,10 +234,16 @@ Result<NodeIdentity> decode_identity(Bytes text) {
   if (const auto compared = document->root().member("compared")) {
     if (!compared->is_array()) return fail(ErrorCode::corrupt, "field \"compared\" is wrong");
     for (const auto& node : compared->items()) {
-      const auto id = hex_of(node.string());
+      const auto id = from_hex(node.string());
       if (!id) return fail(ErrorCode::corrupt, "field \"compared\" is wrong");
       identity.compared.push_back(*id);
     }
+  }
+  // Absent in files of earlier versions, in whose clusters nobody noted who votes.
+  if (const auto layout = document->root().member("layout")) {
+    auto notes = read_layout(*layout);
+    if (!notes) return fail(notes.error(), "layout");
+    identity.layout = std::move(*notes);
   }
   return identity;
 }

@@ -27,6 +27,7 @@ struct NodeIdentity {
   Belonging belonging;           // None: never was a member of a cluster.
   std::vector<Member> members;   // Whom the node knew when it ran last.
   std::vector<NodeId> compared;  // Of these, who need not be compared again: see Persist.
+  LayoutNotes layout;            // Who votes.
 };
 
 inline constexpr std::size_t identity_bytes_max = std::size_t{4} << 20;  // Members are few.

@@ -5,6 +5,7 @@
 #include "node/command_input.h"
 #include "node/commands.h"
 #include "node/count_keys.h"
+#include "node/levels.h"
 #include "protocol/duration.h"
 #include "protocol/resp.h"
 #include "storage/record_codec.h"
@@ -32,7 +33,6 @@ Result<Named> named_key(CommandCall& call, std::size_t short_count) {
 
 Result<Database::SetOptions> set_options(const Arguments& arguments) {
   Database::SetOptions options;
-  if (auto status = check_write_level(arguments); !status) return tl::unexpected(status.error());
   options.blind = true;  // With a condition it is not.
   options.if_absent = arguments.has("if-absent");
   if (const auto type = arguments.value_of("type"))
@@ -56,14 +56,13 @@ Result<Database::SetOptions> set_options(const Arguments& arguments) {
 void read(CommandCall& call, Reply (*to_answer)(Result<Database::Found>)) {
   const auto named = named_key(call, 2);
   if (!named) return call.fail(named.error());
-  const auto here_only = read_here_only(call.arguments());
-  if (!here_only) return call.fail(here_only.error());
+  const auto level = read_level_of(call.arguments());
+  if (!level) return call.fail(level.error());
   const auto later = call.later();
-  call.database().read(named->collection, named->key,
-                       *here_only ? Database::ReadFrom::here : Database::ReadFrom::cluster,
-                       [later, to_answer](Result<Database::Found> found) {
-                         later.reply(to_answer(std::move(found)));
-                       });
+  call.server().levels->read(*level, named->collection, named->key,
+                             [later, to_answer](Result<Database::Found> found) {
+                               later.reply(to_answer(std::move(found)));
+                             });
 }
 
 }  // namespace
@@ -76,6 +75,17 @@ void set(CommandCall& call) {
     return call.fail(status.error());
   const auto options = set_options(call.arguments());
   if (!options) return call.fail(options.error());
+  const auto level = write_level_of(call.arguments());
+  if (!level) return call.fail(level.error());
+  if (*level != WriteLevel::one) {
+    // At linear it is not even made yet; what is asked behind it is to find it.
+    const auto later = *level == WriteLevel::linear ? call.later_in_order() : call.later();
+    return call.server().levels->set(*level, named->collection, named->key, value, *options,
+                                     [later](const Result<Written>& written) {
+                                       if (!written) return later.fail(written.error());
+                                       later.reply(Reply::ok(), written->position);
+                                     });
+  }
   const auto written = call.database().set(named->collection, named->key, value, *options);
   if (!written) return call.fail(written.error());
   call.reply(Reply::ok(), written->position);
@@ -99,12 +109,14 @@ void has(CommandCall& call) {
 void del(CommandCall& call) {
   const auto named = named_key(call, 2);
   if (!named) return call.fail(named.error());
-  if (auto status = check_write_level(call.arguments()); !status) return call.fail(status.error());
+  const auto level = write_level_of(call.arguments());
+  if (!level) return call.fail(level.error());
   const auto later = call.later_in_order();
-  call.database().remove(named->collection, named->key, [later](Result<Database::Removed> removed) {
-    if (!removed) return later.fail(removed.error());
-    later.reply(Reply::integer(removed->existed ? 1 : 0), removed->position);
-  });
+  call.server().levels->remove(
+      *level, named->collection, named->key, [later](const Result<Database::Removed>& removed) {
+        if (!removed) return later.fail(removed.error());
+        later.reply(Reply::integer(removed->existed ? 1 : 0), removed->position);
+      });
 }
 
 void count(CommandCall& call) {

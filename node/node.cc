@@ -264,6 +264,18 @@ void Node::answer(Waited waited) {
   asker.post([&asker, waited] { asker.waits().answered(waited); });
 }
 
+void Node::wait_for_level(unsigned loop, WaitForLevel wait) {
+  if (loop != 0) collect();
+  wait.request = wait.request * loops_.size() + loop;
+  cluster_->input(std::move(wait));
+}
+
+void Node::answer(LevelReached reached) {
+  ClientLoop& asker = *loops_[reached.request % loops_.size()];
+  reached.request /= loops_.size();
+  asker.post([&asker, reached] { asker.level_waits().answered(reached); });
+}
+
 void Node::say(Publish said) {
   collect();
   cluster_->input(LocalPublish{std::move(said)});

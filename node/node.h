@@ -115,6 +115,8 @@ class Node {
   void wait(unsigned loop, WaitForPeers wait);
   void end_wait(unsigned loop, WaitEnds ends);
   void answer(Waited waited);
+  void wait_for_level(unsigned loop, WaitForLevel wait);
+  void answer(LevelReached reached);
   // Of a loop without the core: behind the writes that it brought.
   void say(Publish said);
 

@@ -119,6 +119,8 @@ void NodeReport::write_client_metrics(const WriteMetric& write) const {
   counter("requests_refused_total", "Requests refused for want of a token that allows them.",
           &NodeFigures::requests_refused_total);
   counter("fanout_reads_total", "Reads that asked other nodes.", &NodeFigures::fanout_reads_total);
+  counter("levels_timed_out_total", "Reads and writes whose level was not reached in time.",
+          &NodeFigures::levels_timed_out_total);
   counter("replication_sent_bytes_total", "Bytes sent to other nodes.",
           &NodeFigures::replication_bytes_sent);
   counter("replication_received_bytes_total", "Bytes that came from other nodes.",

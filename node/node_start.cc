@@ -306,9 +306,11 @@ void Node::make_core() {
   CoreOptions core;
   core.cluster = timing_of(options_);
   core.cluster.evict_after = options_.evict_after;
+  core.cluster.remember_deletes = options_.remember_deletes;
   core.cluster.probe_interval = options_.probe_interval;
   core.cluster.suspicion_multiplier = static_cast<unsigned>(options_.suspicion_multiplier);
   core.cluster.read_timeout = options_.read_timeout;
+  core.cluster.write_timeout = options_.write_timeout;
   core.cluster.leave_timeout = options_.leave_timeout;
   core.cluster.max_clock_offset = options_.max_clock_offset;
   core.self = {.id = identity_.node_id,
@@ -326,6 +328,7 @@ void Node::make_core() {
     core.identity.seeds.push_back(to_text(seed));
   core.known = identity_.members;
   core.compared = identity_.compared;
+  core.layout = identity_.layout;
   core.random_seed = random_seed();
   shared_.view.max_clock_offset_milliseconds.store(options_.max_clock_offset.count());
   main_loop().driver().note_conflicts();
@@ -341,6 +344,7 @@ void Node::make_core() {
       ClusterDriver::Hooks{
           .fanout_reply = [this](FanoutReply reply) { answer(std::move(reply)); },
           .waited = [this](Waited waited) { answer(waited); },
+          .level_reached = [this](LevelReached reached) { answer(reached); },
           .published =
               [this](Publish said) {
                 if (said.channel != nkvd::channel)
@@ -360,8 +364,16 @@ void Node::make_core() {
                 identity_.members = std::move(persist.members);
                 identity_.compared = std::move(persist.compared);
                 identity_.incarnation = std::max(identity_.incarnation, core_->self().incarnation);
+                identity_.layout = std::move(persist.layout);
                 identity_changed_ = true;
                 if (is_doubted) persist_identity();
+              },
+          .note_layout =
+              [this](LayoutNotes notes) {
+                // It happens when the voters change, and not on the way of any request.
+                identity_.layout = std::move(notes);
+                persist_identity();
+                return !identity_failed_;
               },
           .left = [this] { left(); }});
   update_view();
@@ -427,6 +439,7 @@ ClientLoop::CoreLink Node::link_to_core(ClientLoop& loop) {
             .publish = [this](Publish said) { cluster_->input(LocalPublish{std::move(said)}); },
             .wait = [this](WaitForPeers wanted) { wait(0, wanted); },
             .wait_ends = [this](WaitEnds ends) { end_wait(0, ends); },
+            .wait_for_level = [this](WaitForLevel wanted) { wait_for_level(0, wanted); },
             .peer =
                 [this](Session::Taken taken, LinkClass link_class) {
                   cluster_->accept(std::move(taken.connection), link_class, taken.rest);
@@ -451,6 +464,11 @@ ClientLoop::CoreLink Node::link_to_core(ClientLoop& loop) {
       .wait_ends =
           [this, number = loop.number()](WaitEnds ends) {
             main_loop().post([this, number, ends] { end_wait(number, ends); });
+          },
+      .wait_for_level =
+          [this, number = loop.number()](WaitForLevel wanted) {
+            main_loop().post(
+                [this, number, wanted = std::move(wanted)] { wait_for_level(number, wanted); });
           },
       .peer = [this](Session::Taken taken,
                      LinkClass link_class) { bring_peer(std::move(taken), link_class); },

@@ -146,7 +146,7 @@ constexpr std::array table{
         "Give up a node that was gone for so long; deletes no longer wait for it. 0 = never.",
         "Cluster", DurationOption{&O::evict_after, true}},
     OptionInfo{"remember-deletes", "TIME", "5m", "1h",
-               "Keep a delete so long though every node has it, for who watches and was cut off.",
+               "Keep a delete so long after every node has it, for who watches and was cut off.",
                "Cluster", DurationOption{&O::remember_deletes, true}},
     OptionInfo{"wan", "", "false", "true",
                "Timers for nodes far apart. Give all nodes of a cluster the same of the three.",
@@ -225,8 +225,11 @@ constexpr std::array table{
                "Storage", SizeOption{&O::scrub_rate, mib, tib, "off"}},
 
     OptionInfo{"read-timeout", "TIME", "2s", "500ms",
-               "Wait this long for other nodes when a key is not here.", "Timeouts",
-               DurationOption{&O::read_timeout, false}},
+               "Wait this long for other nodes when a key is not here, or a level asks for them.",
+               "Timeouts", DurationOption{&O::read_timeout, false}},
+    OptionInfo{"write-timeout", "TIME", "5s", "1s",
+               "Wait this long for other nodes to have a write of a level above one.", "Timeouts",
+               DurationOption{&O::write_timeout, false}},
     OptionInfo{
         "handshake-timeout", "TIME", "10s", "3s",
         "End a client whose first line, head of a request or reading of replies takes longer.",

@@ -104,6 +104,7 @@ struct NodeOptions {
   std::uint64_t scrub_rate = 0;  // Bytes per second; 0: off.
 
   Duration read_timeout{};
+  Duration write_timeout{};
   Duration join_timeout{};
   Duration found_if_alone{};                            // 0: never.
   Duration evict_after = ClusterOptions().evict_after;  // 0: never.

@@ -38,8 +38,11 @@ void PeerLink::send(MessageType type, std::uint32_t cluster_tag, Bytes payload) 
   if (finished_) return;
   // The first two are asked for again: writes by their dots, slices by whoever pulls, one at a
   // time.
-  const bool droppable =
-      type == MessageType::write || type == MessageType::pull_reply || type == MessageType::publish;
+  // Reads end with their time.
+  const bool droppable = type == MessageType::write || type == MessageType::pull_reply ||
+                         type == MessageType::publish || type == MessageType::read_reply ||
+                         type == MessageType::durable_read_reply ||
+                         type == MessageType::store_record;
   if (droppable && unsent() > unsent_bytes_max) {
     ++figures_.replication_dropped_total;
     return;

@@ -14,8 +14,6 @@ constexpr std::size_t pushed_at_once = 64;
 // order.
 constexpr std::size_t fetched_slice_records = 256;
 constexpr unsigned fetched_slices_max = 16;
-// A year. Writes get versions above what was forgotten: no clock is that wrong, and who says so
-// must not take the last version there is.
 constexpr WallMilliseconds forgotten_ahead_max = WallMilliseconds{366} * 24 * 3'600'000;
 // About what stands around a key and a value.
 constexpr std::size_t record_overhead_bytes = 64;
@@ -26,6 +24,10 @@ constexpr std::ptrdiff_t looked_back_at = 8;
 constexpr std::ptrdiff_t together_looked_back_at = 256;
 
 }  // namespace
+
+std::uint64_t believed_forgotten_hlc(std::uint64_t told, WallMilliseconds now) {
+  return std::min(told, (now + forgotten_ahead_max) << hlc_counter_bits);
+}
 
 StoreChanged StoreDriver::changed(const Collection& collection) const {
   return {collection.ref(), options_.mutate_report_early ? collection.seen() : collection.durable(),
@@ -164,9 +166,7 @@ void StoreDriver::merge(const MergeContext& action, WallMilliseconds now,
     inputs.emplace_back(Applied{action.token, collection.has_value()});
     return;
   }
-  // Its sender's clock showed that once.
-  const std::uint64_t hlc =
-      std::min(action.forgotten_hlc, (now + forgotten_ahead_max) << hlc_counter_bits);
+  const std::uint64_t hlc = believed_forgotten_hlc(action.forgotten_hlc, now);
   if (const Status noted = store_.note_forgotten(**collection, action.forgotten, hlc); !noted) {
     inputs.emplace_back(Applied{action.token, false});
     return;
@@ -177,9 +177,18 @@ void StoreDriver::merge(const MergeContext& action, WallMilliseconds now,
 void StoreDriver::read(const ReadLocal& action, std::vector<Input>& inputs) {
   LocalRead answer{.token = action.token};
   if (Collection* collection = store_.find(action.collection)) {
+    answer.generation = collection->ref().generation;
+    // Before the key is looked for: another loop may write it meanwhile.
+    const Context seen =
+        action.asks_forgotten && collection->keeps_all() ? collection->durable() : Context();
     auto found = collection->find(action.key);
     answer.ok = found && !(*found && (*found)->damaged);
     if (answer.ok) answer.record = std::move(*found);
+    answer.flushed = answer.record && answer.record->deleted &&
+                     collection->flushed().contains(answer.record->dot);
+    const std::uint64_t forgotten = collection->forgotten_hlc();
+    if (answer.ok && (!answer.record || answer.record->version.hlc < forgotten) && forgotten != 0)
+      answer.forgotten = {seen, forgotten};
   }
   inputs.emplace_back(std::move(answer));
 }
@@ -295,10 +304,8 @@ void StoreDriver::mend(const MendRecords& action, WallMilliseconds now,
 
 void StoreDriver::forget(const ForgetTombstones& action, WallMilliseconds now) {
   if (observer_ != nullptr && observer_->remembers_deletes(action.collection)) return;
-  const auto kept = static_cast<WallMilliseconds>(options_.remembers_deletes.count());
-  const WallMilliseconds until = now > kept ? now - kept : 0;
   if (Collection* collection = find(action.collection))
-    store_.forget_tombstones(*collection, {action.everywhere, until << hlc_counter_bits});
+    store_.forget_tombstones(*collection, {action.everywhere, now << hlc_counter_bits});
 }
 
 StoreDriver::Local& StoreDriver::open(const Collection& collection, std::size_t bytes) {

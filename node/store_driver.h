@@ -25,12 +25,13 @@
 
 namespace dhrt {
 
+// What a peer says it has forgotten had no version above this: no clock is more than a year wrong,
+// and who says so must not take the last version there is.
+std::uint64_t believed_forgotten_hlc(std::uint64_t told, WallMilliseconds now);
+
 struct StoreDriverOptions {
   // A mistake on purpose, which only the simulator makes: vectors are told before they are durable.
   bool mutate_report_early = false;
-  // So long a delete is kept after it was written, though every node has it: who watches and comes
-  // back meanwhile is told of it, and need not begin anew.
-  Duration remembers_deletes{};
 };
 
 // What clients of a loop wrote and is durable now, for the core on another loop. The core's own

@@ -1,187 +1,14 @@
 #include "protocol/peer_codec.h"
 
-#include <concepts>
-#include <type_traits>
 #include <utility>
-#include <vector>
 
-#include "storage/base/codec.h"
-#include "storage/record_codec.h"
+#include "protocol/peer_archive.h"
 
 namespace dhrt {
 
-namespace {
+namespace peer {
 
-// About what stands around the records of a write.
-constexpr std::size_t write_overhead_bytes = 512;
-
-// A writer takes what a reader fills. Both have the same members, so that `fields` below reads
-// like a grammar and the two directions cannot drift apart.
-
-class PayloadWriter {
- public:
-  void u8(std::uint8_t value) { writer_.u8(value); }
-  void u16(std::uint16_t value) { writer_.u16(value); }
-  void u32(std::uint32_t value) { writer_.u32(value); }
-  void u64(std::uint64_t value) { writer_.u64(value); }
-  void boolean(bool value) { writer_.u8(value ? 1 : 0); }
-  // In one byte; earlier versions knew the first alone.
-  void booleans(bool first, bool second) {
-    writer_.u8(static_cast<std::uint8_t>((first ? 1 : 0) | (second ? 2 : 0)));
-  }
-  void text(Bytes value, std::size_t) { writer_.bytes(value); }
-  void context(const Context& value) { encode(writer_, value); }
-
-  template <typename Enum>
-  void enumeration(Enum value, Enum) {
-    writer_.u8(static_cast<std::uint8_t>(value));
-  }
-  template <typename T>
-  void optional(const std::optional<T>& value) {
-    boolean(value.has_value());
-    if (value) fields(*this, *value);
-  }
-  template <typename T>
-  void list(const std::vector<T>& items) {
-    writer_.varint(items.size());
-    for (const T& item : items)
-      fields(*this, item);
-  }
-  // What a message was without in earlier versions.
-  template <typename T>
-  void tail(const T& value) {
-    fields(*this, value);
-  }
-  // The length of the value's own fields, then these.
-  template <typename T>
-  void sized(const T& value) {
-    PayloadWriter inner;
-    inner_fields(inner, value);
-    writer_.bytes(inner.body_);
-  }
-
-  void origins() { with_origins_ = true; }
-  void origins_of(const SharedBatch& batch) {
-    if (batch != nullptr) body_.reserve(batch->bytes().size() + write_overhead_bytes);
-    encode(writer_, batch != nullptr ? batch->origins() : OriginTable());
-  }
-  void batch(const SharedBatch& batch) {
-    writer_.varint(batch != nullptr ? batch->count() : 0);
-    if (batch != nullptr) writer_.raw(batch->bytes());
-  }
-  void record(Bytes key, const Record& value) {
-    std::string encoded;
-    auto status = encode_record(encoded, key, value, origins_, {.with_previous = true});
-    if (!status && status_) status_ = std::move(status);
-    writer_.bytes(encoded);
-  }
-
-  Result<std::string> finish() {
-    if (!status_) return tl::unexpected(std::move(status_.error()));
-    if (!with_origins_) return std::move(body_);
-    std::string payload;
-    ByteWriter writer(payload);
-    encode(writer, origins_);
-    return payload += body_;
-  }
-
- private:
-  std::string body_;
-  ByteWriter writer_{body_};
-  OriginTable origins_;
-  bool with_origins_ = false;
-  Status status_;
-};
-
-class PayloadReader {
- public:
-  explicit PayloadReader(Bytes payload) : reader_(payload), payload_bytes_(payload.size()) {}
-
-  void u8(std::uint8_t& value) { value = reader_.u8(); }
-  void u16(std::uint16_t& value) { value = reader_.u16(); }
-  void u32(std::uint32_t& value) { value = reader_.u32(); }
-  void u64(std::uint64_t& value) { value = reader_.u64(); }
-  // The other bits are for later versions.
-  void boolean(bool& value) { value = (reader_.u8() & 1) != 0; }
-  void booleans(bool& first, bool& second) {
-    const std::uint8_t bits = reader_.u8();
-    first = (bits & 1) != 0;
-    second = (bits & 2) != 0;
-  }
-  void text(std::string& value, std::size_t bytes_max) { value = reader_.bytes(bytes_max); }
-  void context(Context& value) { value = decode_context(reader_); }
-
-  template <typename Enum>
-  void enumeration(Enum& value, Enum last) {
-    const std::uint8_t number = reader_.u8();
-    if (number > static_cast<std::uint8_t>(last))
-      reader_.fail();
-    else
-      value = static_cast<Enum>(number);
-  }
-  template <typename T>
-  void optional(std::optional<T>& value) {
-    bool present = false;
-    boolean(present);
-    if (present) fields(*this, value.emplace());
-  }
-  template <typename T>
-  void list(std::vector<T>& items) {
-    const std::size_t count = reader_.count(1);
-    for (std::size_t i = 0; i < count && reader_.ok(); ++i)
-      fields(*this, items.emplace_back());
-  }
-  template <typename T>
-  void tail(T& value) {
-    if (!reader_.empty()) fields(*this, value);
-  }
-  template <typename T>
-  void sized(T& value) {
-    ByteReader inner(reader_.bytes(payload_bytes_));
-    std::swap(reader_, inner);
-    inner_fields(*this, value);
-    std::swap(reader_, inner);
-    if (!inner.ok()) reader_.fail();
-  }
-
-  void origins() { origins_ = decode_origin_table(reader_); }
-  void origins_of(const SharedBatch&) { origins(); }
-  // Null if it is empty.
-  void batch(SharedBatch& batch) {
-    auto read = RecordBatch::read(reader_, reader_.count(2), std::move(origins_));
-    if (!read) {
-      why_ = std::move(read.error().message);
-      reader_.fail();
-    } else if (!read->empty()) {
-      batch = share(std::move(*read));
-    }
-  }
-  void record(Bytes key, Record& value) {
-    const Bytes encoded = reader_.bytes(payload_bytes_);
-    if (!reader_.ok()) return;
-    auto decoded = decode_record(encoded, key, origins_);
-    if (decoded) {
-      value = std::move(*decoded);
-      return;
-    }
-    why_ = std::move(decoded.error().message);
-    reader_.fail();
-  }
-
-  bool ok() const { return reader_.ok(); }
-  const std::string& why() const { return why_; }
-
- private:
-  ByteReader reader_;
-  std::size_t payload_bytes_;
-  OriginTable origins_;
-  std::string why_ = "it is cut, or a field is out of range";
-};
-
-// A writer gives const values, a reader others.
-template <typename T, typename Plain>
-concept Is = std::same_as<std::remove_const_t<T>, Plain>;
-
+// In peer:: so that the archives find them by their own namespace.
 void fields(auto& archive, Is<Attestation> auto& attestation) {
   archive.u32(attestation.epoch);
   archive.u64(attestation.incarnation);
@@ -257,11 +84,35 @@ void fields(auto& archive, Is<HelloAck> auto& ack) {
   archive.text(ack.proof, proof_bytes_max);
 }
 
+void fields(auto& archive, Is<Ballot> auto& ballot) {
+  archive.u64(ballot.round);
+  archive.u64(ballot.node);
+}
+
+void fields(auto& archive, Is<LayoutStamp> auto& stamp) {
+  archive.u32(stamp.voters);
+  fields(archive, stamp.adding);
+}
+
+void fields(auto& archive, Is<NodeId> auto& node) {
+  archive.u64(node);
+}
+
+void fields(auto& archive, Is<Context> auto& context) {
+  archive.context(context);
+}
+
+void fields(auto& archive, Is<ClusterId> auto& id) {
+  archive.u64(id.high);
+  archive.u64(id.low);
+}
+
 void fields(auto& archive, Is<Ping> auto& ping) {
   archive.u64(ping.sequence);
   archive.u64(ping.target);
   archive.u64(ping.root);
   archive.list(ping.updates);
+  archive.tail(ping.layout);
 }
 
 void fields(auto& archive, Is<ClockReading> auto& reading) {
@@ -275,6 +126,7 @@ void fields(auto& archive, Is<Ack> auto& ack) {
   archive.u64(ack.root);
   archive.list(ack.updates);
   archive.tail(ack.clock);
+  archive.tail(ack.layout);
 }
 
 void fields(auto& archive, Is<PingRequest> auto& request) {
@@ -330,6 +182,7 @@ void fields(auto& archive, Is<WriteAck::Tip> auto& tip) {
 
 void fields(auto& archive, Is<WriteAck> auto& ack) {
   archive.list(ack.tips);
+  archive.tail(ack.layout);
 }
 
 void fields(auto& archive, Is<Read> auto& read) {
@@ -366,6 +219,7 @@ void fields(auto& archive, Is<PullReply> auto& reply) {
   archive.list(reply.records);
   archive.optional(reply.next);
   archive.booleans(reply.unknown, reply.uncompared);
+  archive.tail(reply.unshown);
 }
 
 void fields(auto& archive, Is<Doubts> auto& doubts) {
@@ -484,9 +338,67 @@ void fields(auto& archive, Is<Accuse> auto& accuse) {
   archive.u64(accuse.incarnation);
 }
 
+void fields(auto& archive, Is<DurableRead> auto& read) {
+  archive.u64(read.request);
+  archive.text(read.collection, collection_name_bytes_max);
+  archive.text(read.key, key_bytes_max);
+  archive.enumeration(read.want, ReadWant::version);
+}
+
+void fields(auto& archive, Is<DurableReadReply> auto& reply) {
+  archive.origins();
+  archive.u64(reply.request);
+  archive.boolean(reply.synced);
+  archive.u32(reply.generation);
+  archive.optional(reply.record);
+  archive.context(reply.forgotten.dots);
+  archive.u64(reply.forgotten.hlc);
+  fields(archive, reply.layout);
+}
+
+void fields(auto& archive, Is<StoreRecord> auto& store) {
+  archive.origins();
+  archive.u64(store.request);
+  fields(archive, store.collection);
+  fields(archive, store.record);
+}
+
+void fields(auto& archive, Is<StoreReply> auto& reply) {
+  archive.u64(reply.request);
+  archive.boolean(reply.stored);
+  fields(archive, reply.layout);
+}
+
+void fields(auto& archive, Is<LayoutTold> auto& told) {
+  fields(archive, told.cluster);
+  archive.list(told.layout.voters);
+  fields(archive, told.layout.adding);
+  archive.boolean(told.wants_reply);
+}
+
+void fields(auto& archive, Is<VoteRequest> auto& request) {
+  fields(archive, request.cluster);
+  archive.list(request.voters);
+  fields(archive, request.ballot);
+  archive.enumeration(request.phase, VotePhase::accept);
+}
+
+void fields(auto& archive, Is<VoteReply> auto& reply) {
+  fields(archive, reply.cluster);
+  archive.u32(reply.voters);
+  fields(archive, reply.ballot);
+  archive.enumeration(reply.phase, VotePhase::accept);
+  archive.boolean(reply.given);
+  fields(archive, reply.other);
+}
+
+}  // namespace peer
+
+namespace {
+
 template <typename T>
 Result<Message> decode(Bytes payload) {
-  PayloadReader reader(payload);
+  peer::PayloadReader reader(payload);
   T message;
   fields(reader, message);
   if (reader.ok()) return Message(std::move(message));
@@ -541,6 +453,20 @@ Decode decoder_of(std::uint8_t type) {
       return decode<Publish>;
     case MessageType::accuse:
       return decode<Accuse>;
+    case MessageType::durable_read:
+      return decode<DurableRead>;
+    case MessageType::durable_read_reply:
+      return decode<DurableReadReply>;
+    case MessageType::store_record:
+      return decode<StoreRecord>;
+    case MessageType::store_reply:
+      return decode<StoreReply>;
+    case MessageType::layout:
+      return decode<LayoutTold>;
+    case MessageType::vote_request:
+      return decode<VoteRequest>;
+    case MessageType::vote_reply:
+      return decode<VoteReply>;
     case MessageType::audit:
       return decode<Audit>;
     case MessageType::audit_reply:
@@ -574,7 +500,7 @@ tl::unexpected<Error> unknown_type(std::uint8_t type) {
 }  // namespace
 
 Result<std::string> encode_message(const Message& message) {
-  PayloadWriter writer;
+  peer::PayloadWriter writer;
   std::visit([&](const auto& known) { fields(writer, known); }, message);
   return writer.finish();
 }

@@ -32,7 +32,7 @@ inline Member member(NodeId id, std::uint64_t incarnation = 10) {
 
 // One of a version that compares, and so may forget deletes.
 inline Member comparing(Member member) {
-  member.features = feature_compares;
+  member.features = feature::compares;
   return member;
 }
 
@@ -262,6 +262,8 @@ class Wired {
       if (apply->token != 0) queue_.emplace_back(index, Applied{apply->token, true});
     } else if (const auto* merge = std::get_if<MergeContext>(&action)) {
       queue_.emplace_back(index, Applied{merge->token, true});
+    } else if (const auto* note = std::get_if<NoteLayout>(&action)) {
+      queue_.emplace_back(index, LayoutNoted{note->number, true});
     } else if (const auto* read = std::get_if<ReadLocal>(&action)) {
       queue_.emplace_back(index, LocalRead{read->token, std::nullopt});
     } else if (const auto* walk = std::get_if<WalkLocal>(&action)) {

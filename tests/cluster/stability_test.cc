@@ -1,6 +1,9 @@
 // When a delete may be forgotten: the peers and the store are played by the test.
 #include "cluster/stability.h"
 
+#include <set>
+#include <string>
+
 #include <doctest/doctest.h>
 
 #include "tests/cluster/core_fixture.h"
@@ -14,8 +17,9 @@ namespace {
 // durable.
 class Reporter : public Scripted {
  public:
-  explicit Reporter(std::vector<NodeId> peers, std::vector<NodeId> compared)
-      : Scripted(with(std::move(compared))) {
+  explicit Reporter(std::vector<NodeId> peers, std::vector<NodeId> compared,
+                    Duration remembers = {})
+      : Scripted(with(std::move(compared), remembers)) {
     for (const NodeId peer : peers)
       control[peer] = link(hello_of(comparing(healthy(member(peer)))));
     input(StoreChanged{users, dots(2, 1, 9), {}});
@@ -35,8 +39,9 @@ class Reporter : public Scripted {
   std::map<NodeId, ConnectionId> control;
 
  private:
-  static CoreOptions with(std::vector<NodeId> compared) {
+  static CoreOptions with(std::vector<NodeId> compared, Duration remembers) {
     CoreOptions options = core_options(1);
+    options.cluster.remember_deletes = remembers;
     options.compared = std::move(compared);
     return options;
   }
@@ -147,4 +152,72 @@ TEST_CASE("stability: a peer of an earlier version is sent no reports") {
   node.input(StoreChanged{users, dots(2, 1, 9), {}});
   node.tick_for(5s);
   CHECK(node.sent<Report>().empty());
+}
+
+TEST_CASE("stability: a delete is remembered for a while after everybody has it") {
+  Reporter node({2}, {2}, 60s);
+  node.reports(2, dots(2, 1, 5));
+  CHECK(!node.forgotten());
+  node.tick_for(30s);
+  node.reports(2, dots(2, 1, 9));
+  node.tick_for(28s);
+  CHECK(node.actions<ForgetTombstones>().empty());
+  // What came behind it has its own while.
+  node.tick_for(15s);
+  REQUIRE(!node.actions<ForgetTombstones>().empty());
+  CHECK(node.actions<ForgetTombstones>().back().everywhere == dots(2, 1, 5));
+  node.tick_for(80s);
+  CHECK(node.actions<ForgetTombstones>().back().everywhere == dots(2, 1, 9));
+}
+
+TEST_CASE("stability: of what was remembered, only what everybody still has is forgotten") {
+  Reporter node({2}, {2, 3}, 60s);
+  node.reports(2, dots(2, 1, 9));
+  CHECK(!node.forgotten());
+  node.control[3] = node.link(hello_of(comparing(healthy(member(3)))));
+  node.reports(3, dots(2, 1, 4));
+  node.tick_for(75s);
+  REQUIRE(!node.actions<ForgetTombstones>().empty());
+  CHECK(node.actions<ForgetTombstones>().back().everywhere == dots(2, 1, 4));
+}
+
+TEST_CASE("stability: what was remembered is said again, for what was ahead of the clock") {
+  Reporter node({}, {}, 60s);
+  node.tick_for(75s);
+  node.clear();
+  node.tick_for(20s);
+  CHECK(node.actions<ForgetTombstones>().size() == 2);
+}
+
+TEST_CASE("stability: collections that change all the time do not hold up reports of others") {
+  Reporter node({2}, {2});
+  const auto name = [](int i) { return "c" + std::to_string(1000 + i); };
+  std::set<std::string> told;
+  for (int round = 0; round < 5; ++round) {
+    for (int i = 0; i < 600; ++i)
+      node.input(StoreChanged{{name(i), 1}, dots(2, 1, 9 + static_cast<std::uint64_t>(round)), {}});
+    node.clear();
+    node.tick_for(1s);
+    for (const Report& report : node.sent<Report>(node.control[2])) {
+      CHECK(report.vectors.size() <= 256);
+      for (const auto& vector : report.vectors)
+        told.insert(vector.collection.name);
+    }
+  }
+  CHECK(told.contains(name(0)));
+  CHECK(told.contains(name(599)));
+}
+
+TEST_CASE("stability: of many collections those are looked at in which something is new") {
+  Reporter node({}, {});
+  for (int i = 0; i < 5; ++i)
+    node.input(StoreChanged{{"c" + std::to_string(i), 1}, dots(2, 1, 9), {}});
+  node.tick_for(1s);
+  CHECK(node.actions<ForgetTombstones>().size() == 6);
+  node.clear();
+  node.input(StoreChanged{{"c3", 1}, dots(2, 1, 10), {}});
+  node.tick_for(1s);
+  const auto said = node.actions<ForgetTombstones>();
+  REQUIRE(said.size() == 1);
+  CHECK(said.front().collection.name == "c3");
 }

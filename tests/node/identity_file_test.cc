@@ -24,6 +24,10 @@ NodeIdentity example() {
                               .died = 10,
                               .synced = {8, 9},
                               .features = 0x8000000000000000});
+  identity.layout = {.cluster = identity.belonging.id,
+                     .layout = {.voters = {0xfedcba9876543210, 3}, .adding = {4, 5}},
+                     .promised = {0xffffffffffffffff, 6},
+                     .accepted = {4, 5}};
   return identity;
 }
 
@@ -48,6 +52,7 @@ TEST_CASE("identity file: what is written is read again") {
   CHECK(identity.hlc_ceiling == written.hlc_ceiling);
   CHECK(identity.belonging == written.belonging);
   CHECK(identity.members == written.members);
+  CHECK(identity.layout == written.layout);
   CHECK_FALSE(std::filesystem::exists(path + ".new"));
 }
 
@@ -60,6 +65,35 @@ TEST_CASE("identity file: one of an earlier version reserved no versions") {
   REQUIRE(identity);
   CHECK(identity->hlc_ceiling == 0);
   CHECK(identity->epoch == example().epoch);
+}
+
+TEST_CASE("identity file: in one of an earlier version nobody noted who votes") {
+  std::string text = encode_identity(example());
+  const std::size_t begin = text.find(",\"layout\"");
+  REQUIRE(begin != std::string::npos);
+  SUBCASE("which is no damage") {
+    text.erase(begin, text.find('}', begin) + 1 - begin);
+    const auto identity = decode_identity(text);
+    REQUIRE(identity);
+    CHECK(identity->layout == LayoutNotes{});
+    CHECK(identity->members == example().members);
+  }
+  // What a voter has promised is not to be forgotten.
+  for (const std::string field : {"cluster_high", "voters", "adding", "promised", "accepted"}) {
+    SUBCASE(("but what is there is whole: " + field).c_str()) {
+      text.replace(text.find("\"" + field + "\"", begin) + 1, 1, "_");
+      const auto identity = decode_identity(text);
+      REQUIRE_FALSE(identity);
+      CHECK(identity.error().message.find("layout") != std::string::npos);
+      CHECK(identity.error().message.find(field) != std::string::npos);
+    }
+  }
+  SUBCASE("and a ballot has two parts") {
+    const std::size_t part = text.find("[\"4\",\"5\"]", begin);
+    REQUIRE(part != std::string::npos);
+    text.replace(part, 9, "[\"4\"]");
+    CHECK_FALSE(decode_identity(text));
+  }
 }
 
 TEST_CASE("identity file: no file is a new node, not an error") {

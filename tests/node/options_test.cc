@@ -283,6 +283,7 @@ TEST_CASE("options: a bad value is told with its place and a right one") {
       {{"--cpu-num", "all"}, "--cpu-num is 'all'", "whole number or auto"},
       {{"--read-timeout", "5"}, "--read-timeout:", "no unit"},
       {{"--read-timeout", "5 s"}, "--read-timeout:", "unit"},
+      {{"--write-timeout", "0"}, "--write-timeout is '0'", "longer than 0"},
       {{"--join-timeout", "soon"}, "--join-timeout:", "500ms"},
       {{"--handshake-timeout", "0"}, "--handshake-timeout is '0'", "longer than 0"},
       {{"--leave-timeout", "-1s"}, "--leave-timeout:", "duration"},

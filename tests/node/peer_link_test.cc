@@ -1,6 +1,7 @@
 // What a link makes of the bytes that come in; they are handed to it, no socket is needed.
 #include "node/peer_link.h"
 
+#include <array>
 #include <string>
 #include <sys/socket.h>
 
@@ -115,6 +116,7 @@ class KeyedLink final : PeerLink::Owner {
   }
   void take(Bytes bytes) { link_->take(bytes); }
   PeerLink& link() { return *link_; }
+  const NodeFigures& figures() const { return figures_; }
   // What it has sent.
   std::string said() {
     char buffer[65536];
@@ -395,4 +397,28 @@ TEST_CASE("peer link: one that is called, and pretends to have the key, is found
   CHECK(link.refused_by_us);
   CHECK(link.ready == 0);
   CHECK(link.said() == "");
+}
+
+// --- What a slow peer does not get ---------------------------------------------------------------
+
+TEST_CASE("peer link: behind what a slow peer has not taken only what nobody repeats is kept") {
+  KeyedLink keyed({});
+  PeerLink& link = keyed.link();
+  const std::string value(1000, 'v');
+  const auto dropped = [&](MessageType type) {
+    const std::uint64_t before = keyed.figures().replication_dropped_total;
+    link.send(type, 0, value);
+    return keyed.figures().replication_dropped_total - before;
+  };
+  const std::array with_values{MessageType::write,        MessageType::pull_reply,
+                               MessageType::publish,      MessageType::read_reply,
+                               MessageType::store_record, MessageType::durable_read_reply};
+  for (const MessageType type : with_values)
+    CHECK_MESSAGE(dropped(type) == 0, std::string(to_text(type)));
+  link.send(MessageType::members, 0, std::string(2 * PeerLink::unsent_bytes_max, 'm'));
+  for (const MessageType type : with_values)
+    CHECK_MESSAGE(dropped(type) == 1, std::string(to_text(type)));
+  for (const MessageType type : {MessageType::ping, MessageType::write_ack, MessageType::layout,
+                                 MessageType::vote_request, MessageType::vote_reply})
+    CHECK_MESSAGE(dropped(type) == 0, std::string(to_text(type)));
 }

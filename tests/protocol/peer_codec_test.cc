@@ -114,6 +114,23 @@ std::vector<Message> messages() {
       PullReply{.request = 1, .collection = collection, .uncompared = true},
       Summary{.request = 1},
       SummaryReply{.request = 1, .digests = {{collection, 2}, {collection, 3}}, .doubts = {4}},
+      DurableRead{.request = 1, .collection = "users", .key = "k", .want = ReadWant::version},
+      DurableReadReply{.request = 1, .synced = true, .generation = 2, .record = record("").record},
+      DurableReadReply{.request = 1,
+                       .synced = false,
+                       .generation = 0,
+                       .record = std::nullopt,
+                       .forgotten = {context(3), 4}},
+      StoreRecord{.request = 1, .collection = collection, .record = record("a")},
+      StoreReply{.request = 1, .stored = true},
+      LayoutTold{.cluster = {1, 2}, .layout = {{3, 4}, {5, 6}}, .wants_reply = true},
+      VoteRequest{.cluster = {1, 2}, .voters = {3}, .ballot = {4, 5}, .phase = VotePhase::accept},
+      VoteReply{.cluster = {1, 2},
+                .voters = 3,
+                .ballot = {4, 5},
+                .phase = VotePhase::accept,
+                .given = true,
+                .other = {6, 7}},
       Publish{.channel = "news\0"s, .payload = "a\r\n\0"s},
       Accuse{.node = 1, .incarnation = 2},
       Audit{.request = 1,
@@ -165,9 +182,11 @@ struct Fields {
   static auto of(const HelloAck& m) {
     return std::tuple_cat(std::tie(m.status, m.explanation, m.proof), of(m.hello));
   }
-  static auto of(const Ping& m) { return std::tie(m.sequence, m.target, m.root, m.updates); }
+  static auto of(const Ping& m) {
+    return std::tie(m.sequence, m.target, m.root, m.updates, m.layout);
+  }
   static auto of(const Ack& m) {
-    return std::tie(m.sequence, m.target, m.root, m.updates, m.clock);
+    return std::tie(m.sequence, m.target, m.root, m.updates, m.clock, m.layout);
   }
   static auto of(const PingRequest& m) { return std::tie(m.sequence, m.target, m.updates); }
   static auto of(const Nack& m) { return std::tie(m.sequence, m.target); }
@@ -180,7 +199,7 @@ struct Fields {
     return std::make_tuple(m.collection, m.partition,
                            RecordBatch(m.records ? *m.records : RecordBatch()), m.flushed);
   }
-  static auto of(const WriteAck& m) { return std::tie(m.tips); }
+  static auto of(const WriteAck& m) { return std::tie(m.tips, m.layout); }
   static auto of(const Read& m) { return std::tie(m.request, m.collection, m.key, m.want); }
   static auto of(const ReadReply& m) { return std::tie(m.request, m.synced, m.record); }
   static auto of(const Pull& m) {
@@ -189,10 +208,22 @@ struct Fields {
   }
   static auto of(const PullReply& m) {
     return std::tie(m.request, m.collection, m.partition, m.vector, m.flushed, m.records, m.next,
-                    m.unknown, m.uncompared);
+                    m.unknown, m.uncompared, m.unshown);
   }
   static auto of(const Summary& m) { return std::tie(m.request); }
   static auto of(const SummaryReply& m) { return std::tie(m.request, m.digests, m.doubts); }
+  static auto of(const DurableRead& m) { return std::tie(m.request, m.collection, m.key, m.want); }
+  static auto of(const DurableReadReply& m) {
+    return std::tie(m.request, m.synced, m.generation, m.record, m.forgotten.dots, m.forgotten.hlc,
+                    m.layout);
+  }
+  static auto of(const StoreRecord& m) { return std::tie(m.request, m.collection, m.record); }
+  static auto of(const StoreReply& m) { return std::tie(m.request, m.stored, m.layout); }
+  static auto of(const LayoutTold& m) { return std::tie(m.cluster, m.layout, m.wants_reply); }
+  static auto of(const VoteRequest& m) { return std::tie(m.cluster, m.voters, m.ballot, m.phase); }
+  static auto of(const VoteReply& m) {
+    return std::tie(m.cluster, m.voters, m.ballot, m.phase, m.given, m.other);
+  }
   static auto of(const Publish& m) { return std::tie(m.channel, m.payload); }
   static auto of(const Accuse& m) { return std::tie(m.node, m.incarnation); }
   static auto of(const Audit& m) {
@@ -230,14 +261,25 @@ bool equal(const Message& left, const Message& right) {
       left);
 }
 
-// Of what the first version sent of a message; it ends there, or with the whole.
-std::size_t first_version_bytes(const Message& message) {
-  constexpr std::size_t clock_bytes = 9;
-  constexpr std::size_t doubts_bytes = 8;
-  const std::size_t bytes = encode_message(message)->size();
-  if (std::holds_alternative<Ack>(message)) return bytes - clock_bytes;
-  if (std::holds_alternative<SummaryReply>(message)) return bytes - doubts_bytes;
-  return bytes;
+constexpr std::size_t clock_bytes = 9;
+constexpr std::size_t layout_bytes = 20;
+constexpr std::size_t doubts_bytes = 8;
+constexpr std::size_t no_context_bytes = 1;
+
+// What later versions have put behind what an earlier one sent; the last first.
+std::vector<std::size_t> tails(const Message& message) {
+  if (std::holds_alternative<Ack>(message)) return {layout_bytes, layout_bytes + clock_bytes};
+  if (std::holds_alternative<Ping>(message) || std::holds_alternative<WriteAck>(message))
+    return {layout_bytes};
+  if (std::holds_alternative<SummaryReply>(message)) return {doubts_bytes};
+  if (std::holds_alternative<PullReply>(message)) return {no_context_bytes};
+  return {};
+}
+
+bool is_end_of_a_version(const Message& message, std::size_t length) {
+  const std::size_t rest = encode_message(message)->size() - length;
+  const auto ends = tails(message);
+  return std::ranges::find(ends, rest) != ends.end();
 }
 
 std::string name_of(const Message& message) {
@@ -272,18 +314,23 @@ TEST_CASE("peer codec: what stands behind the known fields is ignored") {
 
 TEST_CASE("peer codec: a member from a later version is read, in the middle of a list") {
   const Member known = member();
-  const std::string payload = *encode_message(Ping{.updates = {known, known}});
-  // sequence, target, root and the count are 25 bytes; then each member tells its length.
+  const LayoutStamp stamp{7, {8, 9}};
+  const std::string payload = *encode_message(Ping{.updates = {known, known}, .layout = stamp});
+  // sequence, target, root and the count are 25 bytes; then each member tells its length, and what
+  // stands behind them is what a ping without members ends with.
   const auto length = static_cast<std::size_t>(payload[25]);
-  REQUIRE(payload.size() == 25 + 2 * (1 + length));
+  const std::size_t rest = encode_message(Ping{})->size() - 25;
+  REQUIRE(payload.size() == 25 + 2 * (1 + length) + rest);
   std::string later = payload.substr(0, 25);
   for (int i = 0; i < 2; ++i) {
     later += static_cast<char>(length + 3);
     later += payload.substr(26, length) + "new";
   }
+  later += payload.substr(payload.size() - rest);
   const auto decoded = decode_message(MessageType::ping, later);
   REQUIRE(decoded);
   CHECK(std::get<Ping>(*decoded).updates == std::vector{known, known});
+  CHECK(std::get<Ping>(*decoded).layout == stamp);
 }
 
 TEST_CASE("peer codec: an answer of a node of an earlier version says nothing of its clock") {
@@ -294,7 +341,8 @@ TEST_CASE("peer codec: an answer of a node of an earlier version says nothing of
                  .clock = {.wall = 4, .fenced = true}};
   const std::string payload = *encode_message(sent);
   const auto decoded =
-      decode_message(MessageType::ack, Bytes(payload).substr(0, first_version_bytes(sent)));
+      decode_message(MessageType::ack,
+                     Bytes(payload).substr(0, encode_message(sent)->size() - tails(sent).back()));
   REQUIRE(decoded);
   const Ack& ack = std::get<Ack>(*decoded);
   CHECK(ack.updates == sent.updates);
@@ -305,10 +353,20 @@ TEST_CASE("peer codec: a node of an earlier version has no doubts") {
   const SummaryReply sent{.request = 1, .digests = {{collection, 2}}, .doubts = {4}};
   const std::string payload = *encode_message(sent);
   const auto decoded = decode_message(MessageType::summary_reply,
-                                      Bytes(payload).substr(0, first_version_bytes(sent)));
+                                      Bytes(payload).substr(0, payload.size() - doubts_bytes));
   REQUIRE(decoded);
   CHECK(std::get<SummaryReply>(*decoded).digests == sent.digests);
   CHECK(std::get<SummaryReply>(*decoded).doubts == Doubts{});
+}
+
+TEST_CASE("peer codec: nodes of earlier versions may do without all that levels say") {
+  for (const MessageType type :
+       {MessageType::durable_read, MessageType::durable_read_reply, MessageType::store_record,
+        MessageType::store_reply, MessageType::layout, MessageType::vote_request,
+        MessageType::vote_reply})
+    CHECK_MESSAGE(is_optional(type), std::string(to_text(type)));
+  for (const MessageType type : {MessageType::ping, MessageType::write, MessageType::publish})
+    CHECK_FALSE_MESSAGE(is_optional(type), std::string(to_text(type)));
 }
 
 TEST_CASE("peer codec: every truncation is an error") {
@@ -317,7 +375,7 @@ TEST_CASE("peer codec: every truncation is an error") {
     const std::string payload = *encode_message(message);
     for (std::size_t length = 0; length < payload.size(); ++length) {
       CAPTURE(length);
-      if (length == first_version_bytes(message)) continue;
+      if (is_end_of_a_version(message, length)) continue;
       const auto decoded = decode_message(type_of(message), Bytes(payload).substr(0, length));
       REQUIRE_FALSE(decoded);
       CHECK(decoded.error().code == ErrorCode::corrupt);

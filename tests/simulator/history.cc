@@ -96,8 +96,14 @@ std::size_t History::added(const std::string& collection, const KeyedRecord& wri
   dots_of_additions_.insert({collection, write.record.dot});
   const auto counter = counter_of(view_of(write.record));
   if (!counter) violated("CTR", "an addition to " + write.key + " is no counter");
-  additions_.push_back({collection, write.key, write.record.dot, write.record.version,
-                        counter ? counter->base : CounterState::Base(), more});
+  const CounterState state = counter ? *counter : CounterState();
+  std::uint64_t opened = 0;
+  for (const CounterCell& cell : state.cells) {
+    const Origin& origin = write.record.dot.origin;
+    if (cell.node == origin.node && cell.epoch == origin.epoch) opened = cell.opened;
+  }
+  additions_.push_back(
+      {collection, write.key, write.record.dot, write.record.version, state.base, more, opened});
   return additions_.size() - 1;
 }
 
@@ -197,7 +203,11 @@ void History::check_counter(const std::string& collection, const std::string& ke
       return violated("CTR", "key " + key + " has lost what " + std::to_string(addition.more) +
                                  " was added to, found " + describe(held));
     if (!is_of_base && addition.version.hlc <= counter.base.version.hlc) continue;
-    const bool is_owed = is_of_base && addition.acknowledged;
+    // A node that was given up counted on the old number, which nobody else had any more, in a cell
+    // that is older than the delete; when the delete is made anew, the cell goes with it.
+    const bool is_old = nodes_are_evicted_ && addition.base != counter.base &&
+                        addition.opened < counter.base.version.hlc;
+    const bool is_owed = is_of_base && addition.acknowledged && !is_old;
     if (is_owed || addition.more < 0) least += addition.more;
     if (is_owed || addition.more > 0) most += addition.more;
   }

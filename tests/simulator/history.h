@@ -41,6 +41,8 @@ class History {
   // The collection was dropped: nothing is owed for what it held.
   void dropped(const std::string& collection) { excused_.insert(collection); }
 
+  bool excuses(const std::string& collection) const { return excused_.contains(collection); }
+
   using Find = std::function<std::optional<Record>(const std::string&, const std::string&)>;
   // DUR-1: what a coordinator acknowledged is there after its restart, or something greater is.
   void check_durable(NodeIndex coordinator, const Find& find);
@@ -71,6 +73,7 @@ class History {
     Version version;
     CounterState::Base base;
     std::int64_t more = 0;
+    std::uint64_t opened = 0;  // The cell that it came into.
     bool acknowledged = false;
   };
   void check_counter(const std::string& collection, const std::string& key,

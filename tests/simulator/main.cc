@@ -23,7 +23,10 @@ constexpr std::string_view usage =
     "                    reuse-sequence, merge-early, report-early,\n"
     "                    counter-last-writer, counter-any-base, counter-in-place,\n"
     "                    no-bump, no-clamp, no-fence, pull-uncompared, forget-early,\n"
-    "                    forget-absent, hasty (membership)\n"
+    "                    forget-absent, count-unacknowledged,\n"
+    "                    majority-of-reachable, joining-votes, no-write-back,\n"
+    "                    all-let-through, no-pull-to-vote, no-layout-stamp,\n"
+    "                    answer-unnoted, nothing-known, hasty (membership)\n"
     "  --expect-failure  succeed only if an invariant is broken\n"
     "\n"
     "exit codes: 0 all invariants held (or broke, if expected), 1 not so, 2 usage\n";
@@ -90,6 +93,9 @@ constexpr std::array faults{
     Fault{"pauses", &Totals::pauses},
     Fault{"skewed clocks", &Totals::skewed},
     Fault{"slow syncs", &Totals::slow_syncs},
+    Fault{"uneven cuts", &Totals::uneven_cuts},
+    Fault{"lost layouts", &Totals::news_lost},
+    Fault{"failed notes", &Totals::notes_failed},
     Fault{"leaves", &Totals::leaves},
     Fault{"evictions", &Totals::evictions},
     Fault{"late joins", &Totals::late_joins},
@@ -141,6 +147,11 @@ bool print_totals(const Sums& sums, std::uint64_t seeds, bool all_faults) {
       static_cast<unsigned long long>(sums.totals.acknowledged),
       static_cast<unsigned long long>(sums.totals.messages),
       static_cast<double>(sums.slowest_convergence) / 1000.0);
+  std::printf("levels: %llu writes, %llu sets and %llu gets of registers, %llu not in time\n",
+              static_cast<unsigned long long>(sums.totals.level_writes),
+              static_cast<unsigned long long>(sums.totals.register_sets),
+              static_cast<unsigned long long>(sums.totals.register_gets),
+              static_cast<unsigned long long>(sums.totals.level_timeouts));
   std::printf("unsynced batches lost in crashes: %llu\n",
               static_cast<unsigned long long>(sums.totals.batches_lost));
   bool covered = true;

@@ -80,6 +80,11 @@ void Network::send(NodeIndex from, const Send& send) {
       ++totals_.lost;
       continue;
     }
+    if (faults_ && options_.lose_news && type_of(*send.message) == MessageType::layout &&
+        random_.chance(0.5)) {
+      ++totals_.news_lost;
+      continue;
+    }
     deliver_later(wire, 1 - end, bytes, type_of(*send.message));
     if (faults_ && random_.chance(options_.duplicate)) {
       ++totals_.duplicated;

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "cluster/options.h"
 #include "storage/base/random.h"
 
 namespace dhrt::simulator {
@@ -28,7 +29,16 @@ enum class Mutant {
   no_fence,
   pull_uncompared,
   forget_early,
-  forget_absent
+  forget_absent,
+  count_unacknowledged,
+  majority_of_reachable,
+  joining_votes,
+  no_write_back,
+  all_let_through,
+  no_pull_to_vote,
+  no_layout_stamp,
+  answer_unnoted,
+  nothing_known
 };
 
 inline std::optional<Mutant> parse_mutant(std::string_view name) {
@@ -48,7 +58,42 @@ inline std::optional<Mutant> parse_mutant(std::string_view name) {
   if (name == "pull-uncompared") return Mutant::pull_uncompared;
   if (name == "forget-early") return Mutant::forget_early;
   if (name == "forget-absent") return Mutant::forget_absent;
+  if (name == "count-unacknowledged") return Mutant::count_unacknowledged;
+  if (name == "majority-of-reachable") return Mutant::majority_of_reachable;
+  if (name == "joining-votes") return Mutant::joining_votes;
+  if (name == "no-write-back") return Mutant::no_write_back;
+  if (name == "all-let-through") return Mutant::all_let_through;
+  if (name == "no-pull-to-vote") return Mutant::no_pull_to_vote;
+  if (name == "no-layout-stamp") return Mutant::no_layout_stamp;
+  if (name == "answer-unnoted") return Mutant::answer_unnoted;
+  if (name == "nothing-known") return Mutant::nothing_known;
   return std::nullopt;
+}
+
+// What of it is the core's own.
+inline LevelMutant level_mutant(Mutant mutant) {
+  switch (mutant) {
+    case Mutant::count_unacknowledged:
+      return LevelMutant::count_unacknowledged;
+    case Mutant::majority_of_reachable:
+      return LevelMutant::majority_of_reachable;
+    case Mutant::joining_votes:
+      return LevelMutant::joining_votes;
+    case Mutant::no_write_back:
+      return LevelMutant::no_write_back;
+    case Mutant::all_let_through:
+      return LevelMutant::all_let_through;
+    case Mutant::no_pull_to_vote:
+      return LevelMutant::no_pull_to_vote;
+    case Mutant::no_layout_stamp:
+      return LevelMutant::no_layout_stamp;
+    case Mutant::answer_unnoted:
+      return LevelMutant::answer_unnoted;
+    case Mutant::nothing_known:
+      return LevelMutant::nothing_known;
+    default:
+      return LevelMutant::none;
+  }
 }
 
 struct SimulationOptions {
@@ -65,10 +110,10 @@ struct SimulationOptions {
   bool partition = false;
   bool crash = false;
   bool pause = false;
-  bool skew = false;       // Wall clocks differ by up to an hour.
-  bool slow_disk = false;  // A sync takes up to two seconds.
-  bool leave = false;      // Clean leave and return.
-  bool late_join = false;  // The last node joins in the middle.
+  bool skew = false;             // Wall clocks differ by up to an hour.
+  bool slow_disk = false;        // A sync takes up to two seconds.
+  bool leave = false;            // Clean leave and return.
+  std::size_t late_joiners = 0;  // The last nodes join in the middle.
   bool flush = false;
   bool second_collection = false;  // With creates and drops.
   bool clock_jump = false;         // Wall clocks are set, by up to an hour.
@@ -77,7 +122,12 @@ struct SimulationOptions {
   bool keep_conflicts = false;     // The second collection keeps what concurrent writes lose.
   // Beyond it a node takes no writes; hours: they write whatever their clocks show.
   std::int64_t max_clock_offset_milliseconds = 500;
-  bool evict = false;  // Who is dead or has left is given up at once, and comes back.
+  // Deletes are kept for two seconds after everybody has them.
+  bool remembers_deletes() const { return seed % 3 == 0; }
+  bool evict = false;      // Who is dead or has left is given up at once, and comes back.
+  bool uneven = false;     // Partitions that cut some pairs of nodes and not others.
+  bool lose_news = false;  // Half of what is told of a new layout is lost.
+  bool levels = true;      // Writes at quorum and all, registers at linear.
   // One node stands still for two seconds, again and again, and is never to be called dead.
   bool stall = false;
   bool counters = false;  // Increments, in a collection of their own.
@@ -94,6 +144,10 @@ struct Totals {
   std::uint64_t operations = 0;
   std::uint64_t acknowledged = 0;
   std::uint64_t reads = 0;
+  std::uint64_t level_writes = 0;    // Acknowledged at quorum or all.
+  std::uint64_t level_timeouts = 0;  // Not in time.
+  std::uint64_t register_sets = 0;   // Done at linear.
+  std::uint64_t register_gets = 0;
   std::uint64_t messages = 0;
   std::uint64_t lost = 0;
   std::uint64_t duplicated = 0;
@@ -112,6 +166,9 @@ struct Totals {
   std::uint64_t fenced_nodes = 0;   // At the end.
   std::uint64_t conflicts = 0;      // That nodes noticed.
   std::uint64_t slow_syncs = 0;
+  std::uint64_t uneven_cuts = 0;   // Partitions of that kind.
+  std::uint64_t news_lost = 0;     // Messages that tell of a layout.
+  std::uint64_t notes_failed = 0;  // Of layouts, on the disk.
   std::uint64_t leaves = 0;
   std::uint64_t evictions = 0;
   std::uint64_t late_joins = 0;

@@ -43,7 +43,7 @@ void SimNode::start() {
   check(!up(), "a node that runs is not started");
   ++life_;
   leaving_ = gone_ = false;
-  paused_until_ = {};
+  paused_until_ = noted_ = {};
   if (world_.options.mutant != Mutant::reuse_sequence || epoch_ == 0) ++epoch_;
   incarnation_ = std::max<std::uint64_t>(incarnation_ + 1, wall());
   const NodeId id = index_ + 1;
@@ -76,6 +76,7 @@ void SimNode::start() {
                       .seeds = {Network::address_of(0)}};
   options.known = kept_.members;
   options.compared = kept_.compared;
+  options.layout = kept_.layout;
   options.random_seed = world_.random.next();
   // Slices of a record or two, so that a pull takes many turns.
   options.cluster.pull_slice_bytes = static_cast<std::uint32_t>(world_.random.between(1, 400));
@@ -83,6 +84,7 @@ void SimNode::start() {
   options.cluster.compared_keys = world_.random.between(1, 4);
   options.cluster.compared_bytes = static_cast<std::uint32_t>(world_.random.between(1, 400));
   options.cluster.audit_interval = 15s;
+  if (world_.options.remembers_deletes()) options.cluster.remember_deletes = 2s;
   options.cluster.mutate_pull_uncompared = world_.options.mutant == Mutant::pull_uncompared;
   options.cluster.mutate_forget_early = world_.options.mutant == Mutant::forget_early;
   options.cluster.mutate_forget_absent = world_.options.mutant == Mutant::forget_absent;
@@ -91,7 +93,9 @@ void SimNode::start() {
   options.cluster.mutate_no_fence = world_.options.mutant == Mutant::no_fence;
   options.cluster.max_clock_offset = Duration(world_.options.max_clock_offset_milliseconds);
   if (index_ == 0 && kept_.belonging.id.none()) found_cluster(options, {7, 7});
+  options.cluster.level_mutant = level_mutant(world_.options.mutant);
   core_ = std::make_unique<Core>(std::move(options));
+  goes_by(core_->layout());
 
   std::vector<Input> inputs;
   driver_->announce(inputs);
@@ -113,6 +117,8 @@ void SimNode::crash() {
   inputs_.clear();
   put_off_.clear();
   waiting_.clear();
+  reads_.clear();
+  levels_.clear();
   sync_under_way_ = false;
   store_->lose_unsynced();
   world_.network->drop_all(index_);
@@ -217,12 +223,19 @@ void SimNode::perform(const Action& action) {
     check_reported(*send->message);
     world_.network->send(index_, *send);
   } else if (const auto* persist = std::get_if<Persist>(&action)) {
-    kept_ = *persist;
+    persisted(*persist);
     if (world_.options.stall) check_nobody_dead();
+  } else if (const auto* note = std::get_if<NoteLayout>(&action)) {
+    this->note(*note);
   } else if (const auto* published = std::get_if<Published>(&action)) {
     heard_.push_back(published->said.payload);
-  } else if (std::holds_alternative<FanoutReply>(action)) {
-    --reads_;
+  } else if (const auto* reply = std::get_if<FanoutReply>(&action)) {
+    const auto found = reads_.find(reply->request);
+    check(found != reads_.end(), "a read is answered once");
+    later([done = std::move(found->second), reply = *reply] { done(reply); });
+    reads_.erase(found);
+  } else if (const auto* reached = std::get_if<LevelReached>(&action)) {
+    level_ended(*reached);
   } else if (std::holds_alternative<Left>(action)) {
     gone_ = true;
   }
@@ -380,7 +393,7 @@ Collection* SimNode::place_for(const std::string& collection) {
 // BUMP: a write beats what its node held, or forgot. CLAMP: and is no further ahead of what its
 // node's own clock has ever shown than that makes necessary.
 void SimNode::check_version(const Collection& collection, const std::optional<Record>& held,
-                            const Record& written) {
+                            const Record& written, std::uint64_t above_hlc) {
   const std::string node = "node " + std::to_string(index_);
   if (held && !newer(written, *held))
     world_.history.violated("BUMP",
@@ -390,7 +403,7 @@ void SimNode::check_version(const Collection& collection, const std::optional<Re
   const std::uint64_t by_clock = (wall_clock_.highest() + default_clock_offset_max + steps)
                                  << hlc_counter_bits;
   const std::uint64_t by_bump =
-      std::max(held ? held->version.hlc : 0, collection.forgotten_hlc()) + 1;
+      std::max({held ? held->version.hlc : 0, collection.forgotten_hlc(), above_hlc}) + 1;
   if (written.version.hlc > std::max(by_clock, by_bump))
     world_.history.violated("CLAMP", node + ", whose clock never showed more than " +
                                          std::to_string(wall_clock_.highest()) + ", wrote " +
@@ -406,36 +419,49 @@ void SimNode::ConflictCheck::lost(const Collection& collection, const Lost& lost
 
 // --- Clients ----------------------------------------------------------------------------------
 
-void SimNode::write(const std::string& collection, const std::string& key, bool deletes,
-                    const std::string& value) {
-  if (refuses_writes()) return;
+void SimNode::later(std::function<void()> what) {
+  const std::uint64_t life = life_;
+  world_.schedule.in(0, [this, life, what = std::move(what)] {
+    if (life == life_ && up()) what();
+  });
+}
+
+std::optional<SimNode::Wrote> SimNode::put(const std::string& collection,
+                                           const WriteRequest& request,
+                                           std::function<void(const Wrote&)> durable) {
   Collection* const place = place_for(collection);
-  if (place == nullptr) return;
-  const WriteRequest request{.key = key, .deletes = deletes, .value = value};
-  const auto held = find(collection, key);
+  if (place == nullptr) return std::nullopt;
+  const auto held = find(collection, std::string(request.key));
   const auto written = writer_->write(*place, request, wall());
-  if (!written) return;
-  const KeyedRecord record{key, record_of(request, *written)};
-  check_version(*place, held, record.record);
-  tell(*place, record, written->position, [] {});
+  if (!written) return std::nullopt;
+  const Wrote wrote{place->ref(), {std::string(request.key), record_of(request, *written)}};
+  check_version(*place, held, wrote.record.record, request.above_hlc);
+  std::function<void()> told;
+  if (durable) told = [wrote, durable = std::move(durable)] { durable(wrote); };
+  tell(*place, wrote.record, written->position, std::move(told));
+  return wrote;
 }
 
 void SimNode::tell(const Collection& collection, const KeyedRecord& record, Position position,
-                   std::function<void()> acknowledged) {
+                   std::function<void()> durable) {
   world_.history.assigned(collection.ref(), record, collection.seen(),
                           core_->state() == MemberState::joining, true);
   driver_->wrote(collection, record, position);
-  const auto acknowledge = [this, name = collection.ref().name, record,
-                            acknowledged = std::move(acknowledged)] {
-    ++world_.totals.acknowledged;
-    world_.history.acknowledged(index_, name, record);
-    acknowledged();
-  };
-  if (world_.options.mutant == Mutant::ack_early)
-    acknowledge();
-  else
-    waiting_.emplace(position, acknowledge);
+  if (durable) waiting_.emplace(position, std::move(durable));
   after_turn();
+}
+
+void SimNode::write(const std::string& collection, const std::string& key, bool deletes,
+                    const std::string& value) {
+  if (refuses_writes()) return;
+  const auto acknowledge = [this](const Wrote& wrote) {
+    ++world_.totals.acknowledged;
+    world_.history.acknowledged(index_, wrote.collection.name, wrote.record);
+  };
+  const bool early = world_.options.mutant == Mutant::ack_early;
+  const auto wrote = put(collection, {.key = key, .deletes = deletes, .value = value},
+                         early ? std::function<void(const Wrote&)>() : acknowledge);
+  if (early && wrote) acknowledge(*wrote);
 }
 
 void SimNode::add(const std::string& collection, const std::string& key, std::int64_t more,
@@ -458,11 +484,17 @@ void SimNode::add(const std::string& collection, const std::string& key, std::in
   const Bytes attributes = writer_->counted_attributes();
   const WriteRequest request{.key = key, .value = value, .attributes = attributes};
   const KeyedRecord record{key, record_of(request, **written)};
-  check_version(*place, before, record.record);
-  History& history = world_.history;
-  const std::size_t addition = history.added(collection, record, more, ttl_milliseconds != 0);
-  tell(*place, record, (*written)->position,
-       [&history, addition] { history.addition_acknowledged(addition); });
+  check_version(*place, before, record.record, 0);
+  const std::size_t addition =
+      world_.history.added(collection, record, more, ttl_milliseconds != 0);
+  const auto acknowledge = [this, collection, record, addition] {
+    ++world_.totals.acknowledged;
+    world_.history.acknowledged(index_, collection, record);
+    world_.history.addition_acknowledged(addition);
+  };
+  const bool early = world_.options.mutant == Mutant::ack_early;
+  tell(*place, record, (*written)->position, early ? std::function<void()>() : acknowledge);
+  if (early) acknowledge();
 }
 
 void SimNode::flush(const std::string& collection) {
@@ -493,8 +525,9 @@ void SimNode::drop(const std::string& collection) {
 void SimNode::read(const std::string& key) {
   if (!serves() || world_.schedule.now() < paused_until_) return;
   ++world_.totals.reads;
-  ++reads_;
-  input(FanoutRead{reads_, std::string(default_collection), key});
+  const std::uint64_t request = ++requests_;
+  reads_[request] = [](const FanoutReply&) {};
+  input(FanoutRead{request, std::string(default_collection), key});
 }
 
 std::optional<Record> SimNode::find(const std::string& collection, const std::string& key) {

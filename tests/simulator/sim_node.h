@@ -17,8 +17,10 @@
 #include "storage/store.h"
 #include "storage/writer.h"
 #include "tests/simulator/history.h"
+#include "tests/simulator/layouts.h"
 #include "tests/simulator/network.h"
 #include "tests/simulator/options.h"
+#include "tests/simulator/registers.h"
 #include "tests/simulator/sim_clock.h"
 
 namespace dhrt::simulator {
@@ -31,6 +33,12 @@ class SimNode {
     Random& random;
     Totals& totals;
     History& history;
+    Registers& registers;
+    Layouts& layouts;
+    // A write is about to be acknowledged at this level. `next`: who is being let in, as far as
+    // the node knows; none: 0.
+    std::function<void(WriteLevel, NodeId next, const CollectionRef&, const KeyedRecord&)>
+        level_reached;
     Network* network = nullptr;
     bool faults = true;
   };
@@ -56,6 +64,8 @@ class SimNode {
   // It takes no writes, because of its clock.
   bool fenced() const { return up() && core_->clocks().fenced(); }
   Store& store() { return *store_; }
+  // Of whom it knows.
+  std::size_t voters() const;
 
   // What clients do.
   void write(const std::string& collection, const std::string& key, bool deletes,
@@ -65,6 +75,11 @@ class SimNode {
            std::uint64_t ttl_milliseconds);
   // How often the writer of this start joined two records of a counter.
   std::uint64_t joins() const { return writer_ == nullptr ? 0 : writer_->joins(); }
+  void write_at(WriteLevel level, const std::string& collection, const std::string& key,
+                bool deletes, const std::string& value);
+  // At level linear; an empty value deletes.
+  void set_register(const std::string& key, const std::string& value);
+  void get_register(const std::string& key);
   void flush(const std::string& collection);
   void drop(const std::string& collection);
   void read(const std::string& key);
@@ -72,6 +87,8 @@ class SimNode {
   // What clients of other nodes said, in the order in which it came.
   const std::vector<std::string>& heard() const { return heard_; }
 
+  // Durable here: the write, or what replaced it.
+  bool has_durably(const CollectionRef& collection, const Dot& dot) const;
   std::optional<Record> find(const std::string& collection, const std::string& key);
   // Key, dot and value of every live record, and the contexts: equal on converged nodes.
   std::string fingerprint();
@@ -83,9 +100,9 @@ class SimNode {
   bool refuses_writes();
   Collection* place_for(const std::string& collection);
   void check_version(const Collection& collection, const std::optional<Record>& held,
-                     const Record& written);
+                     const Record& written, std::uint64_t above_hlc);
   void tell(const Collection& collection, const KeyedRecord& record, Position position,
-            std::function<void()> acknowledged);
+            std::function<void()> durable);
   void tick(std::uint64_t life);
   void run(Input input);
   void take(Input input);
@@ -96,6 +113,10 @@ class SimNode {
   void synced(std::uint64_t life, Position position);
   void collect();
   void note_own_writes(const Action& action);
+  void persisted(const Persist& persist);
+  void goes_by(const Layout& layout);
+  void note(const NoteLayout& note);
+  void level_ended(const LevelReached& reached);
   void check_reported(const Message& message);
   void check_vector(const CollectionRef& ref, const Context& vector);
   void check_nobody_dead();
@@ -109,6 +130,8 @@ class SimNode {
   std::uint64_t incarnation_ = 0;
   SimClock wall_clock_;
   Persist kept_;  // As on disk.
+  Layout known_;  // What it goes by, which its disk may not have yet.
+  Time noted_{};  // When the last of its notes is on the disk.
   bool leaving_ = false;
   bool gone_ = false;  // Left was reached in this turn.
   Time paused_until_{};
@@ -142,7 +165,24 @@ class SimNode {
   Position syncing_ = 0;
   bool sync_under_way_ = false;
   std::multimap<Position, std::function<void()>> waiting_;  // Replies to clients.
-  std::uint64_t reads_ = 0;
+  struct Wrote {
+    CollectionRef collection;
+    KeyedRecord record;
+  };
+  std::optional<Wrote> put(const std::string& collection, const WriteRequest& request,
+                           std::function<void(const Wrote&)> durable);
+  // Runs it when this turn is over, unless the node ends before.
+  void later(std::function<void()> what);
+  void wait_for_level(WriteLevel level, const Wrote& wrote, std::function<void(const Tally&)> done);
+
+  std::uint64_t requests_ = 0;
+  std::map<std::uint64_t, std::function<void(const FanoutReply&)>> reads_;
+  struct WaitsForLevel {
+    WriteLevel level = WriteLevel::quorum;
+    Wrote wrote;
+    std::function<void(const Tally&)> done;
+  };
+  std::map<std::uint64_t, WaitsForLevel> levels_;
   std::vector<std::string> heard_;
 };
 

@@ -10,6 +10,8 @@ namespace {
 // In a healed cluster everything is healthy and equal within this much simulated time.
 constexpr Duration convergence_bound = 120s;
 constexpr Duration forgotten_bound = 10s;
+// Where they are remembered for a while that is looked at every ten seconds.
+constexpr Duration remembered_bound = 40s;
 constexpr Duration pause_max = 12s;
 constexpr std::uint64_t watch_interval_milliseconds = 70;
 constexpr std::size_t counted_keys = 4;
@@ -35,7 +37,8 @@ SimulationOptions SimulationOptions::from_seed(std::uint64_t seed) {
   options.skew = on();
   options.slow_disk = on();
   options.leave = on();
-  options.late_join = on();
+  // Two or more are a majority of few.
+  if (on()) options.late_joiners = on() ? 1 : random.between(2, options.nodes - 1);
   options.flush = on();
   options.second_collection = on();
   options.counters = on();
@@ -46,6 +49,8 @@ SimulationOptions SimulationOptions::from_seed(std::uint64_t seed) {
   constexpr std::int64_t hours = 4 * 3'600'000;
   if (on()) options.max_clock_offset_milliseconds = hours;
   options.evict = on();
+  options.uneven = on();
+  options.lose_news = on();
   return options;
 }
 
@@ -57,6 +62,7 @@ SimulationOptions SimulationOptions::membership(std::uint64_t seed, std::uint64_
   options.duration_milliseconds = hours * 3'600'000;
   options.loss = 0.05;
   options.stall = true;
+  options.levels = false;
   return options;
 }
 
@@ -74,7 +80,7 @@ std::string SimulationOptions::describe() const {
                                     {skew, " skew"},
                                     {slow_disk, " slow-disk"},
                                     {leave, " leave"},
-                                    {late_join, " late-join"},
+                                    {late_joiners > 0, " late-join"},
                                     {flush, " flush"},
                                     {second_collection, " collections"},
                                     {clock_jump, " clock-jump"},
@@ -83,6 +89,8 @@ std::string SimulationOptions::describe() const {
                                     {keep_conflicts, " keep-conflicts"},
                                     {evict, " evict"},
                                     {stall, " stall"},
+                                    {uneven, " uneven"},
+                                    {lose_news, " lose-news"},
                                     {counters, " counters"}}) {
     if (is_on) text += name;
   }
@@ -93,6 +101,10 @@ void Totals::add(const Totals& other) {
   operations += other.operations;
   acknowledged += other.acknowledged;
   reads += other.reads;
+  level_writes += other.level_writes;
+  level_timeouts += other.level_timeouts;
+  register_sets += other.register_sets;
+  register_gets += other.register_gets;
   messages += other.messages;
   lost += other.lost;
   duplicated += other.duplicated;
@@ -111,6 +123,9 @@ void Totals::add(const Totals& other) {
   fenced_nodes += other.fenced_nodes;
   conflicts += other.conflicts;
   slow_syncs += other.slow_syncs;
+  uneven_cuts += other.uneven_cuts;
+  news_lost += other.news_lost;
+  notes_failed += other.notes_failed;
   leaves += other.leaves;
   evictions += other.evictions;
   late_joins += other.late_joins;
@@ -126,7 +141,17 @@ void Totals::add(const Totals& other) {
 Simulation::Simulation(const SimulationOptions& options)
     : options_(options),
       random_(options.seed ^ 0x5eed),
-      world_{options_, schedule_, random_, totals_, history_} {
+      world_{options_,
+             schedule_,
+             random_,
+             totals_,
+             history_,
+             registers_,
+             layouts_,
+             [this](WriteLevel level, NodeId next, const CollectionRef& collection,
+                    const KeyedRecord& write) {
+               promise_level({level, collection, write}, next);
+             }} {
   network_ = std::make_unique<Network>(
       options_, schedule_, random_, totals_,
       [this](NodeIndex node, Input input) { nodes_[node]->input(std::move(input)); },
@@ -140,22 +165,19 @@ Simulation::Simulation(const SimulationOptions& options)
 }
 
 Outcome Simulation::run() {
-  const bool joins_late = options_.late_join;
   if (options_.evict) history_.nodes_are_evicted();
-  for (std::size_t i = 0; i < nodes_.size(); ++i) {
-    if (joins_late && i + 1 == nodes_.size()) continue;
-    schedule_.in(random_.between(0, 500), [this, i] {
-      if (!nodes_[i]->up()) nodes_[i]->start();
-    });
-  }
-  if (joins_late) {
-    schedule_.in(options_.duration_milliseconds / 2, [this] {
-      if (nodes_.back()->up()) return;
-      ++totals_.late_joins;
-      nodes_.back()->start();
-    });
-  }
+  for (std::size_t i = 0; i < nodes_.size() - options_.late_joiners; ++i)
+    start_within(500, i);
+  if (options_.late_joiners > 0)
+    schedule_.in(options_.duration_milliseconds / 2, [this] { join_late(); });
   schedule_operations();
+  if (options_.levels) {
+    write_while_voters_come();
+    for (std::size_t i = 0; i < options_.operations / 10; ++i)
+      schedule_.in(random_.below(options_.duration_milliseconds), [this] { write_at_level(); });
+    for (std::size_t i = 0; i < options_.operations / 15; ++i)
+      schedule_.in(random_.below(options_.duration_milliseconds), [this] { use_register(); });
+  }
   schedule_faults();
   schedule_clock_faults();
   watch();
@@ -166,11 +188,13 @@ Outcome Simulation::run() {
   Outcome outcome;
   await_convergence();
   outcome.converged_milliseconds = static_cast<std::uint64_t>((schedule_.now() - healed).count());
-  if (converged())
+  if (converged()) {
     check_said();
-  else
+    if (!history_.violation()) check_fence();
+    check_live();
+  } else {
     history_.violated("CONV", disagreement());
-  if (!history_.violation()) check_fence();
+  }
   check_watched();
   check_counted();
   check_forgotten();
@@ -182,6 +206,8 @@ Outcome Simulation::run() {
       return node->find(collection, key);
     });
   }
+  check_levels();
+  if (const auto violation = registers_.violation()) history_.violated("LINQ", *violation);
   totals_.simulated_milliseconds = static_cast<std::uint64_t>(schedule_.now().since_start.count());
   outcome.violation = history_.violation();
   outcome.totals = totals_;
@@ -279,7 +305,8 @@ void Simulation::check_forgotten() {
   const auto kept = [this] {
     return std::ranges::any_of(nodes_, [](const auto& node) { return node->tombstones() != 0; });
   };
-  const Time end = schedule_.now() + forgotten_bound;
+  const Time end =
+      schedule_.now() + (options_.remembers_deletes() ? remembered_bound : forgotten_bound);
   while (!history_.violation() && kept() && schedule_.now() < end)
     run_until(schedule_.now() + 500ms);
   if (!kept()) return;
@@ -301,6 +328,7 @@ bool Simulation::run_until(Time end) {
   bool reached = false;
   schedule_.at(end, [&reached] { reached = true; });
   while (!reached && schedule_.run_next()) {
+    if (layouts_.in_force().size() != voters_checked_) check_levels();
   }
   return reached;
 }
@@ -359,6 +387,7 @@ void Simulation::every(std::uint64_t from, std::uint64_t to, std::function<void(
 
 void Simulation::schedule_faults() {
   if (options_.partition) every(3000, 15000, [this] { partition(); });
+  if (options_.uneven) every(5000, 20000, [this] { cut_pairs(0.3); });
   if (options_.crash) every(2000, 12000, [this] { crash_someone(); });
   if (options_.evict) every(1000, 5000, [this] { evict_someone(); });
   if (options_.leave) every(8000, 30000, [this] { leave_someone(); });
@@ -370,33 +399,78 @@ void Simulation::schedule_faults() {
   }
 }
 
+// Any pair of nodes, so that what one of them knows may take a way around.
+void Simulation::cut_pairs(double share) {
+  ++totals_.uneven_cuts;
+  const std::size_t count = nodes_.size();
+  std::vector<bool> cut(count * count);
+  for (std::size_t one = 0; one < count; ++one) {
+    for (std::size_t other = 0; other < one; ++other)
+      cut[one * count + other] = random_.chance(share);
+  }
+  part([&](std::size_t from, std::size_t to) {
+    return cut[std::max(from, to) * count + std::min(from, to)];
+  });
+}
+
 // One node, two sides, one way, or a ring in which each sees its neighbours only.
 void Simulation::partition() {
-  ++totals_.partitions;
   const std::size_t count = nodes_.size();
   const std::uint64_t shape = random_.below(4);
   std::vector<bool> side(count);
   for (std::size_t i = 0; i < count; ++i)
     side[i] = random_.chance(0.5);
   const std::size_t lonely = random_.below(count);
-  for (std::size_t from = 0; from < count; ++from) {
-    for (std::size_t to = 0; to < count; ++to) {
-      if (from == to) continue;
-      const std::size_t apart = (from + count - to) % count;
-      const bool neighbours = apart == 1 || apart == count - 1;
-      const bool blocked = (shape == 0 && (from == lonely || to == lonely)) ||
-                           (shape == 1 && side[from] != side[to]) ||
-                           (shape == 2 && side[from] && !side[to]) || (shape == 3 && !neighbours);
-      if (blocked) network_->block(from, to);
+  part([&](std::size_t from, std::size_t to) {
+    const std::size_t apart = (from + count - to) % count;
+    const bool neighbours = apart == 1 || apart == count - 1;
+    return (shape == 0 && (from == lonely || to == lonely)) ||
+           (shape == 1 && side[from] != side[to]) || (shape == 2 && side[from] && !side[to]) ||
+           (shape == 3 && !neighbours);
+  });
+}
+
+void Simulation::part(const std::function<bool(std::size_t, std::size_t)>& blocked) {
+  ++totals_.partitions;
+  for (std::size_t from = 0; from < nodes_.size(); ++from) {
+    for (std::size_t to = 0; to < nodes_.size(); ++to) {
+      if (from != to && blocked(from, to)) network_->block(from, to);
     }
   }
   schedule_.in(random_.between(1000, 12000), [this] { network_->heal(); });
+}
+
+void Simulation::start_within(std::uint64_t milliseconds, std::size_t node) {
+  schedule_.in(random_.between(0, milliseconds), [this, node] {
+    if (!nodes_[node]->up()) nodes_[node]->start();
+  });
+}
+
+// Where there are faults those who come see but a few of those who are there.
+void Simulation::join_late() {
+  const std::size_t old = nodes_.size() - options_.late_joiners;
+  if (faulty_ && options_.uneven && random_.chance(0.5)) {
+    cut_pairs(0.4);
+  } else if (faulty_ && options_.partition) {
+    const std::size_t apart = random_.below(old);
+    part([&](std::size_t from, std::size_t to) { return (from < apart) != (to < apart); });
+  }
+  for (std::size_t i = old; i < nodes_.size(); ++i) {
+    if (!nodes_[i]->up()) ++totals_.late_joins;
+    start_within(500, i);
+  }
+  if (!options_.levels) return;
+  write_while_voters_come();
+  constexpr std::uint64_t bursts = 8;
+  for (std::uint64_t i = 0; i < bursts; ++i)
+    schedule_.in(random_.below(6000), [this] { use_register(); });
 }
 
 void Simulation::crash_someone() {
   const std::size_t node = random_.below(nodes_.size());
   if (!nodes_[node]->up()) return;
   nodes_[node]->crash();
+  check_levels();
   restart_later(node);
 }
 

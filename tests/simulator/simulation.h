@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tests/simulator/history.h"
+#include "tests/simulator/layouts.h"
 #include "tests/simulator/network.h"
 #include "tests/simulator/options.h"
 #include "tests/simulator/sim_node.h"
@@ -20,6 +21,13 @@ struct Outcome {
   Totals totals;
   std::uint64_t transcript = 0;              // Equal for equal seeds.
   std::uint64_t converged_milliseconds = 0;  // From healing to agreement.
+};
+
+// What a client was told of a write.
+struct LevelPromise {
+  WriteLevel level = WriteLevel::quorum;
+  CollectionRef collection;
+  KeyedRecord write;
 };
 
 class Simulation {
@@ -42,6 +50,8 @@ class Simulation {
   void check_counted();
   std::uint64_t joins() const;
   void partition();
+  void cut_pairs(double share);
+  void write_while_voters_come();
   void crash_someone();
   void leave_someone();
   void evict_someone();
@@ -49,9 +59,18 @@ class Simulation {
   void heal();
   void await_convergence();
   void check_said();
+  void check_live();
+  void part(const std::function<bool(std::size_t from, std::size_t to)>& blocked);
+  void start_within(std::uint64_t milliseconds, std::size_t node);
+  void join_late();
   void watch();
   void check_watched();
   void check_forgotten();
+  void check_level(const LevelPromise& promise, const std::vector<NodeId>& voters);
+  void promise_level(const LevelPromise& promise, NodeId next);
+  void check_levels();
+  void write_at_level();
+  void use_register();
   bool run_until(Time end);
   bool converged();
   std::string disagreement();
@@ -61,6 +80,10 @@ class Simulation {
   Schedule schedule_;
   Totals totals_;
   History history_;
+  Registers registers_;
+  Layouts layouts_{history_};
+  std::size_t voters_checked_ = 0;
+  std::vector<LevelPromise> level_promises_;
   SimNode::World world_;
   std::unique_ptr<Network> network_;
   std::vector<std::unique_ptr<SimNode>> nodes_;

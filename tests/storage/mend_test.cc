@@ -60,6 +60,23 @@ void on_both(const std::function<void(Node&)>& test) {
   }
 }
 
+TEST_CASE("mend: a pull brings nothing back that is gone, though something older has come since") {
+  on_both([&](Node& node) {
+    const KeyedRecord older = put("k", "older", {there, 3});
+    const KeyedRecord newer = put("k", "newer", {there, 5});
+    must(node.writer.push(node.users, views_of({newer}), noon));
+    must(node.writer.push(node.users, views_of({tombstone("k", {there, 6})}), noon));
+    node.forget();
+    // From a node that was given up, and had seen neither.
+    must(node.writer.pull(node.users, {older}, noon));
+    REQUIRE(node.value("k") == "older");
+    must(node.writer.pull(node.users, {newer}, noon));
+    CHECK(node.value("k") == "older");
+    must(node.writer.pull(node.users, {tombstone("k", {there, 5})}, noon));
+    CHECK(node.value("k") == "(deleted)");
+  });
+}
+
 TEST_CASE("mend: what was seen and is absent becomes a tombstone, what was not is put") {
   const KeyedRecord older = put("k", "older", {there, 3});
   const KeyedRecord newer = put("k", "newer", {there, 5});

@@ -1,0 +1,125 @@
+// Who votes, and how a member becomes a voter.
+//
+// Intuition: a change of the voters is safe if a majority before it and one after it always share a
+// node (Ongaro 2014, section 4.1: one member at a time), if there is only one next list, and if
+// what majorities had before is had by a majority afterwards. So the member that wants to vote
+//   1. pulls from a majority of the voters, to have little left to do in step 4;
+//   2. asks them to let nobody with a lower ballot through, and hears whom they let through before;
+//   3. asks them to let it through, unless somebody else may have a majority already;
+//   4. pulls all from each of a majority after that let it through, and is a voter.
+// Steps 2 and 3 are the two phases of Paxos (Lamport 1998), for each place in the list anew; who
+// asks proposes nobody but itself. A voter answers when what it answers is on its disk.
+//
+// From when a voter has let somebody through it says so with all that it acknowledges
+// (LayoutStamp); who counts answers counts by a layout that is at least as late as the latest that
+// it heard of. The argument that this is enough is in cluster/README.md.
+//
+// Bounds: one attempt of our own; held_max answers that wait for the disk. Errors: none; who is not
+// answered asks again. Threads: loop thread only.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "cluster/actions.h"
+#include "cluster/links.h"
+#include "cluster/membership.h"
+#include "cluster/options.h"
+#include "cluster/synchronizer.h"
+
+namespace dhrt {
+
+// The notes with which a node starts: those that it kept, or, of a cluster in which nobody noted
+// who votes yet, all members that were healthy once.
+LayoutNotes notes_at_start(LayoutNotes kept, const Belonging& belonging, const Member& self,
+                           const std::vector<Member>& known);
+
+class Voters {
+ public:
+  Voters(const ClusterOptions& options, const Membership& membership, const Links& links,
+         Synchronizer& synchronizer, LayoutNotes notes)
+      : options_(options),
+        membership_(membership),
+        links_(links),
+        synchronizer_(synchronizer),
+        notes_(std::move(notes)) {}
+
+  const LayoutNotes& notes() const { return notes_; }
+  const Layout& layout() const { return notes_.layout; }
+  LayoutStamp stamp() const { return notes_.layout.stamp(); }
+  // Nobody has told of a later layout than ours.
+  bool is_current() const;
+
+  // The cluster is one of our own.
+  void found(ClusterId cluster);
+  // To which cluster we belong; what was known of another one is void.
+  void belong_to(ClusterId cluster);
+
+  void tick(const Step& step);
+  void link_established(ConnectionId connection, const Step& step);
+  // A peer's layout has this stamp. `tells`: let it know of ours if that is later.
+  void heard(ConnectionId connection, const LayoutStamp& stamp, bool tells, const Step& step);
+  void told(ConnectionId connection, const LayoutTold& told, const Step& step);
+  void asked(ConnectionId connection, NodeId peer, const VoteRequest& request, const Step& step);
+  void answered(NodeId peer, const VoteReply& reply, const Step& step);
+  void noted(const LayoutNoted& noted, const Step& step);
+  // The layout is another one since the last call.
+  bool take_changed() { return std::exchange(changed_, false); }
+  LayoutTold tell(bool wants_reply) const { return {notes_.cluster, notes_.layout, wants_reply}; }
+
+ private:
+  struct Attempt {
+    Ballot ballot;
+    bool accepting = false;                       // Step 3 has begun.
+    std::map<NodeId, Ballot> promises;            // Of whom, and whom it had let through before.
+    std::map<NodeId, std::uint64_t> let_through;  // By whom, and how many pulls had begun by then.
+    Time asked;
+    Time pulled_again;
+  };
+  void learn(const Layout& theirs, const Step& step);
+  void note(const Step& step);
+  bool wants_to_vote() const;
+  bool has_pulled_from_majority() const;
+  bool is_majority(std::size_t count) const { return count >= layout().voters.size() / 2 + 1; }
+  bool may_begin(const Step& step) const;
+  void begin(const Step& step);
+  void ask(const Step& step);
+  void end_attempt();
+  void give_up(const Step& step);
+  bool somebody_else_may_be_next() const;
+  void consider_accepting(const Step& step);
+  void consider_done(const Step& step);
+  void warn_of_silence(const Step& step);
+
+  const ClusterOptions& options_;
+  const Membership& membership_;
+  const Links& links_;
+  Synchronizer& synchronizer_;
+  LayoutNotes notes_;
+  LayoutStamp heard_;             // The latest that anybody told.
+  std::set<ConnectionId> ahead_;  // Who told of a later one than ours.
+  std::optional<Time> adding_since_;
+  std::optional<Attempt> attempt_;
+  Time next_attempt_{};
+  std::uint64_t highest_round_ = 0;  // Of anybody, for the next place.
+  bool changed_ = false;
+
+  // What was noted, counted; what is on the disk; and what waits for that.
+  std::uint64_t notes_made_ = 0;
+  std::uint64_t notes_kept_ = 0;
+  bool note_again_ = false;
+  struct Held {
+    std::uint64_t note = 0;
+    ConnectionId connection = 0;
+    VoteReply reply;
+  };
+  std::vector<Held> held_;
+  std::optional<Time> silent_since_;
+  bool warned_ = false;
+};
+
+}  // namespace dhrt

@@ -1,0 +1,105 @@
+// What clients do at levels above one, and whether they get what they were promised.
+#include <algorithm>
+#include <utility>
+
+#include "tests/simulator/simulation.h"
+
+namespace dhrt::simulator {
+
+// LIVE: in a whole cluster everybody votes, and every level is reached.
+void Simulation::check_live() {
+  if (!options_.levels || history_.violation()) return;
+  for (const auto& node : nodes_) {
+    const std::size_t voters = node->voters();
+    if (voters == nodes_.size()) continue;
+    return history_.violated("LIVE", "all is well, and still a node knows of " +
+                                         std::to_string(voters) + " voters, not of " +
+                                         std::to_string(nodes_.size()));
+  }
+  const std::uint64_t timeouts = totals_.level_timeouts;
+  for (const auto& node : nodes_) {
+    node->write_at(WriteLevel::all, std::string(default_collection), "k0", false,
+                   "v" + std::to_string(++values_));
+    node->set_register("r0", "v" + std::to_string(++values_));
+    node->get_register("r1");
+  }
+  run_until(schedule_.now() + 10s);
+  if (totals_.level_timeouts != timeouts)
+    return history_.violated("LIVE", "all is well, and still a level was not reached in time");
+  await_convergence();
+  if (!converged()) history_.violated("CONV", disagreement());
+}
+
+// DUR-Q, DUR-A: as many of the voters as the level says have the write durably, whichever of them
+// run.
+void Simulation::check_level(const LevelPromise& promise, const std::vector<NodeId>& voters) {
+  if (history_.excuses(promise.collection.name)) return;
+  std::string holders;
+  std::size_t count = 0;
+  for (const NodeId voter : voters) {
+    if (!nodes_[voter - 1]->has_durably(promise.collection, promise.write.record.dot)) continue;
+    holders += " " + std::to_string(voter);
+    ++count;
+  }
+  const std::size_t need =
+      promise.level == WriteLevel::all ? voters.size() : Layouts::majority_of(voters.size());
+  if (count >= need) return;
+  std::string all;
+  for (const NodeId voter : voters)
+    all += " " + std::to_string(voter);
+  history_.violated(promise.level == WriteLevel::all ? "DUR-A" : "DUR-Q",
+                    "key " + promise.write.key + " of " + promise.collection.name +
+                        " was acknowledged at " + std::string(to_text(promise.level)) + " as " +
+                        describe(promise.write.record) + "; at " +
+                        std::to_string(schedule_.now().since_start.count()) + " ms of the voters" +
+                        all + " it is only at" + holders);
+}
+
+// The voters in force have it; and they with the one who is being let in, if the coordinator knows
+// of that. Whom others let in without its knowledge brings itself what it lacks before it votes:
+// every later list in force is held against every promise.
+void Simulation::promise_level(const LevelPromise& promise, NodeId next) {
+  level_promises_.push_back(promise);
+  check_level(promise, layouts_.in_force());
+  std::vector<NodeId> with_next = layouts_.in_force();
+  if (next == 0 || std::ranges::find(with_next, next) != with_next.end()) return;
+  with_next.push_back(next);
+  check_level(promise, with_next);
+}
+
+void Simulation::check_levels() {
+  voters_checked_ = layouts_.in_force().size();
+  for (const LevelPromise& promise : level_promises_)
+    check_level(promise, layouts_.in_force());
+}
+
+void Simulation::write_at_level() {
+  SimNode& node = *nodes_[random_.below(nodes_.size())];
+  const std::string key = "k" + std::to_string(random_.below(options_.keys));
+  node.write_at(random_.chance(0.7) ? WriteLevel::quorum : WriteLevel::all,
+                std::string(default_collection), key, random_.chance(0.2),
+                "v" + std::to_string(++values_));
+}
+
+// Some operations on one register that overlap, on many nodes.
+void Simulation::use_register() {
+  constexpr std::uint64_t operations = 8;
+  const std::uint64_t within = random_.chance(0.5) ? 50 : 500;
+  const std::string key = "r" + std::to_string(random_.below(2));
+  for (std::uint64_t i = 0; i < operations; ++i) {
+    schedule_.in(random_.below(within), [this, key] {
+      SimNode& node = *nodes_[random_.below(nodes_.size())];
+      if (random_.chance(0.6)) return node.get_register(key);
+      const std::string value = "v" + std::to_string(++values_);
+      node.set_register(key, random_.chance(0.1) ? std::string() : value);
+    });
+  }
+}
+
+void Simulation::write_while_voters_come() {
+  constexpr std::uint64_t writes = 30;
+  for (std::uint64_t i = 0; i < writes; ++i)
+    schedule_.in(random_.below(6000), [this] { write_at_level(); });
+}
+
+}  // namespace dhrt::simulator
