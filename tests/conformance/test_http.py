@@ -96,6 +96,15 @@ class OpenApi(unittest.TestCase):
             answer = ask(dhrt, method, target, body=body)
             self.assertIn(answer.status, documented, target)
         self.assertLess(answer.status, 500)
+        levels = [one for one in operation["parameters"] if one["in"] == "header"]
+        field = levels[0]["name"] if levels else "X-Dhrt-Read"
+        answer = ask(dhrt, method, target, body=body, **{field.replace("-", "_"): "quorum"})
+        if levels:
+            self.assertIn("quorum", levels[0]["schema"]["enum"], target)
+            self.assertIn(answer.status, documented, target)
+            self.assertNotIn(b"knows no levels", answer.body, target)
+        else:
+            self.assertEqual(answer.status, 400, target)
 
 
 class Conditions(unittest.TestCase):
