@@ -20,6 +20,8 @@ void Synchronizer::set_compared(NodeId peer, bool compared) {
     found->second.compared.clear();
     found->second.yielded = false;
     found->second.failed_comparisons = 0;
+    // Its comparison with us is over, or was given up for ours.
+    if (compared) found->second.not_before = {};
   }
   const bool changed = compared ? compared_.insert(peer).second : compared_.erase(peer) != 0;
   if (!changed) return;
@@ -184,7 +186,6 @@ void Synchronizer::compared(ConnectionId from, const Compared& compared, const S
   if (!compared.reply) {
     if (compared.doubts != doubts_[*peer] || !has_compared_all(*peer)) return;
     set_compared(*peer, true);
-    if (const auto found = peers_.find(*peer); found != peers_.end()) found->second.not_before = {};
     step.send(from, Compared{.reply = true});
     return;
   }

@@ -317,6 +317,22 @@ TEST_CASE("comparison: of two that begin at once the lower one goes on") {
   }
 }
 
+TEST_CASE("comparison: who went on need not wait for the one that gave way") {
+  Asker node;
+  node.receive(node.bulk, Audit{.request = 9, .collection = users, .begins = true});
+  node.peer_begins(dots(1, 1, 9));
+  node.we_hold({record("a", dot(1, 3))});
+  node.peer_is_equal(dots(1, 1, 9));
+  node.store();
+  node.peer_mended();
+  node.receive(node.bulk, Compared{.reply = true});
+  REQUIRE(node.is_compared());
+  const std::size_t sessions = node.sent<Summary>(node.bulk).size();
+  node.receive(node.control, Ping{.root = 1});
+  node.tick_for(3s);
+  CHECK(node.sent<Summary>(node.bulk).size() == sessions + 1);
+}
+
 TEST_CASE("comparison: an answer to another question is none, nor is one out of order") {
   Asker node;
   node.peer_begins(dots(2, 1, 4));
