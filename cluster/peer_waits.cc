@@ -4,16 +4,20 @@
 
 namespace dhrt {
 
+bool covers(const Tips& told, const Tips& written) {
+  return std::ranges::all_of(written, [&](const auto& last) {
+    const auto tip = told.find(last.first);
+    return tip != told.end() && tip->second >= last.second;
+  });
+}
+
 std::uint64_t PeerWaits::count(const Wait& wait, const std::vector<NodeId>& linked,
                                const Heard& heard) {
   static const Tips nothing;
   return static_cast<std::uint64_t>(std::ranges::count_if(linked, [&](NodeId peer) {
     const auto found = heard.find(peer);
     const Tips& told = found == heard.end() ? nothing : found->second;
-    return std::ranges::all_of(wait.written, [&](const auto& written) {
-      const auto tip = told.find(written.first);
-      return tip != told.end() && tip->second >= written.second;
-    });
+    return covers(told, wait.written);
   }));
 }
 

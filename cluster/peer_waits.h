@@ -19,6 +19,8 @@ namespace dhrt {
 // The writes of an origin in a collection, up to where.
 using TipKey = std::pair<CollectionRef, Origin>;
 using Tips = std::map<TipKey, std::uint64_t>;
+// Who told of these has all of those.
+bool covers(const Tips& told, const Tips& written);
 
 class PeerWaits {
  public:

@@ -216,9 +216,8 @@ void Synchronizer::summary_reply(NodeId from, const SummaryReply& reply, const S
   const std::uint64_t empty = digest_of({}, {});
   for (const CollectionDigest& theirs : reply.digests) {
     const auto ours = mirrors_.find(theirs.collection.name);
-    const bool is_over =
-        ours != mirrors_.end() && ours->second.generation > theirs.collection.generation;
-    const bool differs = (session_->asks_all && !is_over) || ours == mirrors_.end() ||
+    const bool differs = (session_->asks_all && !is_over(theirs.collection)) ||
+                         ours == mirrors_.end() ||
                          ours->second.generation < theirs.collection.generation ||
                          (ours->second.generation == theirs.collection.generation &&
                           ours->second.digest != theirs.hash);

@@ -5,17 +5,6 @@
 
 namespace dhrt {
 
-namespace {
-
-bool has_all(const Tips& told, const Tips& written) {
-  return std::ranges::all_of(written, [&](const auto& last) {
-    const auto tip = told.find(last.first);
-    return tip != told.end() && tip->second >= last.second;
-  });
-}
-
-}  // namespace
-
 Tally WriteLevels::tally(const Wait& wait) const {
   return wait.level == WriteLevel::all ? quorums_.all(wait.have) : quorums_.held(wait.have);
 }
@@ -50,7 +39,7 @@ void WriteLevels::begin(const WaitForLevel& wait, const PeerWaits::Heard& heard,
   }
   begun.have.insert(membership_.self_id());
   for (const auto& [peer, tips] : heard) {
-    if (has_all(tips, begun.written)) begun.have.insert(peer);
+    if (covers(tips, begun.written)) begun.have.insert(peer);
   }
   if (options_.level_mutant == LevelMutant::count_unacknowledged) {
     for (const NodeId peer : links_.linked())
@@ -77,7 +66,7 @@ void WriteLevels::heard(NodeId peer, const std::vector<Tips::key_type>& news, co
         Wait& wait = waits_.at(request);
         if (wait.have.contains(peer)) continue;
         is_news = true;
-        if (!has_all(tips, wait.written)) continue;
+        if (!covers(tips, wait.written)) continue;
         wait.have.insert(peer);
         reached.push_back(request);
       }

@@ -46,12 +46,12 @@ class WriteLevels {
   Tally tally(const Wait& wait) const;
   // The next one; this one is gone if it was answered.
   Waits::iterator settle(Waits::iterator wait, const Step& step);
+  void forget(Waits::iterator wait);
 
   const ClusterOptions& options_;
   const Membership& membership_;
   const Links& links_;
   const Quorums& quorums_;
-  void forget(Waits::iterator wait);
   Waits waits_;
   std::map<Tips::key_type, std::map<std::uint64_t, std::set<std::uint64_t>>> by_last_;
 };

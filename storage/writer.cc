@@ -204,7 +204,7 @@ Result<RecordWriter::Put> RecordWriter::put_if_newer(Collection& collection,
   Put made;
   const RecordView& record = incoming.record;
   const bool was_seen = !arrival.live && !arrival.heals && known.seen.contains(record.dot);
-  const bool proves_deletes = collection.keeps_all();
+  const bool is_deleted_here = was_seen && !record.deleted && collection.keeps_all();
   const auto position = store_.update(
       collection, key, arrival.live ? Store::Joins::seen : Store::Joins::nothing,
       [&](const RecordView* held, RecordView& put) {
@@ -220,9 +220,7 @@ Result<RecordWriter::Put> RecordWriter::put_if_newer(Collection& collection,
         // It was here, and is deleted or was evicted; where nothing is evicted it is deleted also
         // if something older has come since.
         if (was_seen && held == nullptr) return false;
-        if (was_seen && proves_deletes && !record.deleted && !held->damaged && !same &&
-            newer(record, *held))
-          return false;
+        if (is_deleted_here && !same && !held->damaged && newer(record, *held)) return false;
         if (tells) made.lost = lost_of(*held, record, known.seen, arrival);
         if (made.lost != Put::Lost::nothing) made.held = held->dot;
         if (held != nullptr && !heals && !newer(record, *held)) {

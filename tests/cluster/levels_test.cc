@@ -255,13 +255,9 @@ TEST_CASE("levels: a record that another voter has forgotten the delete of is no
     CAPTURE(is_first);
     Voting node;
     node.ask(ReadLevel::linear);
-    const DurableReadReply nothing{.request = node.sent<DurableRead>(node.two).front().request,
-                                   .synced = true,
-                                   .generation = 1,
-                                   .forgotten = {dots(1, 1, 5), 99}};
-    if (is_first) node.receive(node.two, nothing);
+    if (is_first) node.answer_having_seen(node.two, std::nullopt, dots(1, 1, 5));
     node.answer(node.three, value(5));
-    if (!is_first) node.receive(node.two, nothing);
+    if (!is_first) node.answer_having_seen(node.two, std::nullopt, dots(1, 1, 5));
     // Its tombstone is brought to who shows it; with that it is with two of three.
     CHECK(node.actions<FanoutReply>().empty());
     REQUIRE(node.sent<StoreRecord>(node.three).size() == 1);
@@ -278,12 +274,7 @@ TEST_CASE("levels: who has an older record may know that a newer one is deleted,
   Voting node;
   node.ask(ReadLevel::linear);
   node.answer(node.three, value(5));
-  node.receive(node.two,
-               DurableReadReply{.request = node.sent<DurableRead>(node.two).front().request,
-                                .synced = true,
-                                .generation = 1,
-                                .record = value(4),
-                                .forgotten = {dots(1, 1, 5), 99}});
+  node.answer_having_seen(node.two, value(4), dots(1, 1, 5));
   CHECK(node.actions<FanoutReply>().empty());
   for (const ConnectionId peer : {node.two, node.three}) {
     REQUIRE(node.sent<StoreRecord>(peer).size() == 1);
@@ -298,12 +289,7 @@ TEST_CASE("levels: who has an older record may know that a newer one is deleted,
 TEST_CASE("levels: what its own holder has seen does not bury a record") {
   Voting node;
   node.ask(ReadLevel::quorum);
-  node.receive(node.two,
-               DurableReadReply{.request = node.sent<DurableRead>(node.two).front().request,
-                                .synced = true,
-                                .generation = 1,
-                                .record = value(5),
-                                .forgotten = {dots(1, 1, 9), 99}});
+  node.answer_having_seen(node.two, value(5), dots(1, 1, 9));
   node.own(std::nullopt);
   CHECK(node.read_record() == value(5));
 }
@@ -311,11 +297,7 @@ TEST_CASE("levels: what its own holder has seen does not bury a record") {
 TEST_CASE("levels: a record that who has nothing never saw is brought to it") {
   Voting node;
   node.ask(ReadLevel::linear);
-  node.receive(node.two,
-               DurableReadReply{.request = node.sent<DurableRead>(node.two).front().request,
-                                .synced = true,
-                                .generation = 1,
-                                .forgotten = {dots(1, 1, 4), 99}});
+  node.answer_having_seen(node.two, std::nullopt, dots(1, 1, 4));
   node.own(value(5));
   REQUIRE(node.sent<StoreRecord>(node.two).size() == 1);
   CHECK(node.sent<StoreRecord>(node.two).front().record.record == value(5));
@@ -324,11 +306,7 @@ TEST_CASE("levels: a record that who has nothing never saw is brought to it") {
 TEST_CASE("levels: what was forgotten of a life of the collection that is over says nothing") {
   Voting node;
   node.ask(ReadLevel::quorum);
-  node.receive(node.two,
-               DurableReadReply{.request = node.sent<DurableRead>(node.two).front().request,
-                                .synced = true,
-                                .generation = 1,
-                                .forgotten = {dots(1, 1, 5), 99}});
+  node.answer_having_seen(node.two, std::nullopt, dots(1, 1, 5));
   node.answer(node.three, value(5), true, 2);
   CHECK(node.read_record() == value(5));
 }

@@ -72,10 +72,18 @@ class Voting : public Scripted {
     input(LocalRead{.token = reads.front().token, .record = std::move(record), .generation = 1});
   }
   void answer(ConnectionId from, std::optional<Record> record, bool synced = true,
-              std::uint32_t generation = 1) {
+              std::uint32_t generation = 1, Forgotten forgotten = {}) {
     const auto reads = sent<DurableRead>(from);
     REQUIRE(reads.size() == 1);
-    receive(from, DurableReadReply{reads.front().request, synced, generation, std::move(record)});
+    receive(from, DurableReadReply{.request = reads.front().request,
+                                   .synced = synced,
+                                   .generation = generation,
+                                   .record = std::move(record),
+                                   .forgotten = std::move(forgotten)});
+  }
+  // The same by who has forgotten deletes, and has seen these dots.
+  void answer_having_seen(ConnectionId from, std::optional<Record> record, Context seen) {
+    answer(from, std::move(record), true, 1, {std::move(seen), 99});
   }
   void stored(ConnectionId from) {
     const auto stores = sent<StoreRecord>(from);
