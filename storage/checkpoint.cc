@@ -133,6 +133,7 @@ std::int64_t Checkpoint::log_bytes() const {
 Status Checkpoint::cycle() {
   if (!shared_.on_disk()) return {};
   if (auto status = shared_.health(); !status) return status;
+  choose_pace();
   if (shared_.options.before_checkpoint) shared_.options.before_checkpoint();
   const Time begin = monotonic_now();
   was_dirty_ = false;
@@ -225,7 +226,7 @@ Status Checkpoint::forget(EngineCollection& collection, const DirtyPass& pass) {
 // Writes that are slowed down wait for us: then it is they who give way.
 void Checkpoint::choose_pace() {
   const auto slowed_from = static_cast<std::int64_t>(shared_.options.unflushed_max / 2);
-  set_gives_way(shared_.unflushed_bytes.load(std::memory_order_relaxed) < slowed_from);
+  set_gives_way(!hurries_ && shared_.unflushed_bytes.load(std::memory_order_relaxed) < slowed_from);
 }
 
 void Checkpoint::note_copied(std::size_t bytes) {

@@ -169,6 +169,7 @@ Status WholeEngine::stop() {
     checkpoint_->stop();
     return {};
   }
+  checkpoint_->hurry();
   // The loops have ended: one cycle writes everything, and a second one what that brought about.
   for (int cycles = 0; cycles == 0 || any_dirty(); ++cycles) {
     if (cycles == stop_cycles_max)

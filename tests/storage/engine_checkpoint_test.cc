@@ -2,6 +2,7 @@
 #include <chrono>
 #include <semaphore>
 
+#include "storage/base/give_way.h"
 #include "tests/storage/engine_bench.h"
 
 namespace dhrt::test {
@@ -113,6 +114,23 @@ TEST_CASE("engine checkpoint: it lists a part of the keys at a time, however man
   CHECK(life.users().counts().live == 5000);
   for (int i = 0; i < 5000; ++i)
     REQUIRE(life.value(i) == (i >= 2000 && i < 3000 ? "second" : "first"));
+}
+
+TEST_CASE(
+    "engine checkpoint: it gives way to others while loops run, and to nobody when they ended") {
+  Life life;
+  life.options.checkpoint_bytes = std::size_t{1} << 30;
+  life.options.checkpoint_age = Duration{3'600'000};
+  std::vector<bool> gave_way;
+  life.options.before_checkpoint = [&] { gave_way.push_back(gives_way()); };
+  life.start();
+  life.set(0, 10, "first");
+  must(life.engine->checkpoint());
+  life.set(0, 10, "second");
+  must(life.engine->stop());
+  REQUIRE(gave_way.size() >= 2);
+  CHECK(gave_way.front());
+  CHECK_FALSE(gave_way.back());
 }
 
 }  // namespace
