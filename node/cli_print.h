@@ -20,7 +20,7 @@ std::string json_text(const Reply& reply);
 // An array of objects as columns with a heading; `first_columns` (separated by blanks) lead.
 std::string table_text(Bytes json, Bytes first_columns);
 // What a person looks for first; the rest follows as the node says it.
-inline constexpr Bytes node_columns = "name id address state";
+inline constexpr Bytes node_columns = "name id address state votes";
 inline constexpr Bytes collection_columns = "name keys bytes storage";
 
 // An object as "key: value" lines; inner objects as "outer.inner: value".

@@ -78,7 +78,8 @@ void Node::refresh_report() {
                          .fenced = core_->clocks().fenced(),
                          .apart = core_->clocks().apart(),
                          .peers = core_->clocks().peers()},
-              .conflicts = main_loop().driver().conflicts()});
+              .conflicts = main_loop().driver().conflicts(),
+              .layout = core_->layout()});
 }
 
 void Node::tick() {

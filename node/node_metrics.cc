@@ -155,6 +155,8 @@ std::string NodeReport::metrics() const {
     ++states[to_text(state_of(member))];
   for (const auto& [state, count] : states)
     text.sample("nodes", quoted_label("state", state), static_cast<double>(count));
+  text.gauge("voters", "Nodes that count for the levels above one, away or not.",
+             static_cast<double>(cluster->layout.voters.size()));
   write_clocks(text, *cluster);
   const Totals sums = totals();
   text.gauge("keys", "Keys that are there.", static_cast<double>(sums.keys));

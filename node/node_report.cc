@@ -234,6 +234,7 @@ void NodeReport::write_replication(json::Writer& writer, const ClusterPicture& c
   number("nkvd_records_copied", &NodeFigures::nkvd_records_copied);
   writer.key("records_pulled").number(cluster.records_pulled);
   writer.key("sync_root").string(hex(cluster.root));
+  writer.key("voters").number(std::uint64_t{cluster.layout.voters.size()});
   writer.key("peers").begin_object();
   for (const auto& [state, count] : members_by_state(cluster))
     writer.key(state).number(count);
@@ -268,6 +269,7 @@ void NodeReport::write_nodes(json::Writer& writer, const ClusterPicture& cluster
     writer.key("id").string(hex(id));
     writer.key("address").string(unknown ? node_.address : shown(member.address));
     writer.key("state").string(to_text(state));
+    writer.key("votes").boolean(cluster.layout.contains(id));
     writer.key("self").boolean(self);
     writer.key("epoch").number(std::uint64_t{member.epoch});
     write_clock(writer, cluster, id);

@@ -15,6 +15,7 @@
 
 #include "cluster/clock_skew.h"
 #include "cluster/core.h"
+#include "cluster/layout.h"
 #include "node/backups.h"
 #include "node/cluster_view.h"
 #include "node/figures.h"
@@ -47,6 +48,7 @@ struct ClusterPicture {
   };
   Clocks clocks{};
   std::map<std::string, std::uint64_t> conflicts;  // By collection.
+  Layout layout;                                   // Who votes, as far as this node knows.
 };
 
 class ClusterBoard {

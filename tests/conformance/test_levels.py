@@ -131,11 +131,16 @@ class OfTwo(unittest.TestCase):
                 second.stop()
 
     def wait_for_vote(self, dhrt):
-        """The cluster stays, as it was written to: who joined comes to vote."""
+        """The cluster stays, as it was written to: who joined comes to vote, and this is shown."""
         deadline = time.monotonic() + SECONDS
-        while "this node votes, one of 2 voters" not in dhrt.log.read_text():
+        while [node["votes"] for node in self.document(dhrt, "nodes")] != [True, True]:
             self.assertLess(time.monotonic(), deadline, dhrt.log.read_text())
             select.select([], [], [], 0.05)
+        self.assertEqual(self.document(dhrt, "stats")["voters"], 2)
+        self.assertIn("\ndhrt_voters 2\n", ask(dhrt, "GET", "/metrics")[1].decode())
+
+    def document(self, dhrt, line):
+        return json.loads(say(dhrt, line).split("\r\n")[1])
 
     def check_alone(self, dhrt):
         few = "TIMEOUT applied=1 need=2"
