@@ -66,6 +66,7 @@ class Core {
   std::size_t linked_count() const { return links_.linked().size(); }
   const SyncProgress& sync_progress() const { return synchronizer_.progress(); }
   std::uint64_t root() const { return synchronizer_.root(); }
+  bool agrees_with_all() const { return synchronizer_.agrees_with_all(); }
   // Whether the wall clock can be believed, and what the others' show.
   const ClockSkew& clocks() const { return clocks_; }
 

@@ -109,6 +109,7 @@ void Synchronizer::link_lost(NodeId peer, LinkClass link_class, const Step& step
 void Synchronizer::root_heard(NodeId peer, std::uint64_t root, Time now) {
   const auto found = peers_.find(peer);
   if (found == peers_.end()) return;
+  found->second.agreed = root == root_;
   if (root == root_) {
     found->second.mismatch_since.reset();
     stability_.agrees(peer, root);

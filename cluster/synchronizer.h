@@ -114,6 +114,9 @@ class Synchronizer {
   // Such a session has begun behind that one and is over, and nothing that the peer had durably
   // before it is missing here.
   bool has_all_of(NodeId peer, std::uint64_t after_session) const;
+  // Everybody is here, healthy, and told the root that we had then: what is in no context of ours
+  // is in nobody's. Who left may come back with what it has; who was evicted is not asked.
+  bool agrees_with_all() const;
   // Something that is missing may come with another session.
   void go_on_with(NodeId peer, Time now);
   // What the store holds durably, by collection name.
@@ -124,6 +127,7 @@ class Synchronizer {
   struct Peer {
     bool wanted = false;                   // A session is to be held.
     std::optional<Time> mismatch_since;    // Its root differs from ours since then.
+    bool agreed = false;                   // It did not when it was told last.
     Time coming{};                         // When part of a large live message came last.
     std::optional<Attestation> pulled;     // The peer's state when our last session began,
     std::optional<Attestation> pulled_as;  // and ours.

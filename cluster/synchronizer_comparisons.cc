@@ -206,4 +206,14 @@ void Synchronizer::report(NodeId from, const Report& report, const Step& step) {
   set_compared(from, false);
 }
 
+bool Synchronizer::agrees_with_all() const {
+  return std::ranges::all_of(membership_.members(), [this](const auto& entry) {
+    const auto& [node, member] = entry;
+    if (node == membership_.self_id()) return state_of(member) == MemberState::healthy;
+    if (member.liveness == Liveness::evicted) return true;
+    const auto peer = peers_.find(node);
+    return state_of(member) == MemberState::healthy && peer != peers_.end() && peer->second.agreed;
+  });
+}
+
 }  // namespace dhrt

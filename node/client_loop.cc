@@ -104,6 +104,8 @@ void ClientLoop::serve(CoreLink core, const NodeReport::Node& node, HttpRules ru
                                             .end = core_.wait_ends});
   level_waits_.emplace(core_.wait_for_level);
   levels_.emplace(*database_, *level_waits_, figures_);
+  session_waits_.emplace(events_,
+                         SessionWaits::Parts{*database_, *report_, shared_.options.read_timeout});
   ProtocolLimits limits;
   limits.value_bytes_max = shared_.options.max_value_bytes;
   doorkeeper_.emplace(shared_.access, figures_, turn_clock_);
@@ -115,6 +117,7 @@ void ClientLoop::serve(CoreLink core, const NodeReport::Node& node, HttpRules ru
                                 .output_buffer_max = shared_.options.output_buffer_max,
                                 .doorkeeper = &*doorkeeper_,
                                 .levels = &*levels_,
+                                .session_waits = &*session_waits_,
                                 .backups = shared_.backups,
                                 .cursors = &shared_.cursors,
                                 .listeners = &*listeners_,
@@ -478,6 +481,7 @@ std::unique_ptr<ClientProtocol> ClientLoop::make_protocol_of(Service service, Se
 void ClientLoop::leave(std::function<void()> settled) {
   leaving_ = true;
   settled_ = std::move(settled);
+  if (session_waits_) session_waits_->leave();
   for (const auto& [id, client] : sessions_)
     client->close_after_replies();
 }

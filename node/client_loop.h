@@ -49,6 +49,7 @@
 #include "node/refused_peers.h"
 #include "node/saves.h"
 #include "node/session.h"
+#include "node/session_waits.h"
 #include "node/turn_clock.h"
 #include "node/watch_hub.h"
 
@@ -234,6 +235,7 @@ class ClientLoop final : public SessionHost, private ClientRoll {
   std::optional<RedisWaits> waits_;
   std::optional<LevelWaits> level_waits_;
   std::optional<Levels> levels_;
+  std::optional<SessionWaits> session_waits_;
   Timer sweep_;
   TurnEnd turn_end_;
   Busy busy_;

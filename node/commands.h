@@ -30,6 +30,7 @@ class RedisWaits;
 class Watchers;
 class NkvdBoard;
 class Saves;
+class SessionWaits;
 struct NodeSettings;
 struct RedisShared;
 
@@ -47,6 +48,7 @@ struct CommandServer {
   std::string scratch{};  // For whoever needs one within a call.
   Doorkeeper* doorkeeper = nullptr;
   Levels* levels = nullptr;
+  SessionWaits* session_waits = nullptr;
   Backups* backups = nullptr;
   RedisCursors* cursors = nullptr;
   RedisListeners* listeners = nullptr;

@@ -132,8 +132,9 @@ Result<Database::Found> Database::found(Bytes collection, Bytes key, Held local,
       local = {.record = theirs, .damaged = false};
   }
   if (local.damaged) return tl::unexpected(damaged_value(collection, key));
+  const Dot dot = local.record ? local.record->dot : Dot();
   if (local.record && !visible(*local.record, parts_.clock.wall())) local.record.reset();
-  return Found{std::move(local.record), reply != nullptr ? reply->partial : !healthy()};
+  return Found{std::move(local.record), reply != nullptr ? reply->partial : !healthy(), dot};
 }
 
 void Database::read(Bytes collection, Bytes key, ReadFrom from, FoundDone done) {
@@ -366,7 +367,7 @@ Result<Database::Removed> Database::remove_answered(const std::string& collectio
   std::optional<Record>& record = newest->record;
   if (reply.record && (!record || newer(*reply.record, *record))) record = reply.record;
   const bool existed = newest->damaged || (record && visible(*record, parts_.clock.wall()));
-  if (!existed && !reply.partial) return Removed{};
+  if (!existed && !reply.partial) return Removed{.dot = record ? record->dot : Dot()};
   return bury(collection, key,
               {.existed = existed,
                .above_hlc = record ? record->version.hlc : 0,
@@ -381,7 +382,7 @@ void Database::remove(Bytes collection, Bytes key, const RemoveOptions& options,
   if (knows_all() || (healthy() && record && !damaged)) {
     const bool existed = damaged || (record && visible(*record, parts_.clock.wall()));
     return done(existed ? bury(collection, key, {.existed = true, .attributes = options.attributes})
-                        : Result<Removed>(Removed{}));
+                        : Result<Removed>(Removed{.dot = record ? record->dot : Dot()}));
   }
   ask(collection, key,
       [this, name = std::string(collection), key = std::string(key), options,

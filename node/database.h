@@ -54,6 +54,7 @@ class Database {
   struct Found {
     std::optional<Record> record;  // Visible; absent: the key is not there.
     bool partial = false;          // A node that may hold the key did not answer.
+    Dot dot{};                     // Of what was found, also where that is a delete.
   };
   using FoundDone = std::function<void(Result<Found>)>;
   enum class ReadFrom { cluster, here };
@@ -76,7 +77,7 @@ class Database {
   struct Removed {
     bool existed = false;
     Position position = 0;  // 0: nothing was written.
-    Dot dot{};              // Of what was written.
+    Dot dot{};              // Of what was written, or else of the delete that was there.
   };
   using RemovedDone = std::function<void(Result<Removed>)>;
   struct RemoveOptions {

@@ -6,6 +6,7 @@
 
 #include "node/http_routes.h"
 #include "node/http_token.h"
+#include "node/session_waits.h"
 #include "protocol/json.h"
 
 namespace dhrt {
@@ -69,13 +70,22 @@ Status take_levels(HttpExchange& exchange, const HttpRoute& route) {
   return {};
 }
 
-// The routes that there are, without one that takes the request.
-void respond_methods(const Exchange& exchange, const std::string& allowed) {
-  const bool asked = exchange->request().method == "OPTIONS";
-  http::Response response = asked ? http::Response{.status = 204, .content_type = ""}
-                                  : error_response(405, "this path takes " + allowed);
-  response.headers.emplace_back("Allow", allowed);
-  exchange->respond(response);
+Status take_session(HttpExchange& exchange, const HttpRoute& route) {
+  const http::Header* field = nullptr;
+  for (const http::Header& header : exchange.request().headers) {
+    if (header.first != "x-dhrt-session") continue;
+    if (field != nullptr)
+      return fail(ErrorCode::invalid_argument, "X-Dhrt-Session stands there once");
+    field = &header;
+  }
+  if (field == nullptr) return {};
+  if (!takes_levels(route))
+    return fail(ErrorCode::invalid_argument,
+                "this path knows no sessions; leave X-Dhrt-Session out");
+  auto token = SessionToken::parse(field->second);
+  if (!token) return tl::unexpected(token.error());
+  exchange.set_seen(*std::move(token));
+  return {};
 }
 
 // False: it was answered.
@@ -94,6 +104,46 @@ bool may(const Exchange& exchange, const HttpRoute& route, const PathWords& word
   });
 }
 
+int status_of(SessionWaits::Outcome outcome) {
+  switch (outcome) {
+    case SessionWaits::Outcome::lost:
+      return 410;
+    case SessionWaits::Outcome::busy:
+      return 503;
+    default:
+      return 504;
+  }
+}
+
+// Serves when this node has seen what the request's session has.
+void serve(const Exchange& exchange, const HttpRoute& route, PathWords words) {
+  if (!exchange->seen()) return route.serve(exchange, words);
+  std::vector<std::string> collections;
+  for (const Bytes collection : collections_of(route, words))
+    collections.emplace_back(collection);
+  SessionWaits& waits = *exchange->server().session_waits;
+  if (waits.has_seen(*exchange->seen(), collections)) return route.serve(exchange, words);
+  exchange->wait();
+  waits.begin(*exchange->seen(), std::move(collections),
+              [exchange, &route, words](SessionWaits::Outcome outcome, const std::string& why) {
+                PathWords named = words;
+                // What the words name may be another thing by now.
+                if (outcome == SessionWaits::Outcome::seen && !may(exchange, route, named)) return;
+                if (outcome == SessionWaits::Outcome::seen) return route.serve(exchange, named);
+                if (outcome == SessionWaits::Outcome::lost) exchange->end_session();
+                exchange->respond(error_response(status_of(outcome), why));
+              });
+}
+
+// The routes that there are, without one that takes the request.
+void respond_methods(const Exchange& exchange, const std::string& allowed) {
+  const bool asked = exchange->request().method == "OPTIONS";
+  http::Response response = asked ? http::Response{.status = 204, .content_type = ""}
+                                  : error_response(405, "this path takes " + allowed);
+  response.headers.emplace_back("Allow", allowed);
+  exchange->respond(response);
+}
+
 void route(const Exchange& exchange) {
   const http::Request& request = exchange->request();
   if (request.target == "*")
@@ -102,11 +152,13 @@ void route(const Exchange& exchange) {
   if (!words) return exchange->respond(error_response(400, "the path has a malformed %-escape"));
   const RouteFound found = find_route(request.method, *words);
   if (found.route != nullptr) {
-    if (const Status taken = take_levels(*exchange, *found.route); !taken)
-      return exchange->respond(error_response(taken.error()));
+    for (const auto take : {take_levels, take_session}) {
+      if (const Status taken = take(*exchange, *found.route); !taken)
+        return exchange->respond(error_response(taken.error()));
+    }
   }
   if (found.route != nullptr && !may(exchange, *found.route, *words)) return;
-  if (found.route != nullptr) return found.route->serve(exchange, *words);
+  if (found.route != nullptr) return serve(exchange, *found.route, *std::move(words));
   if (!found.allowed.empty()) return respond_methods(exchange, found.allowed);
   routes::not_found(exchange);
 }
@@ -185,13 +237,28 @@ void HttpExchange::respond(const http::Response& response, Position position) {
   ticket_.give(std::move(bytes), position);
 }
 
-void HttpExchange::append(std::string& out, http::Response response) const {
+void HttpExchange::saw(Bytes collection, const Dot& dot) {
+  if (!seen_) return;
+  const Collection* const place = database().find(collection);
+  // Another node may have shown something of one that is not here yet.
+  const std::string name(collection);
+  seen_->saw(place != nullptr ? place->ref()
+                              : CollectionRef{name, database().config(collection).generation},
+             dot);
+}
+
+void HttpExchange::add_headers(http::Response& response) const {
   response.headers.insert(response.headers.end(), extra_.begin(), extra_.end());
+  if (seen_) response.headers.emplace_back("X-Dhrt-Session", seen_->text());
+}
+
+void HttpExchange::append(std::string& out, http::Response response) const {
+  add_headers(response);
   http::append_response(out, response, request_);
 }
 
 void HttpExchange::append_chunked_head(std::string& out, http::Response response) const {
-  response.headers.insert(response.headers.end(), extra_.begin(), extra_.end());
+  add_headers(response);
   http::append_chunked_head(out, response, request_);
 }
 

@@ -12,6 +12,7 @@
 #include "node/doorkeeper.h"
 #include "node/session.h"
 #include "protocol/http.h"
+#include "protocol/session_token.h"
 
 namespace dhrt {
 
@@ -50,6 +51,12 @@ class HttpExchange {
   const http::Request& request() const { return request_; }
   const HttpLevels& levels() const { return levels_; }
   void set_levels(const HttpLevels& levels) { levels_ = levels; }
+  // What the request's session has seen, X-Dhrt-Session; absent: it is of none. The answer brings
+  // it with what the request saw besides.
+  const std::optional<SessionToken>& seen() const { return seen_; }
+  void set_seen(SessionToken token) { seen_ = std::move(token); }
+  void saw(Bytes collection, const Dot& dot);
+  void end_session() { seen_.reset(); }
   http::Request& request() { return request_; }
   // Null: it has ended.
   Session* session_or_null() const { return ticket_.host->session(ticket_.session); }
@@ -66,11 +73,14 @@ class HttpExchange {
   void append_chunked_head(std::string& out, http::Response response) const;
 
  private:
+  void add_headers(http::Response& response) const;
+
   CommandServer& server_;
   Session* session_;  // Valid while the request is being routed.
   http::Request request_;
   std::vector<http::Header> extra_;
   HttpLevels levels_;
+  std::optional<SessionToken> seen_;
   const Grant* grant_;
   std::string client_;  // Its address.
   ReplyTicket ticket_;

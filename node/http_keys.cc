@@ -85,11 +85,20 @@ struct Storing {
 void respond_stored(const Exchange& exchange, const Storing& storing,
                     const Result<Written>& written) {
   if (!written) return exchange->respond(error_response(written.error()));
+  exchange->saw(storing.target.collection, written->dot);
   const RecordView stored{
       .version = written->version, .created = written->created, .value = storing.value};
   http::Response response{.status = 201, .headers = {etag_of(written->version)}};
   append_record_json(response.body, storing.target.key, stored, storing.shown);
   exchange->respond(response, written->position);
+}
+
+// What is held here decided on the answer, a delete perhaps.
+void saw_held(const Exchange& exchange, const HttpTarget& target) {
+  Collection* const held =
+      exchange->seen() ? exchange->database().find(target.collection) : nullptr;
+  const auto record = held != nullptr ? held->find(target.key) : std::optional<Record>();
+  if (record && *record) exchange->saw(target.collection, (*record)->dot);
 }
 
 // Runs `decided` when what is held here is good enough to decide on.
@@ -126,6 +135,7 @@ std::optional<Written> write_if(const Exchange& exchange, const HttpTarget& targ
     exchange->respond(error_response(written.error()));
     return std::nullopt;
   }
+  if (!allowed || !*written) saw_held(exchange, target);
   if (!allowed) respond_unmet(exchange, found);
   if (allowed && !*written) routes::not_found(exchange);
   return *written;
@@ -203,9 +213,11 @@ void store(const Exchange& exchange, Storing storing) {
          [exchange, storing = std::move(storing)] { store_if(exchange, storing); });
 }
 
-void respond_deleted(const Exchange& exchange, Bytes key, Position position) {
+void respond_deleted(const Exchange& exchange, const HttpTarget& target, const Dot& dot,
+                     Position position) {
+  exchange->saw(target.collection, dot);
   http::Response response{.status = 202};
-  append_key_json(response.body, key);
+  append_key_json(response.body, target.key);
   exchange->respond(response, position);
 }
 
@@ -213,8 +225,8 @@ void delete_if(const Exchange& exchange, const HttpTarget& target) {
   const auto written = write_if(exchange, target, [](Change& change) { change.deletes = true; });
   if (!written) return;
   respond_at_level(exchange, target, {written->dot, written->position, target.key.size()},
-                   [exchange, key = target.key, position = written->position] {
-                     respond_deleted(exchange, key, position);
+                   [exchange, target, dot = written->dot, position = written->position] {
+                     respond_deleted(exchange, target, dot, position);
                    });
 }
 
@@ -232,6 +244,7 @@ void ask_for_key(const Exchange& exchange, const std::string& word,
       exchange->levels().read, default_collection, word,
       [exchange, decide = std::move(decide)](const Result<Database::Found>& found) {
         if (!found) return exchange->respond(error_response(found.error()));
+        exchange->saw(default_collection, found->dot);
         decide(*found);
       });
 }
@@ -257,13 +270,14 @@ void get_key(const Exchange& exchange, HttpTarget target) {
   if (auto status = check_target(target); !status)
     return exchange->respond(error_response(status.error()));
   exchange->wait();
-  exchange->server().levels->read(
-      exchange->levels().read, target.collection, target.key,
-      [exchange, key = target.key](const Result<Database::Found>& found) {
-        if (!found) return exchange->respond(error_response(found.error()));
-        if (!found->record) return not_found(exchange);
-        respond_record(exchange, key, *found->record);
-      });
+  exchange->server().levels->read(exchange->levels().read, target.collection, target.key,
+                                  [exchange, target](const Result<Database::Found>& found) {
+                                    if (!found)
+                                      return exchange->respond(error_response(found.error()));
+                                    exchange->saw(target.collection, found->dot);
+                                    if (!found->record) return not_found(exchange);
+                                    respond_record(exchange, target.key, *found->record);
+                                  });
 }
 
 // A list of a collection is a stream, which needs its place among the replies before the key is
@@ -301,13 +315,15 @@ void delete_key(const Exchange& exchange, HttpTarget target) {
   if (!conditions->none())
     return settle(exchange, target, [exchange, target] { delete_if(exchange, target); });
   exchange->wait();
-  exchange->server().levels->remove(
-      exchange->levels().ack, target.collection, target.key,
-      [exchange, key = target.key](const Result<Database::Removed>& removed) {
-        if (!removed) return exchange->respond(error_response(removed.error()));
-        if (!removed->existed) return not_found(exchange);
-        respond_deleted(exchange, key, removed->position);
-      });
+  exchange->server().levels->remove(exchange->levels().ack, target.collection, target.key,
+                                    [exchange, target](const Result<Database::Removed>& removed) {
+                                      if (!removed)
+                                        return exchange->respond(error_response(removed.error()));
+                                      exchange->saw(target.collection, removed->dot);
+                                      if (!removed->existed) return not_found(exchange);
+                                      respond_deleted(exchange, target, removed->dot,
+                                                      removed->position);
+                                    });
 }
 
 void delete_word(const Exchange& exchange, const std::string& word) {
@@ -324,6 +340,9 @@ void delete_word(const Exchange& exchange, const std::string& word) {
           503, "not every node says whether there is a key '" + word + "'; " + choice));
     if (exchange->levels().ack != WriteLevel::one)
       return exchange->respond(error_response(400, "a collection is deleted at no level"));
+    if (exchange->seen())
+      return exchange->respond(
+          error_response(400, "a collection is deleted in no session; leave X-Dhrt-Session out"));
     // More than the key that the path may have meant as well.
     if (exchange->may({.role = Role::admin, .collection = word}, "DELETE of a collection"))
       delete_collection(exchange, word);

@@ -66,6 +66,7 @@ void write_level_parameter(json::Writer& writer, const HttpRoute& route) {
     write_parameter(writer, "X-Dhrt-Read", "header", false, read);
   else
     write_parameter(writer, "X-Dhrt-Ack", "header", false, write);
+  write_parameter(writer, "X-Dhrt-Session", "header", false);
 }
 
 void write_operation(json::Writer& writer, const HttpRoute& route) {

@@ -53,12 +53,12 @@ std::vector<http::Header> cross_origin_headers(const http::Request& request,
   std::vector<http::Header> headers{{"Vary", "Origin"}};
   if (origin.empty() || !is_listed(origin, rules)) return headers;
   headers.emplace_back("Access-Control-Allow-Origin", origin);
-  headers.emplace_back("Access-Control-Expose-Headers", "ETag, Retry-After");
+  headers.emplace_back("Access-Control-Expose-Headers", "ETag, Retry-After, X-Dhrt-Session");
   if (request.method != "OPTIONS") return headers;
   headers.emplace_back("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE");
   headers.emplace_back("Access-Control-Allow-Headers",
                        "Authorization, Content-Type, If-Match, If-None-Match, X-Dhrt-Ack, "
-                       "X-Dhrt-Read");
+                       "X-Dhrt-Read, X-Dhrt-Session");
   headers.emplace_back("Access-Control-Max-Age", "600");
   return headers;
 }

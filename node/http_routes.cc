@@ -80,16 +80,16 @@ constexpr std::array table{
               "The nodes that nkvd sees here.",
               [](const Exchange& e, Words&) { routes::nkvd_ping(e); }},
 
-    HttpRoute{"/{name}", "GET", Role::read, Place::word, "", "200 304 400 404 412 503 504",
+    HttpRoute{"/{name}", "GET", Role::read, Place::word, "", "200 304 400 404 410 412 503 504",
               "The key of the default collection, or else all of the collection of that name.",
               [](const Exchange& e, Words& w) { routes::get_word(e, w[0]); }},
-    HttpRoute{"/{name}", "PUT", Role::write, Place::main, "ttl?", "201 400 412 413 503 504",
+    HttpRoute{"/{name}", "PUT", Role::write, Place::main, "ttl?", "201 400 410 412 413 503 504",
               "Stores the body, any bytes, as the value of this key of the default collection.",
               [](const Exchange& e, Words& w) {
                 routes::put_key(e, {main_collection, w[0]});
               },
               any_bytes},
-    HttpRoute{"/{name}", "DELETE", Role::write, Place::word, "", "202 400 404 409 412 503 504",
+    HttpRoute{"/{name}", "DELETE", Role::write, Place::word, "", "202 400 404 409 410 412 503 504",
               "Deletes the key or the collection of that name; if there are both, nothing.",
               [](const Exchange& e, Words& w) { routes::delete_word(e, w[0]); }},
     HttpRoute{"/{collection}/", "GET", Role::read, Place::first, "", "200 404",
@@ -98,35 +98,36 @@ constexpr std::array table{
     HttpRoute{"/{collection}/", "DELETE", Role::admin, Place::first, "", "202 404",
               "Deletes a collection everywhere.",
               [](const Exchange& e, Words& w) { routes::delete_collection(e, w[0]); }},
-    HttpRoute{"/{key}/", "POST", Role::write, Place::main, "ttl?", "201 400 412 503 504",
+    HttpRoute{"/{key}/", "POST", Role::write, Place::main, "ttl?", "201 400 410 412 503 504",
               "Stores an empty value under this key of the default collection.",
               [](const Exchange& e, Words& w) {
                 routes::post_key(e, {main_collection, w[0]}, "");
               }},
     HttpRoute{"/{collection}/{key}", "GET", Role::read, Place::first, "",
-              "200 304 400 404 412 503 504", "A key of a collection.",
+              "200 304 400 404 410 412 503 504", "A key of a collection.",
               [](const Exchange& e, Words& w) {
                 routes::get_key(e, {w[0], w[1]});
               }},
     HttpRoute{"/{collection}/{key}", "PUT", Role::write, Place::first, "ttl?",
-              "201 400 412 413 503 504", "Stores the body, any bytes, as the value of the key.",
+              "201 400 410 412 413 503 504", "Stores the body, any bytes, as the value of the key.",
               [](const Exchange& e, Words& w) {
                 routes::put_key(e, {w[0], w[1]});
               },
               any_bytes},
     HttpRoute{"/{collection}/{key}", "DELETE", Role::write, Place::first, "",
-              "202 400 404 412 503 504", "Deletes a key.",
+              "202 400 404 410 412 503 504", "Deletes a key.",
               [](const Exchange& e, Words& w) {
                 routes::delete_key(e, {w[0], w[1]});
               }},
-    HttpRoute{"/{key?}/{value}", "POST", Role::write, Place::main, "ttl?", "201 400 412 503 504",
+    HttpRoute{"/{key?}/{value}", "POST", Role::write, Place::main, "ttl?",
+              "201 400 410 412 503 504",
               "Stores the second word under the first, in the default collection; without a first "
               "one a key is made.",
               [](const Exchange& e, Words& w) {
                 routes::post_key(e, {main_collection, w[0]}, w[1]);
               }},
     HttpRoute{"/{collection}/{key?}/{value?}", "POST", Role::write, Place::first, "ttl?",
-              "201 400 412 503 504",
+              "201 400 410 412 503 504",
               "Stores the third word under the second; without a second one a key is made.",
               [](const Exchange& e, Words& w) {
                 routes::post_key(e, {w[0], w[1]}, w[2]);

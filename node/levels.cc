@@ -139,14 +139,15 @@ void Levels::read(ReadLevel level, Bytes collection, Bytes key, Database::FoundD
     return done(fail(ErrorCode::busy, std::to_string(database_.reads_waiting()) +
                                           " reads wait for other nodes already; try again in a "
                                           "moment"));
-  database_.ask_at({.collection = std::string(collection), .key = std::string(key), .level = level},
-                   [this, done = std::move(done)](FanoutReply reply) {
-                     if (auto status = timed_out(reply.tally); !status)
-                       return done(tl::unexpected(status.error()));
-                     if (reply.record && !visible(*reply.record, database_.wall()))
-                       reply.record.reset();
-                     done(Database::Found{.record = std::move(reply.record), .partial = false});
-                   });
+  database_.ask_at(
+      {.collection = std::string(collection), .key = std::string(key), .level = level},
+      [this, done = std::move(done)](FanoutReply reply) {
+        if (auto status = timed_out(reply.tally); !status)
+          return done(tl::unexpected(status.error()));
+        const Dot dot = reply.record ? reply.record->dot : Dot();
+        if (reply.record && !visible(*reply.record, database_.wall())) reply.record.reset();
+        done(Database::Found{.record = std::move(reply.record), .partial = false, .dot = dot});
+      });
 }
 
 }  // namespace dhrt

@@ -79,7 +79,8 @@ void Node::refresh_report() {
                          .apart = core_->clocks().apart(),
                          .peers = core_->clocks().peers()},
               .conflicts = main_loop().driver().conflicts(),
-              .layout = core_->layout()});
+              .layout = core_->layout(),
+              .agrees_with_all = core_->agrees_with_all()});
 }
 
 void Node::tick() {

@@ -135,6 +135,16 @@ NodeReport::Figures NodeReport::figures() const {
           .clock_fenced = cluster()->clocks.fenced};
 }
 
+bool NodeReport::has_ended_everywhere(const Origin& origin) const {
+  // Of some moment is as good as of this one: what was nowhere then is nowhere now.
+  const auto cluster = node_.cluster.get();
+  if (!cluster->agrees_with_all) return false;
+  const auto member = cluster->members.find(origin.node);
+  // Of whom we have not heard yet we know nothing.
+  return member != cluster->members.end() &&
+         (member->second.liveness == Liveness::evicted || member->second.epoch > origin.epoch);
+}
+
 Address NodeReport::own_address() const {
   auto told = parse_address(cluster()->self.address);
   return told ? *std::move(told) : parse_address(node_.address).value_or(Address{});

@@ -49,6 +49,7 @@ struct ClusterPicture {
   Clocks clocks{};
   std::map<std::string, std::uint64_t> conflicts;  // By collection.
   Layout layout;                                   // Who votes, as far as this node knows.
+  bool agrees_with_all = false;                    // As Synchronizer has it.
 };
 
 class ClusterBoard {
@@ -97,6 +98,9 @@ class NodeReport {
   std::string cluster_overview() const;
   // Figures in the text format of Prometheus, 0.0.4.
   std::string metrics() const;
+  // Writes of that origin that are not here are nowhere: it has ended, and all nodes agree on what
+  // there is. Those that were given up are not asked.
+  bool has_ended_everywhere(const Origin& origin) const;
   // `GET /`: the node in the words of HTTP clients.
   std::string overview() const;
 

@@ -397,6 +397,44 @@ TEST_CASE("core: whole tables are exchanged now and then, and on request") {
   CHECK(asked == 2);  // At the first tick and 30 s later.
 }
 
+TEST_CASE("core: all agree once every member is here, healthy, and told the root that we have") {
+  Scripted node(1);
+  const ConnectionId two = node.link(2);
+  const ConnectionId three = node.link(3);
+  const std::uint64_t root = node.core().root();
+  CHECK_FALSE(node.core().agrees_with_all());
+  node.receive(two, Ping{1, 1, root, {}});
+  CHECK_FALSE(node.core().agrees_with_all());
+  node.receive(three, Ping{1, 1, root, {}});
+  CHECK(node.core().agrees_with_all());
+
+  SUBCASE("not after another root was told") {
+    node.receive(two, Ping{2, 1, root + 1, {}});
+    CHECK_FALSE(node.core().agrees_with_all());
+  }
+  SUBCASE("not with who came back and has not said yet what it has") {
+    node.input(ConnectionDown{two});
+    CHECK_FALSE(node.core().agrees_with_all());
+    node.link(2);
+    CHECK_FALSE(node.core().agrees_with_all());
+  }
+  SUBCASE("not while somebody may be dead") {
+    Member accused = healthy(member(3));
+    accused.liveness = Liveness::suspect;
+    node.receive(two, Members{false, {accused}});
+    CHECK_FALSE(node.core().agrees_with_all());
+  }
+  SUBCASE("who has left may come back with what it has, who was evicted is not asked") {
+    Member gone = healthy(member(4));
+    gone.liveness = Liveness::left;
+    node.receive(two, Members{false, {gone}});
+    CHECK_FALSE(node.core().agrees_with_all());
+    gone.liveness = Liveness::evicted;
+    node.receive(two, Members{false, {gone}});
+    CHECK(node.core().agrees_with_all());
+  }
+}
+
 TEST_CASE("core: the same inputs give the same actions") {
   const auto transcript = [] {
     Scripted node(1);
