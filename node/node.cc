@@ -101,7 +101,9 @@ void Node::tick() {
 void Node::reserve_hlc() {
   const bool crash_loses = options_.memory || options_.durability != Durability::sync;
   // A clock that is far ahead would be kept for ever; nothing is written by it.
-  if (!crash_loses || core_->clocks().fenced()) return;
+  // A start reserves before it has a core.
+  const bool fenced = core_ && core_->clocks().fenced();
+  if (!crash_loses || fenced) return;
   const WallMilliseconds wall = wall_now();
   const WallMilliseconds floor = hlc_milliseconds(hlc_floor_) + hlc_above_floor;
   const WallMilliseconds reserved = hlc_milliseconds(identity_.hlc_ceiling);
