@@ -127,7 +127,7 @@ class Synchronizer {
   struct Peer {
     bool wanted = false;                   // A session is to be held.
     std::optional<Time> mismatch_since;    // Its root differs from ours since then.
-    bool agreed = false;                   // It did not when it was told last.
+    bool agreed = false;                   // It was equal when it was told last.
     Time coming{};                         // When part of a large live message came last.
     std::optional<Attestation> pulled;     // The peer's state when our last session began,
     std::optional<Attestation> pulled_as;  // and ours.

@@ -213,20 +213,19 @@ void store(const Exchange& exchange, Storing storing) {
          [exchange, storing = std::move(storing)] { store_if(exchange, storing); });
 }
 
-void respond_deleted(const Exchange& exchange, const HttpTarget& target, const Dot& dot,
-                     Position position) {
-  exchange->saw(target.collection, dot);
+void respond_deleted(const Exchange& exchange, Bytes key, Position position) {
   http::Response response{.status = 202};
-  append_key_json(response.body, target.key);
+  append_key_json(response.body, key);
   exchange->respond(response, position);
 }
 
 void delete_if(const Exchange& exchange, const HttpTarget& target) {
   const auto written = write_if(exchange, target, [](Change& change) { change.deletes = true; });
   if (!written) return;
+  exchange->saw(target.collection, written->dot);
   respond_at_level(exchange, target, {written->dot, written->position, target.key.size()},
-                   [exchange, target, dot = written->dot, position = written->position] {
-                     respond_deleted(exchange, target, dot, position);
+                   [exchange, key = target.key, position = written->position] {
+                     respond_deleted(exchange, key, position);
                    });
 }
 
@@ -321,8 +320,7 @@ void delete_key(const Exchange& exchange, HttpTarget target) {
                                         return exchange->respond(error_response(removed.error()));
                                       exchange->saw(target.collection, removed->dot);
                                       if (!removed->existed) return not_found(exchange);
-                                      respond_deleted(exchange, target, removed->dot,
-                                                      removed->position);
+                                      respond_deleted(exchange, target.key, removed->position);
                                     });
 }
 

@@ -100,8 +100,8 @@ void Node::tick() {
 // again, so it begins above all that this start can have given.
 void Node::reserve_hlc() {
   const bool crash_loses = options_.memory || options_.durability != Durability::sync;
-  // A clock that is far ahead would be kept for ever; nothing is written by it.
-  // A start reserves before it has a core.
+  // A clock that is far ahead would be kept for ever; nothing is written by it. A start reserves
+  // before it has a core.
   const bool fenced = core_ && core_->clocks().fenced();
   if (!crash_loses || fenced) return;
   const WallMilliseconds wall = wall_now();

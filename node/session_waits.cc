@@ -49,7 +49,6 @@ bool SessionWaits::has_seen(const SessionToken& token,
 }
 
 void SessionWaits::begin(SessionToken token, std::vector<std::string> collections, Done done) {
-  if (has_seen(token, collections)) return done(Outcome::seen, "");
   if (waits_.size() >= session_waits_max)
     return done(Outcome::busy, std::to_string(waits_.size()) +
                                    " requests wait for what their sessions saw already; try again "
@@ -65,38 +64,35 @@ void SessionWaits::leave() {
     wait.done(Outcome::busy, "this node leaves; ask another one");
 }
 
-// Whoever is answered may begin another wait.
+std::optional<SessionWaits::End> SessionWaits::end_of(const Wait& wait, Time now,
+                                                      Contexts& contexts) {
+  const auto what = missing(wait.token, wait.collections, contexts);
+  if (!what) return End{Outcome::seen, ""};
+  const std::string write =
+      "a write that the session saw in collection '" + what->collection + "' ";
+  if (parts_.report.has_ended_everywhere(what->origin))
+    return End{Outcome::lost, "TOKEN_LOST " + write +
+                                  "was lost with the node that took it; begin a new session with "
+                                  "an empty X-Dhrt-Session"};
+  if (now < wait.until) return std::nullopt;
+  return End{Outcome::not_yet,
+             "TIMEOUT " + write +
+                 "is not here yet; try again, or another node, or without X-Dhrt-Session"};
+}
+
 void SessionWaits::look() {
   const Time now = monotonic_now();
   Contexts contexts;
-  std::list<Wait> over;
-  std::list<std::pair<Outcome, std::string>> outcomes;
-  for (auto at = waits_.begin(); at != waits_.end();) {
-    const auto wait = at++;
-    const auto what = missing(wait->token, wait->collections, contexts);
-    const bool lost = what && parts_.report.has_ended_everywhere(what->origin);
-    if (what && !lost && now < wait->until) continue;
-    if (!what)
-      outcomes.emplace_back(Outcome::seen, "");
-    else if (lost)
-      outcomes.emplace_back(Outcome::lost,
-                            "TOKEN_LOST a write that the session saw in collection '" +
-                                what->collection +
-                                "' was lost with the node that took it; begin a new session with "
-                                "an empty X-Dhrt-Session");
-    else
-      outcomes.emplace_back(Outcome::not_yet,
-                            "TIMEOUT a write that the session saw in collection '" +
-                                what->collection +
-                                "' is not here yet; try again, or another node, or without "
-                                "X-Dhrt-Session");
-    over.splice(over.end(), waits_, wait);
-  }
+  std::vector<std::pair<Done, End>> over;
+  std::erase_if(waits_, [&](Wait& wait) {
+    auto end = end_of(wait, now, contexts);
+    if (end) over.emplace_back(std::move(wait.done), *std::move(end));
+    return end.has_value();
+  });
   if (waits_.empty()) timer_.cancel();
-  for (const Wait& wait : over) {
-    wait.done(outcomes.front().first, outcomes.front().second);
-    outcomes.pop_front();
-  }
+  // Whoever is answered may begin another wait.
+  for (const auto& [done, end] : over)
+    done(end.outcome, end.why);
 }
 
 }  // namespace dhrt

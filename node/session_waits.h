@@ -9,7 +9,6 @@
 
 #include <cstddef>
 #include <functional>
-#include <list>
 #include <map>
 #include <optional>
 #include <string>
@@ -44,7 +43,7 @@ class SessionWaits {
   using Done = std::function<void(Outcome, const std::string& why)>;
   // Nothing of the session is missing here. Only what it saw of these collections counts.
   bool has_seen(const SessionToken& token, const std::vector<std::string>& collections);
-  // `done` is called once, within the call or later.
+  // For who has not: `done` is called once, within the call or later.
   void begin(SessionToken token, std::vector<std::string> collections, Done done);
   // Answers all that wait; the node takes no more writes.
   void leave();
@@ -65,11 +64,17 @@ class SessionWaits {
     Time until;
     Done done;
   };
+  struct End {
+    Outcome outcome{};
+    std::string why;
+  };
+  // Absent: it goes on.
+  std::optional<End> end_of(const Wait& wait, Time now, Contexts& contexts);
   void look();
 
   Parts parts_;
   Timer timer_;
-  std::list<Wait> waits_;
+  std::vector<Wait> waits_;
 };
 
 }  // namespace dhrt

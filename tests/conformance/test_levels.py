@@ -3,7 +3,6 @@
 By hand:  DHRT_BINARY=build/release/dhrt python3 -B tests/conformance/test_levels.py OfOne
 """
 
-import http.client
 import json
 import select
 import signal
@@ -14,7 +13,7 @@ import unittest
 
 sys.dont_write_bytecode = True
 
-from wire import BINARY, SECONDS, Dhrt  # noqa: E402
+from wire import BINARY, SECONDS, Dhrt, ask_http  # noqa: E402
 
 WRITE_LEVELS = ("one", "quorum", "all", "linear")
 READ_LEVELS = ("one", "fanout", "quorum", "linear")
@@ -33,18 +32,8 @@ def bulk(text):
 
 
 def ask(dhrt, method, target, headers=(), body=None):
-    """Status and body. `headers` are pairs: a name may stand there twice."""
-    connection = http.client.HTTPConnection(*dhrt.address, timeout=SECONDS)
-    try:
-        connection.putrequest(method, target)
-        for name, value in headers:
-            connection.putheader(name, value)
-        connection.putheader("Content-Length", str(len(body or b"")))
-        connection.endheaders(body)
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-    finally:
-        connection.close()
+    """Status and body."""
+    return ask_http(dhrt, method, target, headers, body)[:2]
 
 
 def run(dhrt, *words):

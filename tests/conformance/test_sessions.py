@@ -4,31 +4,21 @@ By hand:  DHRT_BINARY=build/release/dhrt python3 -B tests/conformance/test_sessi
 """
 
 import base64
-import http.client
 import json
 import sys
 import unittest
 
 sys.dont_write_bytecode = True
 
-from wire import SECONDS, Dhrt  # noqa: E402
+from wire import Dhrt, ask_http  # noqa: E402
 
 RAW = ("Accept", "application/octet-stream")
 
 
 def ask(dhrt, method, target, headers=(), body=None):
     """Status, body and the session's token, or None."""
-    connection = http.client.HTTPConnection(*dhrt.address, timeout=SECONDS)
-    try:
-        connection.putrequest(method, target)
-        for name, value in headers:
-            connection.putheader(name, value)
-        connection.putheader("Content-Length", str(len(body or b"")))
-        connection.endheaders(body)
-        answer = connection.getresponse()
-        return answer.status, answer.read(), answer.headers["X-Dhrt-Session"]
-    finally:
-        connection.close()
+    status, found, told = ask_http(dhrt, method, target, headers, body)
+    return status, found, told["X-Dhrt-Session"]
 
 
 class Session:

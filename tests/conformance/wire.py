@@ -4,6 +4,7 @@ The dhrt under test comes from the environment variable DHRT_BINARY; DHRT_PATIEN
 multiplies deadlines. Servers live in temporary directories and are ended by their process id.
 """
 
+import http.client
 import os
 import pathlib
 import re
@@ -95,6 +96,21 @@ class Connection:
 
     def __exit__(self, *_):
         self.close()
+
+
+def ask_http(dhrt, method, target, headers=(), body=None):
+    """Status, body and headers. `headers` are pairs: a name may stand there twice."""
+    connection = http.client.HTTPConnection(*dhrt.address, timeout=SECONDS)
+    try:
+        connection.putrequest(method, target)
+        for name, value in headers:
+            connection.putheader(name, value)
+        connection.putheader("Content-Length", str(len(body or b"")))
+        connection.endheaders(body)
+        answer = connection.getresponse()
+        return answer.status, answer.read(), answer.headers
+    finally:
+        connection.close()
 
 
 class Server:

@@ -62,13 +62,7 @@ class Sessions(unittest.TestCase):
     def test_what_was_lost_with_its_node_is_said_to_be_lost(self):
         with Cluster(2, ("--fast", "--memory", "--read-timeout", "500ms")) as cluster:
             first, second = cluster
-            token = ask(first, "PUT", "/k", "", b"v")[2]
-            cluster.wait_same(expected={b"k": b"v"})
-            second.pause()
-            status, _, token = ask(first, "PUT", "/k", token, b"lost")
-            self.assertEqual(status, 201)
-            first.kill9()
-            second.kill9()
+            token = self.write_on_one_of_two(cluster, lambda node: node.kill9())
             for node in cluster:
                 node.launch()
             for node in cluster:
