@@ -3,12 +3,21 @@
 //
 // Nothing is found only when all have said so or the time is up; the answer then tells whether
 // somebody who may have it did not answer (partial).
-// Bounds: fanout_reads_max reads under way; beyond, the answer is "not here, partial".
+//
+// A key is not asked for once per client. Who comes while it is being asked for waits and shares
+// the next question, which goes out when this one ends, or with the next tick. The one under way
+// will not do: it may have passed a node before a write there that was acknowledged before the
+// client came. So an answer is always of a question that is younger than the client's request,
+// and a key that everybody wants costs one round at a time.
+//
+// Bounds: fanout_reads_max clients that wait; beyond, the answer is "not here, partial".
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <set>
+#include <string>
+#include <vector>
 
 #include "cluster/actions.h"
 #include "cluster/links.h"
@@ -28,22 +37,41 @@ class Fanout {
   void tick(const Step& step);
 
  private:
-  struct Pending {
-    std::uint64_t client_request = 0;
+  // What clients ask for.
+  struct Subject {
+    std::string collection;
+    std::string key;
     bool waits_for_all = false;
+    auto operator<=>(const Subject&) const = default;
+  };
+  using Clients = std::vector<std::uint64_t>;  // Their request numbers.
+  // Of a subject that is being asked for.
+  struct Round {
+    std::uint64_t latest = 0;  // The youngest question; the round lasts as long as it is under way.
+    Clients next;              // Came since, and share the next one.
+  };
+  using Rounds = std::map<Subject, Round>;
+  // Sent to the others.
+  struct Question {
+    Subject subject;
+    Clients clients;
     std::set<NodeId> silent;       // Asked, and no answer yet.
     std::optional<Record> newest;  // Heard of: a delete, unless all are waited for.
     bool partial = false;
     Time until;
   };
-  void finish(std::map<std::uint64_t, Pending>::iterator pending, std::optional<Record> record,
-              const Step& step);
+  using Questions = std::map<std::uint64_t, Question>;  // By number, hence by age.
+
+  void ask(Rounds::iterator round, const Step& step);
+  void finish(Questions::iterator question, std::optional<Record> record, const Step& step);
 
   const ClusterOptions& options_;
   const Membership& membership_;
   const Links& links_;
-  std::uint64_t requests_ = 0;
-  std::map<std::uint64_t, Pending> pending_;  // By request number, hence by age.
+  std::uint64_t asked_ = 0;
+  std::size_t clients_ = 0;  // Of all questions, and those that wait for one.
+  Rounds rounds_;
+  Questions questions_;
 };
 
 }  // namespace dhrt

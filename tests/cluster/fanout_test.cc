@@ -1,6 +1,8 @@
 // Reads that other nodes answer.
 #include "cluster/fanout.h"
 
+#include <map>
+
 #include <doctest/doctest.h>
 
 #include "tests/cluster/core_fixture.h"
@@ -183,6 +185,129 @@ TEST_CASE("fanout: beyond its limit a read is answered at once, as partial") {
   node.ask();
   REQUIRE(node.reply());
   CHECK(node.reply()->partial);
+}
+
+// --- Many clients, one key ------------------------------------------------------------------
+
+namespace {
+
+// Clients that come one after the other.
+class Crowd : public Asking {
+ public:
+  void come(std::uint64_t request, const std::string& key = "k", bool waits_for_all = false) {
+    clear();
+    input(FanoutRead{
+        .request = request, .collection = "users", .key = key, .waits_for_all = waits_for_all});
+  }
+  // What was asked of a peer, in the last input.
+  std::size_t questions(ConnectionId peer) const { return sent<Read>(peer).size(); }
+  void answer(ConnectionId from, std::uint64_t question, std::optional<Record> record) {
+    clear();
+    receive(from, ReadReply{question, true, std::move(record)});
+  }
+  // Clients that are answered in the last input, with the version that they are shown, or 0.
+  std::map<std::uint64_t, std::uint64_t> answered() const {
+    std::map<std::uint64_t, std::uint64_t> result;
+    for (const FanoutReply& reply : actions<FanoutReply>())
+      CHECK(result.emplace(reply.request, reply.record ? reply.record->version.hlc : 0).second);
+    return result;
+  }
+  std::uint64_t question(ConnectionId peer) const {
+    const auto reads = sent<Read>(peer);
+    REQUIRE(reads.size() == 1);
+    return reads.back().request;
+  }
+};
+
+using Answered = std::map<std::uint64_t, std::uint64_t>;
+
+}  // namespace
+
+TEST_CASE("fanout: who comes while a key is asked for shares the next question") {
+  Crowd node;
+  node.come(1);
+  const std::uint64_t first = node.question(node.two);
+  for (const std::uint64_t client : {2, 3, 4}) {
+    node.come(client);
+    CHECK(node.questions(node.two) == 0);
+  }
+  // Not the one under way: what was written since it passed a node would be missed.
+  node.answer(node.two, first, value(5));
+  CHECK(node.answered() == Answered{{1, 5}});
+  const std::uint64_t second = node.question(node.three);
+  CHECK(second != first);
+  node.answer(node.three, first, value(7));  // Too late, and of another question.
+  CHECK(node.answered().empty());
+  node.answer(node.three, second, value(6));
+  CHECK(node.answered() == Answered{{2, 6}, {3, 6}, {4, 6}});
+  CHECK(node.questions(node.two) == 0);
+  node.come(5);
+  CHECK(node.questions(node.two) == 1);
+}
+
+TEST_CASE("fanout: only those who want the same share a question") {
+  Crowd node;
+  node.come(1);
+  node.come(2, "another key");
+  CHECK(node.questions(node.two) == 1);
+  node.come(3, "k", true);
+  CHECK(node.questions(node.two) == 1);
+  node.clear();
+  node.input(FanoutRead{.request = 4, .collection = "orders", .key = "k"});
+  CHECK(node.questions(node.two) == 1);
+}
+
+TEST_CASE("fanout: a question that hangs holds up those that it is of, and nobody else") {
+  Crowd node;
+  node.come(1);
+  const std::uint64_t first = node.question(node.two);
+  node.come(2);
+  node.come(3);
+  node.clear();
+  node.tick_for(100ms);
+  const std::uint64_t second = node.question(node.two);
+  CHECK(node.answered().empty());
+  node.come(4);
+  CHECK(node.questions(node.two) == 0);
+  SUBCASE("a later one may end before it") {
+    node.answer(node.three, second, value(5));
+    CHECK(node.answered() == Answered{{2, 5}, {3, 5}});
+    const std::uint64_t third = node.question(node.two);
+    node.answer(node.two, third, value(6));
+    CHECK(node.answered() == Answered{{4, 6}});
+    node.come(5);  // The first is still under way.
+    node.answer(node.two, node.question(node.two), value(7));
+    CHECK(node.answered() == Answered{{5, 7}});
+    node.answer(node.two, first, value(4));
+    CHECK(node.answered() == Answered{{1, 4}});
+    CHECK(node.questions(node.three) == 0);
+  }
+  SUBCASE("and the first ends at its own time") {
+    node.clear();
+    node.tick_for(1900ms);
+    CHECK(node.answered() == Answered{{1, 0}});
+    for (const FanoutReply& reply : node.actions<FanoutReply>())
+      CHECK(reply.partial);
+    node.clear();
+    node.tick_for(100ms);
+    CHECK(node.answered() == Answered{{2, 0}, {3, 0}});
+    node.clear();
+    node.tick_for(100ms);
+    CHECK(node.answered() == Answered{{4, 0}});
+  }
+}
+
+TEST_CASE("fanout: who waits for a question is answered when there is nobody left to ask") {
+  Crowd node;
+  node.come(1);
+  node.come(2);
+  node.clear();
+  node.input(ConnectionDown{node.two});
+  CHECK(node.answered().empty());
+  node.input(ConnectionDown{node.three});
+  CHECK(node.answered() == Answered{{1, 0}, {2, 0}});
+  for (const FanoutReply& reply : node.actions<FanoutReply>())
+    CHECK(reply.partial);
 }
 
 TEST_CASE("fanout: answers that nobody asked for are ignored") {
