@@ -79,12 +79,13 @@ std::vector<DurableReads::Waiting> DurableReads::take_durable(const CollectionRe
   std::vector<Waiting> ready;
   for (auto entry = waiting.begin(); entry != waiting.end();) {
     const Dot dot = entry->first;
-    const auto rest = std::ranges::partition(entry->second, [&](const Waiting& one) {
+    std::vector<Waiting>& held = entry->second;
+    const auto rest = std::partition(held.begin(), held.end(), [&](const Waiting& one) {
       return !is_durable(collection, dot, one.flushed);
     });
-    std::ranges::move(rest, std::back_inserter(ready));
-    entry->second.erase(rest.begin(), rest.end());
-    if (entry->second.empty())
+    std::move(rest, held.end(), std::back_inserter(ready));
+    held.erase(rest, held.end());
+    if (held.empty())
       entry = waiting.erase(entry);
     else
       entry = looks_at_all ? std::next(entry) : waiting.upper_bound({dot.origin, any_sequence});

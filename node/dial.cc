@@ -62,7 +62,7 @@ void Dial::looked_up(int status, const addrinfo* found) {
       candidates_.push_back(candidate);
   }
   if (!candidates_.empty())
-    std::ranges::rotate(candidates_, candidates_.begin() + begin());
+    std::rotate(candidates_.begin(), candidates_.begin() + begin(), candidates_.end());
   else
     reason_ = "no private address; --allow-public lets others be used";
   try_next();

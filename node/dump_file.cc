@@ -58,7 +58,7 @@ std::string LineChain::text() const {
 
 struct DumpReader::Frames {
   struct Free {
-    void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
+    void operator()(ZSTD_DCtx* freed) const { ZSTD_freeDCtx(freed); }
   };
   std::unique_ptr<ZSTD_DCtx, Free> context{ZSTD_createDCtx()};
   std::vector<char> input = std::vector<char>(read_bytes);
@@ -151,7 +151,7 @@ Result<bool> DumpReader::fill_frame() {
 
 struct DumpWriter::Compressor {
   struct Free {
-    void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
+    void operator()(ZSTD_CCtx* freed) const { ZSTD_freeCCtx(freed); }
   };
   std::unique_ptr<ZSTD_CCtx, Free> context{ZSTD_createCCtx()};
   std::string out;
