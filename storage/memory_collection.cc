@@ -1,6 +1,7 @@
 #include "storage/memory_collection.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "storage/counter.h"
 #include "storage/slice.h"
@@ -194,6 +195,13 @@ void MemoryCollection::lose_unsynced() {
   unsynced_.clear();
   contexts_.forget_expected();
   state_ = *on_disk_;
+}
+
+// What is forgotten is forgotten on the disk, too, where it must be a tombstone by then.
+bool MemoryCollection::maintain(WallMilliseconds now, std::size_t& budget) {
+  std::size_t all = std::numeric_limits<std::size_t>::max();
+  if (on_disk_ != nullptr) on_disk_->maintain(now, all);
+  return state_.maintain(now, budget);
 }
 
 void MemoryCollection::forget_tombstones(Store::Forgettable what) {

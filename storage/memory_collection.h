@@ -90,7 +90,7 @@ class MemoryCollection final : public StoredCollection {
   void lose_unsynced();
   void forget_tombstones(Store::Forgettable what);
   void note_forgotten(const Context& dots, std::uint64_t hlc);
-  bool maintain(WallMilliseconds now, std::size_t& budget) { return state_.maintain(now, budget); }
+  bool maintain(WallMilliseconds now, std::size_t& budget);
 
   bool advance(Position durable) override;
   bool waiting() const override { return contexts_.waiting(); }

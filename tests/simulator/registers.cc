@@ -35,7 +35,7 @@ bool Registers::matters(const Made& made) {
   return made.sets ? !made.what.empty() : made.end != never;
 }
 
-std::map<std::string, Registers::OfKey> Registers::by_key() const {
+std::map<std::string, Registers::OfKey> Registers::by_key(bool tells_deletes) const {
   std::map<std::string, OfKey> keys;
   std::set<std::string> deletes;
   for (const Made& it : made_) {
@@ -46,7 +46,8 @@ std::map<std::string, Registers::OfKey> Registers::by_key() const {
     OfKey& of_key = keys[it.key];
     // Before all else there was nothing.
     of_key.zones.try_emplace(std::string(), Zone{.set_begin = 0, .first_end = 0});
-    if (!it.sets && (it.what.empty() || (it.deletes && !deletes.contains(it.what)))) {
+    const bool is_told = !it.deletes || (tells_deletes && deletes.contains(it.what));
+    if (!it.sets && (it.what.empty() || !is_told)) {
       of_key.nothings.push_back(&it);
       continue;
     }
@@ -122,8 +123,13 @@ std::string Registers::describe(const std::string& key) const {
   return text;
 }
 
+// The first is almost always enough, and has fewer ways to try.
 std::optional<std::string> Registers::violation() const {
-  for (auto& [key, of_key] : by_key()) {
+  return violation(true) ? violation(false) : std::nullopt;
+}
+
+std::optional<std::string> Registers::violation(bool tells_deletes) const {
+  for (auto& [key, of_key] : by_key(tells_deletes)) {
     auto wrong = contradiction(of_key.zones);
     unsigned tries = 0;
     if (!wrong && !explains(of_key, 0, std::string(), tries))

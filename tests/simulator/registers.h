@@ -8,7 +8,9 @@
 // (a backward zone). Source: Gibbons, Korach 1997, Testing shared memories, section 4, with the
 // zones of Golab, Li, Shah 2011. An operation of which the client never learned the outcome may
 // take effect at any time after its beginning, or never. A get that saw nothing may have seen any
-// delete, for deletes are forgotten: it is enough if some choice explains all of them.
+// delete, for deletes are forgotten: it is enough if some choice explains all of them. One that saw
+// a delete may have seen another one, too: the latest may be forgotten where an earlier one is not,
+// and both are nothing to a client.
 //
 // Cost: n log n for n operations, and the pairs of zones of a key.
 #pragma once
@@ -68,7 +70,9 @@ class Registers {
   };
   static constexpr unsigned tries_max = 100'000;
   static bool matters(const Made& made);
-  std::map<std::string, OfKey> by_key() const;
+  // `tells_deletes`: a get saw the delete that it names.
+  std::map<std::string, OfKey> by_key(bool tells_deletes) const;
+  std::optional<std::string> violation(bool tells_deletes) const;
   static std::optional<std::string> contradiction(const Zones& zones);
   static bool explains(OfKey& of_key, std::size_t next, const std::string& last, unsigned& tries);
   std::string describe(const std::string& key) const;

@@ -25,8 +25,8 @@ TEST_CASE("simulator: one seed is one history, bit for bit") {
 
 namespace {
 
-// "s1 2": client 1 begins to set 2; "s1 -": to delete; "g1": to get; "e1": it is done; "e1 2": it
-// got 2; "e1 -": what that delete left; "e1 " of a get: nothing.
+// "s1 2": client 1 begins to set 2; "s1 -1": to delete; "g1": to get; "e1": it is done; "e1 2": it
+// got 2; "e1 -1": what that delete left; "e1 " of a get: nothing.
 bool linearizable(const std::vector<std::string>& events) {
   Registers registers;
   std::map<char, std::pair<Registers::Operation, bool>> under_way;
@@ -34,7 +34,7 @@ bool linearizable(const std::vector<std::string>& events) {
     const std::string value = event.size() > 3 ? event.substr(3) : std::string();
     if (event[0] == 's') {
       under_way[event[1]] = {registers.begin_set("k"), true};
-      registers.set_made(under_way[event[1]].first, value, value == "-");
+      registers.set_made(under_way[event[1]].first, value, value.starts_with('-'));
     } else if (event[0] == 'g') {
       under_way[event[1]] = {registers.begin_get("k"), false};
     } else {
@@ -42,7 +42,7 @@ bool linearizable(const std::vector<std::string>& events) {
       if (sets)
         registers.set_done(operation);
       else
-        registers.get_done(operation, value);
+        registers.get_done(operation, value, value.starts_with('-'));
     }
   }
   return !registers.violation();
@@ -61,17 +61,19 @@ TEST_CASE("registers: a history is linearizable if one copy could have answered 
            Case{"an older value", {"s1 1", "e1", "s1 2", "e1", "g2", "e2 1"}, false},
            Case{"nothing, after a set", {"s1 1", "e1", "g2", "e2"}, false},
            Case{"nothing, during a set", {"s1 1", "g2", "e2", "e1"}, true},
-           Case{"nothing, after a delete", {"s1 1", "e1", "s1 -", "e1", "g2", "e2 -"}, true},
+           Case{"nothing, after a delete", {"s1 1", "e1", "s1 -1", "e1", "g2", "e2 -1"}, true},
+           Case{"what was there, after a delete",
+                {"s1 1", "e1", "s1 -1", "e1", "g2", "e2 1"},
+                false},
            Case{
-               "what was there, after a delete", {"s1 1", "e1", "s1 -", "e1", "g2", "e2 1"}, false},
-           Case{"nothing any more, after a delete", {"s1 1", "e1", "s1 -", "e1", "g2", "e2"}, true},
+               "nothing any more, after a delete", {"s1 1", "e1", "s1 -1", "e1", "g2", "e2"}, true},
            Case{"nothing, after a delete and a set",
-                {"s1 1", "e1", "s1 -", "e1", "s1 2", "e1", "g2", "e2"},
+                {"s1 1", "e1", "s1 -1", "e1", "s1 2", "e1", "g2", "e2"},
                 false},
            Case{"nothing, before a delete and after a set",
-                {"s1 1", "e1", "g2", "e2", "s1 -", "e1"},
+                {"s1 1", "e1", "g2", "e2", "s1 -1", "e1"},
                 false},
-           Case{"nothing, while it is deleted", {"s1 1", "e1", "s1 -", "g2", "e2", "e1"}, true},
+           Case{"nothing, while it is deleted", {"s1 1", "e1", "s1 -1", "g2", "e2", "e1"}, true},
            Case{"a value before it was set", {"g2", "e2 1", "s1 1", "e1"}, false},
            Case{"sets that overlap, seen in one order",
                 {"s1 1", "s2 2", "e1", "e2", "g3", "e3 2", "g3", "e3 2"},
@@ -90,6 +92,13 @@ TEST_CASE("registers: a history is linearizable if one copy could have answered 
            Case{"old and new, overlapping", {"s1 1", "g2", "g3", "e2 1", "e3", "e1"}, true},
            Case{"a set of unknown outcome is seen late", {"s1 1", "g2", "e2", "g2", "e2 1"}, true},
            Case{"but not undone", {"s1 1", "g2", "e2 1", "g2", "e2"}, false},
+           Case{"a delete, after a later one that is forgotten here",
+                {"s1 1", "e1", "s1 -1", "e1", "g2", "e2 -1", "s1 2", "e1", "s1 -2", "e1", "g2",
+                 "e2 -1"},
+                true},
+           Case{"a delete, after a set that was not deleted",
+                {"s1 1", "e1", "s1 -1", "e1", "g2", "e2 -1", "s1 2", "e1", "g2", "e2 -1"},
+                false},
            Case{"a get without an answer says nothing", {"s1 1", "e1", "g2"}, true},
        }) {
     CAPTURE(c.why);
