@@ -121,6 +121,22 @@ CounterState::Base History::greatest_delete(
   return found;
 }
 
+namespace {
+
+// Nothing in it was counted without knowing of the delete. Who joins brings what it had counted
+// alone, and others go on with that.
+bool is_below_cells(const CounterState::Base& deleted, const std::vector<CounterCell>& cells) {
+  return std::ranges::all_of(
+      cells, [&](const CounterCell& cell) { return deleted.version.hlc < cell.opened; });
+}
+
+bool is_below_cells(const CounterState::Base& deleted, const Record& record) {
+  const auto counter = counter_of(view_of(record));
+  return !counter || is_below_cells(deleted, counter->cells);
+}
+
+}  // namespace
+
 CounterState::Base History::base_of(const Addition& addition) const {
   const auto writes = made_of_key_.find({addition.collection, addition.key});
   if (addition.base != CounterState::Base() || writes == made_of_key_.end()) return addition.base;
@@ -128,8 +144,9 @@ CounterState::Base History::base_of(const Addition& addition) const {
       writes->second, [&](const Made* one) { return one->record.dot == addition.dot; });
   if (made == writes->second.end()) return addition.base;
   return greatest_delete(addition.collection, addition.key,
-                         [&](const Made& deleting, const CounterState::Base&) {
-                           return (*made)->seen.contains(deleting.record.dot);
+                         [&](const Made& deleting, const CounterState::Base& deleted) {
+                           return (*made)->seen.contains(deleting.record.dot) &&
+                                  is_below_cells(deleted, (*made)->record);
                          });
 }
 
@@ -137,8 +154,7 @@ CounterState::Base History::base_of(const std::string& collection, const std::st
                                     const CounterState& held) const {
   if (held.base != CounterState::Base()) return held.base;
   return greatest_delete(collection, key, [&](const Made&, const CounterState::Base& deleted) {
-    return std::ranges::all_of(
-        held.cells, [&](const CounterCell& cell) { return deleted.version.hlc < cell.opened; });
+    return is_below_cells(deleted, held.cells);
   });
 }
 
@@ -159,6 +175,21 @@ bool History::may_have_come_back(const std::string& collection, const std::strin
            return made->record.deleted && base.version < made->record.version &&
                   (!made->seen.contains(base.dot) || std::ranges::any_of(additions_, is_unseen));
          });
+}
+
+// By somebody who had seen it, in what is forgotten by now: what others had counted alone goes on.
+bool History::was_deleted(const Addition& addition) const {
+  return std::ranges::any_of(promises_, [&](const Promise& promise) {
+    if (promise.collection != addition.collection || promise.write.key != addition.key ||
+        !promise.write.record.deleted)
+      return false;
+    const auto writes = made_of_key_.find({addition.collection, addition.key});
+    return writes != made_of_key_.end() &&
+           std::ranges::any_of(writes->second, [&](const Made* made) {
+             return made->record.dot == promise.write.record.dot &&
+                    made->seen.contains(addition.dot);
+           });
+  });
 }
 
 std::optional<std::int64_t> History::number_of(const std::string& collection,
@@ -203,6 +234,7 @@ void History::check_counter(const std::string& collection, const std::string& ke
       return violated("CTR", "key " + key + " has lost what " + std::to_string(addition.more) +
                                  " was added to, found " + describe(held));
     if (!is_of_base && addition.version.hlc <= counter.base.version.hlc) continue;
+    if (counter.base == CounterState::Base() && was_deleted(addition)) continue;
     // A node that was given up counted on the old number, which nobody else had any more, in a cell
     // that is older than the delete; when the delete is made anew, the cell goes with it.
     const bool is_old = nodes_are_evicted_ && addition.base != counter.base &&

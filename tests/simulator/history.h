@@ -88,12 +88,12 @@ class History {
     Context seen;  // By the node that made it.
     bool by_client = false;
   };
-  // What is counted on where a base is all zero: nothing, or a delete that was forgotten. Of an
-  // addition: the greatest delete that its node had seen; of what is held in the end: the greatest
-  // below all cells.
+  // What is counted on where a base is all zero: nothing, or a delete that was forgotten, which is
+  // the greatest below all cells; of an addition: that its node had seen.
   CounterState::Base base_of(const Addition& addition) const;
   CounterState::Base base_of(const std::string& collection, const std::string& key,
                              const CounterState& held) const;
+  bool was_deleted(const Addition& addition) const;
   bool may_have_come_back(const std::string& collection, const std::string& key,
                           const CounterState::Base& base) const;
   CounterState::Base greatest_delete(
