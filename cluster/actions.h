@@ -144,6 +144,11 @@ struct LeaveRequested {};
 struct EvictRequested {
   NodeId node = 0;
 };
+// Somebody says that this member is to vote no more, for good; itself perhaps. It goes on until
+// layout() says so, or why_not_retired() why it cannot be.
+struct RetireRequested {
+  NodeId node = 0;
+};
 // Nobody was there to join: a cluster of our own, unless we belong to one meanwhile.
 struct FoundRequested {
   ClusterId id;
@@ -157,7 +162,7 @@ using Input =
     std::variant<Tick, ConnectionUp, ConnectionDown, ConnectFailed, MessageIn, MessageComing,
                  LocalWrites, StoreChanged, CollectionGone, Applied, LocalRead, Walked, Ranged,
                  FanoutRead, LocalPublish, WaitForPeers, WaitEnds, WaitForLevel, LayoutNoted,
-                 LeaveRequested, EvictRequested, FoundRequested, SeedFound>;
+                 LeaveRequested, EvictRequested, RetireRequested, FoundRequested, SeedFound>;
 
 // --- Actions ------------------------------------------------------------------------------
 

@@ -17,13 +17,13 @@ constexpr std::uint16_t loops_max = 1024;
 void found_cluster(CoreOptions& options, ClusterId id) {
   options.identity.belonging = {id, true};
   options.self.synced = {options.self.epoch, options.self.incarnation};
-  options.layout = {.cluster = id, .layout = {.voters = {options.self.id}, .adding = {}}};
+  options.layout = {.cluster = id, .layout = {.voters = {options.self.id}}};
 }
 
 namespace {
 
 Member with_own_features(Member self) {
-  self.features |= feature::levels | feature::compares;
+  self.features |= feature::levels | feature::retires | feature::compares;
   return self;
 }
 
@@ -527,67 +527,10 @@ void Core::on(const LayoutNoted& noted, const Step& step) {
   voters_.noted(noted, step);
 }
 
-// --- Leaving --------------------------------------------------------------------------------
-
-void Core::on(const LeaveRequested&, const Step& step) {
-  if (leaving_until_) return;
-  leaving_until_ = step.now + options_.leave_timeout;
-  links_.stop();
-  continue_leaving(step);
-}
-
-void Core::on(const EvictRequested& evict, const Step&) {
-  membership_.evict(evict.node);
-}
-
-// Every node counts by itself, and the first tells the others.
-void Core::evict_the_long_gone(const Step& step) {
-  if (options_.evict_after == Duration::zero()) return;
-  std::vector<NodeId> due;
-  for (const auto& [node, member] : membership_.members()) {
-    if (member.liveness != Liveness::dead && member.liveness != Liveness::left) {
-      gone_since_.erase(node);
-      continue;
-    }
-    const auto [since, is_new] = gone_since_.try_emplace(node, step.now);
-    if (step.now - since->second >= options_.evict_after) due.push_back(node);
-  }
-  if (state() != MemberState::healthy) return;
-  for (const NodeId node : due)
-    membership_.evict(node);
-}
-
 void Core::on(const FoundRequested& found, const Step&) {
   if (!links_.found(found.id)) return;
   membership_.attest(membership_.self_id(), {self().epoch, self().incarnation});
   voters_.found(found.id);
-}
-
-bool Core::someone_has_our_writes() const {
-  return std::ranges::any_of(links_.linked(), [this](NodeId peer) {
-    if (membership_.state(peer) != MemberState::healthy) return false;
-    const auto heard = heard_.find(peer);
-    for (const auto& [collection, origins] : own_tips_) {
-      for (const auto& [origin, sequence] : origins) {
-        if (heard == heard_.end()) return false;
-        const auto tip = heard->second.find({collection, origin});
-        if (tip == heard->second.end() || tip->second < sequence) return false;
-      }
-    }
-    return true;
-  });
-}
-
-void Core::continue_leaving(const Step& step) {
-  if (!leaving_until_ || left_) return;
-  const bool alone = std::ranges::none_of(links_.linked(), [this](NodeId peer) {
-    return membership_.state(peer) == MemberState::healthy;
-  });
-  if (!alone && step.now < *leaving_until_ && !someone_has_our_writes()) return;
-  broadcast(Leave{membership_.self_id(), self().incarnation}, step);
-  membership_.leave();
-  left_ = true;
-  step.actions.emplace_back(Left{});
 }
 
 }  // namespace dhrt

@@ -63,6 +63,11 @@ class Core {
   bool greeted(ConnectionId connection) const { return links_.peer_of(connection).has_value(); }
   // Who votes, as far as this node knows.
   const Layout& layout() const { return voters_.layout(); }
+  // Absent: a RetireRequested for this member can succeed, or need not.
+  std::optional<std::string> why_not_retired(NodeId node) const {
+    return voters_.obstacle_to_retire(node);
+  }
+  bool is_retiring_somebody() const { return voters_.is_retiring_somebody(); }
   std::size_t linked_count() const { return links_.linked().size(); }
   const SyncProgress& sync_progress() const { return synchronizer_.progress(); }
   std::uint64_t root() const { return synchronizer_.root(); }
@@ -92,6 +97,7 @@ class Core {
   void on(const LayoutNoted& noted, const Step& step);
   void on(const LeaveRequested& leave, const Step& step);
   void on(const EvictRequested& evict, const Step& step);
+  void on(const RetireRequested& retire, const Step& step);
   void on(const FoundRequested& found, const Step& step);
   void on(const SeedFound& seed, const Step& step);
 

@@ -1,8 +1,9 @@
 // Who votes: the members whose copies count in majorities, in the order in which they came to.
 //
-// Intuition: the list only grows, by one member at a time, and each step is decided by a majority
-// of those who vote already (voters.h). So there is one list, of which every node knows a
-// beginning, and two nodes that know different beginnings can tell whose is older.
+// Intuition: the list changes by one member at a time, who is added or retired for good, and each
+// change is decided by a majority of those who vote until then (voters.h). So there is one history
+// of changes, of which every node knows a beginning, and two nodes that know different beginnings
+// can tell whose is older.
 //
 // Errors: none. Threads: any.
 #pragma once
@@ -24,37 +25,56 @@ struct ClusterId {
   bool none() const { return high == 0 && low == 0; }
 };
 
-// One attempt of a member to become the next voter. Only that member makes it.
+// One attempt of a member to make the next change: to vote itself, or that somebody votes no more.
 struct Ballot {
   std::uint64_t round = 0;  // 0: there is none.
-  NodeId node = 0;
+  NodeId node = 0;          // Who makes it.
+  NodeId retires = 0;       // 0: `node` is to vote.
 
   auto operator<=>(const Ballot&) const = default;
   bool none() const { return round == 0; }
+  bool proposes_the_same(const Ballot& other) const {
+    return retires == other.retires && (retires != 0 || node == other.node);
+  }
 };
 
 // Of two layouts of a cluster the one with the greater stamp is the later one.
 struct LayoutStamp {
-  std::uint32_t voters = 0;  // 0: nothing is known.
-  Ballot adding;
+  std::uint32_t number = 0;  // See Layout.
+  Ballot next;
 
   auto operator<=>(const LayoutStamp&) const = default;
 };
 
 struct Layout {
   std::vector<NodeId> voters;
-  Ballot adding;  // Who may be the next one, by the highest ballot that was heard of.
+  Ballot next;                  // The change that may come, by the highest ballot heard of.
+  std::vector<NodeId> retired;  // They never vote again.
 
   bool operator==(const Layout&) const = default;
-  LayoutStamp stamp() const { return {static_cast<std::uint32_t>(voters.size()), adding}; }
+  // Of changes that led here; 0: nothing is known. Who is retired was added before.
+  std::uint32_t number() const {
+    return static_cast<std::uint32_t>(voters.size() + 2 * retired.size());
+  }
+  LayoutStamp stamp() const { return {number(), next}; }
   bool contains(NodeId node) const { return std::ranges::find(voters, node) != voters.end(); }
+  bool has_retired(NodeId node) const { return std::ranges::find(retired, node) != retired.end(); }
+  // Who votes when this change is made; who does now, if it is none.
+  std::vector<NodeId> voters_after(const Ballot& change) const {
+    std::vector<NodeId> nodes = voters;
+    if (change.retires != 0)
+      std::erase(nodes, change.retires);
+    else if (!change.none())
+      nodes.push_back(change.node);
+    return nodes;
+  }
 };
 
 // What a node must not forget about it.
 struct LayoutNotes {
   ClusterId cluster;
   Layout layout;
-  // As one of the voters, about who comes next: no attempt below `promised` is let through any
+  // As one of the voters, about the next change: no attempt below `promised` is let through any
   // more, and the one that was let through last.
   Ballot promised;
   Ballot accepted;

@@ -36,10 +36,7 @@ std::optional<ReadLevel> parse_read_level(std::string_view text) {
   return parse<ReadLevel>(read_levels, text);
 }
 
-std::vector<NodeId> Quorums::counted(bool with_next) const {
-  std::vector<NodeId> nodes = voters_.layout().voters;
-  const Ballot& adding = voters_.layout().adding;
-  if (with_next && !adding.none()) nodes.push_back(adding.node);
+std::vector<NodeId> Quorums::counted(std::vector<NodeId> nodes) const {
   if (options_.level_mutant == LevelMutant::joining_votes) {
     nodes.clear();
     for (const auto& [node, member] : membership_.members()) {
@@ -64,20 +61,24 @@ Tally Quorums::tally(const std::vector<NodeId>& nodes, const std::set<NodeId>& p
 }
 
 Tally Quorums::asked(const std::set<NodeId>& voted) const {
-  return tally(counted(false), voted, false);
+  return tally(counted(voters_.layout().voters), voted, false);
 }
 
 Tally Quorums::held(const std::set<NodeId>& have) const {
-  const Tally now = tally(counted(false), have, false);
-  return now.reached ? tally(counted(true), have, false) : now;
+  const Layout& layout = voters_.layout();
+  const Tally now = tally(counted(layout.voters), have, false);
+  if (!now.reached || options_.level_mutant == LevelMutant::next_not_counted) return now;
+  return tally(counted(layout.voters_after(layout.next)), have, false);
 }
 
 Tally Quorums::all(const std::set<NodeId>& have) const {
-  return tally(counted(true), have, true);
+  return tally(nodes(), have, true);
 }
 
+// A change adds somebody, or retires one who is among the voters until then.
 std::vector<NodeId> Quorums::nodes() const {
-  return counted(true);
+  const Layout& layout = voters_.layout();
+  return counted(layout.next.retires != 0 ? layout.voters : layout.voters_after(layout.next));
 }
 
 }  // namespace dhrt

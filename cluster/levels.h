@@ -3,9 +3,9 @@
 // Intuition: any two majorities of the same voters share a node, so what a majority has durably is
 // met by whoever asks a majority. Voters are never fewer because they are away: dead and left
 // ones stay in the denominator, or two sides of a split would each be a majority of themselves.
-// While the voters let somebody in (voters.h) what is written must be with a majority of them, and
-// with one of them and the new one. As long as a later layout is known to exist, and not which one,
-// nothing is reached.
+// While the voters change (voters.h) what is written must be with a majority of them, and with one
+// of those who vote next. As long as a later layout is known to exist, and not which one, nothing
+// is reached.
 //
 // Errors: none. Threads: loop thread only.
 #pragma once
@@ -28,15 +28,15 @@ class Quorums {
 
   // A majority of the voters has answered.
   Tally asked(const std::set<NodeId>& voted) const;
-  // A majority has it, now and when the one who is being let in votes.
+  // A majority has it, now and when the change that is under way is made.
   Tally held(const std::set<NodeId>& have) const;
-  // Every voter has, and who is being let in.
+  // Every voter has, of now and then.
   Tally all(const std::set<NodeId>& have) const;
-  // Voters, and who is being let in.
+  // Voters of now and then.
   std::vector<NodeId> nodes() const;
 
  private:
-  std::vector<NodeId> counted(bool with_next) const;
+  std::vector<NodeId> counted(std::vector<NodeId> voters) const;
   Tally tally(const std::vector<NodeId>& nodes, const std::set<NodeId>& present,
               bool wants_all) const;
 

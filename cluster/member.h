@@ -31,6 +31,7 @@ struct Attestation {
 // Bits of Member::features.
 namespace feature {
 inline constexpr std::uint64_t levels = 1;         // Knows read and write levels: levels.h.
+inline constexpr std::uint64_t retires = 2;        // Knows that voters may be retired: voters.h.
 inline constexpr std::uint64_t compares = 1 << 8;  // Knows Audit and its kin, and Report.
 }  // namespace feature
 

@@ -251,18 +251,21 @@ struct LayoutTold {
   Layout layout;
   bool wants_reply = false;
 };
-// The sender wants to be the voter behind `voters` (voters.h): first nobody with a lower ballot is
-// to be let through any more, then the sender is.
-enum class VotePhase : std::uint8_t { promise = 0, accept = 1 };
+// The sender wants the voters to change (voters.h): first nobody with a lower ballot is to be let
+// through any more, then the sender is. Before somebody is retired, the receiver is to have all
+// that those have who let it through: `hold`.
+enum class VotePhase : std::uint8_t { promise = 0, accept = 1, hold = 2 };
 struct VoteRequest {
   ClusterId cluster;
   std::vector<NodeId> voters;
   Ballot ballot;
   VotePhase phase = VotePhase::promise;
+  std::vector<NodeId> retired{};      // Behind `voters`, the layout that is to change.
+  std::vector<NodeId> let_through{};  // By these voters; hold only.
 };
 struct VoteReply {
   ClusterId cluster;
-  std::uint32_t voters = 0;  // So many are asked who comes next.
+  std::uint32_t number = 0;  // Of the layout that is to change.
   Ballot ballot;             // Of the request.
   VotePhase phase = VotePhase::promise;
   bool given = false;

@@ -19,11 +19,13 @@ enum class LevelMutant : std::uint8_t {
   majority_of_reachable,
   joining_votes,
   no_write_back,
-  all_let_through,  // A voter lets everybody through who asks, and forgets whom before.
-  no_pull_to_vote,  // A member votes before it has pulled what was written meanwhile.
-  no_layout_stamp,  // Answers count, although whoever gave them knows of later voters.
-  answer_unnoted,   // A voter answers before what it answers is on its disk.
-  nothing_known,    // Who shows nothing does not say what it has seen.
+  all_let_through,    // A voter lets everybody through who asks, and forgets whom before.
+  no_pull_to_vote,    // A member votes before it has pulled what was written meanwhile.
+  no_layout_stamp,    // Answers count, although whoever gave them knows of later voters.
+  answer_unnoted,     // A voter answers before what it answers is on its disk.
+  nothing_known,      // Who shows nothing does not say what it has seen.
+  no_pull_to_retire,  // Nobody pulls what was written with the one who votes no more.
+  next_not_counted,   // A write need not be with a majority of those who vote next.
 };
 
 struct ClusterOptions {
@@ -121,6 +123,9 @@ struct ClusterOptions {
   std::size_t stored_dots_max = 4096;
   // Members this version is built and tested for.
   std::size_t members_max = 128;
+  // Voters that may be retired in the life of a cluster: each is named for ever, in what nodes tell
+  // each other of the layout (8 KiB at most).
+  std::size_t retired_max = 1024;
 
   // Timers for networks of three sizes: within a machine or a rack, within a site (the defaults
   // above), and between sites.

@@ -11,8 +11,10 @@ namespace {
 constexpr std::size_t held_max = 1024;
 // A lost answer is asked for again after this long.
 constexpr Duration repeat_after = 1s;
-// Who is being made a voter by somebody is waited for this long; then it is asked who is next.
+// A change that somebody makes is waited for this long; then it is asked what is next.
 constexpr Duration patience = 5s;
+// Who is to be pulled from is waited for this long when its link is gone; then others are asked.
+constexpr Duration hold_patience = 10s;
 // After an attempt that met another one, at most; drawn, so that they miss each other.
 constexpr std::uint64_t retry_milliseconds_max = 1500;
 // Voters that cannot be reached for this long are told of in the log.
@@ -43,7 +45,7 @@ bool Voters::is_current() const {
 
 void Voters::found(ClusterId cluster) {
   belong_to(cluster);
-  notes_.layout = {.voters = {membership_.self_id()}, .adding = {}};
+  notes_.layout = {.voters = {membership_.self_id()}};
   changed_ = true;
 }
 
@@ -52,8 +54,10 @@ void Voters::belong_to(ClusterId cluster) {
   notes_ = {.cluster = cluster};
   heard_ = {};
   ahead_.clear();
-  adding_since_.reset();
+  next_since_.reset();
   end_attempt();
+  holding_.reset();
+  retiring_.clear();
   held_.clear();
   highest_round_ = 0;
   changed_ = true;
@@ -72,24 +76,31 @@ void Voters::noted(const LayoutNoted& noted, const Step& step) {
     return;
   }
   notes_kept_ = std::max(notes_kept_, noted.number);
-  for (const Held& held : held_) {
-    if (held.note <= notes_kept_ && links_.peer_of(held.connection))
-      step.send(held.connection, held.reply);
-  }
-  std::erase_if(held_, [this](const Held& held) { return held.note <= notes_kept_; });
+  const auto kept = std::stable_partition(
+      held_.begin(), held_.end(), [this](const Held& held) { return held.note > notes_kept_; });
+  const std::vector<Held> ready(kept, held_.end());
+  held_.erase(kept, held_.end());
+  for (const Held& held : ready)
+    reply_to(held.asker, held.reply, step);
 }
 
 void Voters::learn(const Layout& theirs, const Step& step) {
-  if (theirs.stamp() <= stamp() || theirs.voters.size() > 2 * options_.members_max) return;
-  if (theirs.voters.size() > layout().voters.size()) {
+  if (theirs.stamp() <= stamp() || theirs.voters.size() > 2 * options_.members_max ||
+      theirs.retired.size() > options_.retired_max)
+    return;
+  if (theirs.number() > layout().number()) {
     notes_.promised = notes_.accepted = {};
     highest_round_ = 0;
     end_attempt();
+    holding_.reset();
     next_attempt_ = {};
   }
   notes_.layout = theirs;
-  adding_since_ = step.now;
-  highest_round_ = std::max(highest_round_, theirs.adding.round);
+  // The only one who is left cannot go.
+  const bool is_last = layout().voters.size() == 1;
+  std::erase_if(retiring_, [&](NodeId node) { return is_last || !layout().contains(node); });
+  next_since_ = step.now;
+  highest_round_ = std::max(highest_round_, theirs.next.round);
   changed_ = true;
   note(step);
   if (is_current()) ahead_.clear();
@@ -101,7 +112,7 @@ void Voters::link_established(ConnectionId connection, const Step& step) {
 
 void Voters::heard(ConnectionId connection, const LayoutStamp& theirs, bool tells,
                    const Step& step) {
-  if (theirs.voters == 0 && !tells) return;
+  if (theirs.number == 0 && !tells) return;
   heard_ = std::max(heard_, theirs);
   if (theirs > stamp())
     ahead_.insert(connection);
@@ -123,23 +134,44 @@ void Voters::asked(ConnectionId connection, NodeId peer, const VoteRequest& requ
   // While a cluster is provisional we may go over to another one, and forget what we noted.
   if (request.cluster != notes_.cluster || links_.belonging().provisional) return;
   if (request.ballot.node != peer || request.ballot.none()) return;
-  learn({.voters = request.voters, .adding = {}}, step);
+  learn({.voters = request.voters, .next = {}, .retired = request.retired}, step);
   if (request.voters != layout().voters) {
     step.send(connection, tell(false));
     return;
   }
-  if (!layout().contains(membership_.self_id()) || layout().contains(peer)) return;
-  VoteReply reply{.cluster = notes_.cluster,
-                  .voters = stamp().voters,
-                  .ballot = request.ballot,
-                  .phase = request.phase,
-                  .given = true};
+  const NodeId retires = request.ballot.retires;
+  const bool is_possible = retires != 0 ? layout().contains(retires) && layout().voters.size() > 1
+                                        : !layout().contains(peer) && !layout().has_retired(peer);
+  if (!layout().contains(membership_.self_id()) || !is_possible) return;
+  if (request.phase == VotePhase::hold)
+    hold(connection, request, step);
+  else
+    decide(connection, request, step);
+}
+
+VoteReply Voters::reply_for(const Ballot& ballot, VotePhase phase) const {
+  return {.cluster = notes_.cluster,
+          .number = layout().number(),
+          .ballot = ballot,
+          .phase = phase,
+          .given = true};
+}
+
+void Voters::reply_to(std::optional<ConnectionId> asker, const VoteReply& reply, const Step& step) {
+  if (!asker)
+    answered(membership_.self_id(), reply, step);
+  else if (links_.peer_of(*asker))
+    step.send(*asker, reply);
+}
+
+void Voters::decide(std::optional<ConnectionId> asker, const VoteRequest& request,
+                    const Step& step) {
+  VoteReply reply = reply_for(request.ballot, request.phase);
   const bool lets_all = options_.level_mutant == LevelMutant::all_let_through;
   if (request.ballot < notes_.promised && !lets_all) {
     reply.given = false;
     reply.other = notes_.promised;
-    step.send(connection, std::move(reply));
-    return;
+    return reply_to(asker, reply, step);
   }
   LayoutNotes after = notes_;
   after.promised = request.ballot;
@@ -147,11 +179,11 @@ void Voters::asked(ConnectionId connection, NodeId peer, const VoteRequest& requ
     reply.other = lets_all ? Ballot{} : notes_.accepted;
   } else {
     after.accepted = request.ballot;
-    after.layout.adding = std::max(after.layout.adding, request.ballot);
+    after.layout.next = std::max(after.layout.next, request.ballot);
   }
   if (after.layout != notes_.layout) {
     changed_ = true;
-    adding_since_ = step.now;
+    next_since_ = step.now;
   }
   highest_round_ = std::max(highest_round_, request.ballot.round);
   if (after != notes_) {
@@ -159,18 +191,52 @@ void Voters::asked(ConnectionId connection, NodeId peer, const VoteRequest& requ
     note(step);
   }
   if (notes_made_ == notes_kept_ || options_.level_mutant == LevelMutant::answer_unnoted)
-    step.send(connection, std::move(reply));
+    reply_to(asker, reply, step);
   else if (held_.size() < held_max)
-    held_.push_back({notes_made_, connection, std::move(reply)});
+    held_.push_back({notes_made_, asker, std::move(reply)});
 }
 
-// --- As somebody who wants to vote --------------------------------------------------------------
+// A change that is let through by a majority is decided for ever, so this needs no note.
+void Voters::hold(std::optional<ConnectionId> asker, const VoteRequest& request, const Step& step) {
+  const NodeId self = membership_.self_id();
+  if (request.ballot.retires == 0 || request.ballot.retires == self) return;
+  if (holding_ && holding_->ballot == request.ballot) {
+    holding_->asker = asker;
+    if (holding_->done) reply_to(asker, reply_for(request.ballot, VotePhase::hold), step);
+    return;
+  }
+  holding_ = Holding{.ballot = request.ballot, .asker = asker};
+  for (const NodeId node : request.let_through) {
+    if (node == self || !layout().contains(node)) continue;
+    holding_->from[node] = synchronizer_.sessions_begun();
+    synchronizer_.want_all_of(node);
+  }
+  continue_holding(step);
+}
+
+void Voters::continue_holding(const Step& step) {
+  if (!holding_ || holding_->done) return;
+  const bool pulls = options_.level_mutant != LevelMutant::no_pull_to_retire;
+  for (const auto& [node, begun] : holding_->from) {
+    if (!pulls || synchronizer_.has_all_of(node, begun)) continue;
+    synchronizer_.go_on_with(node, step.now);
+    return;
+  }
+  holding_->done = true;
+  reply_to(holding_->asker, reply_for(holding_->ballot, VotePhase::hold), step);
+}
+
+// --- As somebody who wants a change ---------------------------------------------------------
+
+bool Voters::may_change() const {
+  const Belonging& belonging = links_.belonging();
+  return !belonging.id.none() && !belonging.provisional && !layout().voters.empty() &&
+         membership_.self().liveness == Liveness::alive && is_current();
+}
 
 bool Voters::wants_to_vote() const {
   const Member& self = membership_.self();
-  const Belonging& belonging = links_.belonging();
-  return !belonging.id.none() && !belonging.provisional && !layout().voters.empty() &&
-         !layout().contains(self.id) && self.liveness == Liveness::alive && is_current() &&
+  return may_change() && !layout().contains(self.id) && !layout().has_retired(self.id) &&
          self.synced.epoch == self.epoch;
 }
 
@@ -180,42 +246,92 @@ bool Voters::has_pulled_from_majority() const {
       nodes, [&](NodeId node) { return synchronizer_.pulled_from().contains(node); })));
 }
 
-bool Voters::may_begin(const Step& step) const {
-  if (step.now < next_attempt_ || !has_pulled_from_majority()) return false;
-  const Ballot& adding = layout().adding;
-  return adding.none() || adding.node == membership_.self_id() || !adding_since_ ||
-         step.now - *adding_since_ >= patience;
+void Voters::retire(NodeId node) {
+  if (!obstacle_to_retire(node) && layout().contains(node)) retiring_.insert(node);
 }
 
-void Voters::begin(const Step& step) {
-  attempt_ = Attempt{.ballot = {highest_round_ + 1, membership_.self_id()}};
-  highest_round_ = attempt_->ballot.round;
-  ask(step);
+std::optional<std::string> Voters::obstacle_to_retire(NodeId node) const {
+  if (!layout().contains(node)) return std::nullopt;
+  if (links_.belonging().provisional)
+    return "nothing was written yet: nobody but the founder votes";
+  if (layout().voters.size() == 1) return "it is the only voter: somebody must vote";
+  if (layout().retired.size() >= options_.retired_max)
+    return "this cluster has retired " + std::to_string(options_.retired_max) +
+           " voters, which is as many as can be: copy its data to a new one";
+  for (const auto& [id, member] : membership_.members()) {
+    const bool counts = id != node && member.liveness != Liveness::evicted;
+    if (counts && (member.features & feature::retires) == 0)
+      return "node " + member.name + " (" + member.address +
+             ") is of a version that does not know of it: upgrade it first";
+  }
+  return std::nullopt;
+}
+
+// What somebody else began not long ago is its own business. To retire somebody may take long, and
+// would begin anew with whoever takes it over.
+bool Voters::is_left_to_others(const Step& step) const {
+  const Ballot& next = layout().next;
+  if (next.none() || next.node == membership_.self_id() || !next_since_) return false;
+  const bool goes_on = next.retires != 0 && links_.link(next.node, LinkClass::control).has_value();
+  return goes_on || step.now - *next_since_ < patience;
+}
+
+// What was begun comes first, for it may be decided; whoever began it may have ended meanwhile.
+std::optional<Ballot> Voters::next_attempt(const Step& step) const {
+  if (!may_change() || step.now < next_attempt_ || is_left_to_others(step)) return std::nullopt;
+  const NodeId self = membership_.self_id();
+  const Ballot& next = layout().next;
+  Ballot ballot{.round = highest_round_ + 1, .node = self};
+  if (next.retires != 0 && (layout().contains(self) || next.node == self)) {
+    ballot.retires = next.retires;
+    return ballot;
+  }
+  if (wants_to_vote() && has_pulled_from_majority()) return ballot;
+  if (retiring_.empty()) return std::nullopt;
+  ballot.retires = *retiring_.begin();
+  return ballot;
 }
 
 void Voters::ask(const Step& step) {
   Attempt& attempt = *attempt_;
   attempt.asked = step.now;
-  std::vector<ConnectionId> connections;
-  for (const NodeId node : layout().voters) {
-    const auto link = links_.link(node, LinkClass::control);
-    const bool answered =
-        attempt.accepting ? attempt.let_through.contains(node) : attempt.promises.contains(node);
-    if (link && !answered) connections.push_back(*link);
-  }
-  if (connections.empty()) return;
   VoteRequest request{.cluster = notes_.cluster,
                       .voters = layout().voters,
                       .ballot = attempt.ballot,
-                      .phase = attempt.accepting ? VotePhase::accept : VotePhase::promise};
-  step.actions.emplace_back(
-      Send{std::move(connections), std::make_shared<const Message>(std::move(request))});
+                      .phase = attempt.phase,
+                      .retired = layout().retired};
+  const bool holds = attempt.phase == VotePhase::hold;
+  if (holds) {
+    for (const auto& [node, begun] : attempt.let_through)
+      if (node != attempt.ballot.retires) request.let_through.push_back(node);
+  }
+  const NodeId self = membership_.self_id();
+  bool asks_ourselves = false;
+  std::vector<ConnectionId> connections;
+  for (const NodeId node : holds ? layout().voters_after(attempt.ballot) : layout().voters) {
+    const bool has_answered = holds ? attempt.holding.contains(node)
+                              : attempt.phase == VotePhase::accept
+                                  ? attempt.let_through.contains(node)
+                                  : attempt.promises.contains(node);
+    if (has_answered) continue;
+    asks_ourselves = asks_ourselves || node == self;
+    if (const auto link = links_.link(node, LinkClass::control)) connections.push_back(*link);
+  }
+  if (!connections.empty())
+    step.actions.emplace_back(
+        Send{std::move(connections), std::make_shared<const Message>(request)});
+  // Last: our own answer may begin the next step, or end the attempt.
+  if (!asks_ourselves) return;
+  if (holds)
+    hold(std::nullopt, request, step);
+  else
+    decide(std::nullopt, request, step);
 }
 
-// Whatever is still wanted of others is wanted for that.
 void Voters::end_attempt() {
-  if (!std::exchange(attempt_, std::nullopt)) return;
-  synchronizer_.want_all_of_nobody();
+  const auto ended = std::exchange(attempt_, std::nullopt);
+  // Who wants to vote wants all of others for nothing else. Voters may want it for a Holding.
+  if (ended && ended->ballot.retires == 0) synchronizer_.want_all_of_nobody();
 }
 
 void Voters::give_up(const Step& step) {
@@ -226,63 +342,105 @@ void Voters::give_up(const Step& step) {
 
 void Voters::answered(NodeId peer, const VoteReply& reply, const Step& step) {
   if (!attempt_ || reply.cluster != notes_.cluster || reply.ballot != attempt_->ballot ||
-      reply.voters != stamp().voters || !layout().contains(peer))
+      reply.number != layout().number() || !layout().contains(peer))
     return;
   highest_round_ = std::max(highest_round_, reply.other.round);
   if (!reply.given) return give_up(step);
-  if (reply.phase == VotePhase::promise) {
-    attempt_->promises[peer] = reply.other;
-    return consider_accepting(step);
+  Attempt& attempt = *attempt_;
+  switch (reply.phase) {
+    case VotePhase::promise:
+      attempt.promises[peer] = reply.other;
+      return consider_accepting(step);
+    case VotePhase::accept:
+      if (attempt.phase == VotePhase::promise) return;
+      if (!attempt.let_through.try_emplace(peer, synchronizer_.sessions_begun()).second) return;
+      if (attempt.ballot.retires != 0) return consider_holding(step);
+      return synchronizer_.want_all_of(peer);
+    case VotePhase::hold:
+      attempt.holding.insert(peer);
+      return consider_done(step);
   }
-  if (!attempt_->accepting) return;
-  if (!attempt_->let_through.try_emplace(peer, synchronizer_.sessions_begun()).second) return;
-  synchronizer_.want_all_of(peer);
 }
 
-// The rule of Paxos: who was let through with the highest ballot that a majority knows of must be
-// proposed, if it may have a majority. We propose nobody but ourselves, and wait for it instead. It
-// has none for sure, nor had one with a lower ballot, if too few are left that have let anybody
-// through.
-bool Voters::somebody_else_may_be_next() const {
+// The rule of Paxos: what was let through with the highest ballot that a majority knows of must be
+// proposed, if it may have a majority. We propose nothing but what we want, and wait for it
+// instead. It has none for sure, nor had one with a lower ballot, if too few are left that have let
+// anything through.
+bool Voters::something_else_may_be_next() const {
   Ballot highest;
   std::size_t untouched = 0;
   for (const auto& [node, accepted] : attempt_->promises) {
     highest = std::max(highest, accepted);
     untouched += accepted.none() ? 1 : 0;
   }
-  if (highest.none() || highest.node == membership_.self_id()) return false;
+  if (highest.none() || highest.proposes_the_same(attempt_->ballot)) return false;
   const std::size_t all = layout().voters.size();
   return is_majority(all - untouched);
 }
 
 void Voters::consider_accepting(const Step& step) {
   Attempt& attempt = *attempt_;
-  if (attempt.accepting || !is_majority(attempt.promises.size())) return;
-  if (somebody_else_may_be_next()) {
+  if (attempt.phase != VotePhase::promise || !is_majority(attempt.promises.size())) return;
+  if (something_else_may_be_next()) {
     // Perhaps another voter's answer says that it is not; if not, we try again later.
     if (attempt.promises.size() == layout().voters.size()) give_up(step);
     return;
   }
-  attempt.accepting = true;
-  Layout with_us = layout();
-  with_us.adding = attempt.ballot;
-  learn(with_us, step);
+  attempt.phase = VotePhase::accept;
+  Layout changing = layout();
+  changing.next = attempt.ballot;
+  learn(changing, step);
   ask(step);
+}
+
+// A majority of those who vote now, and of those who stay.
+void Voters::consider_holding(const Step& step) {
+  Attempt& attempt = *attempt_;
+  if (attempt.phase != VotePhase::accept || !is_majority(attempt.let_through.size())) return;
+  const std::vector<NodeId> staying = layout().voters_after(attempt.ballot);
+  const auto of_these = std::ranges::count_if(
+      staying, [&](NodeId node) { return attempt.let_through.contains(node); });
+  if (!is_majority_of(static_cast<std::size_t>(of_these), staying)) return;
+  attempt.phase = VotePhase::hold;
+  attempt.all_heard = step.now;
+  ask(step);
+}
+
+// Somebody who is to be pulled from is gone: whoever is there is asked anew.
+bool Voters::has_lost_somebody(const Step& step) {
+  Attempt& attempt = *attempt_;
+  const bool all_linked = std::ranges::all_of(attempt.let_through, [&](const auto& entry) {
+    const NodeId node = entry.first;
+    return node == membership_.self_id() || node == attempt.ballot.retires ||
+           links_.link(node, LinkClass::control);
+  });
+  if (all_linked) attempt.all_heard = step.now;
+  return step.now - attempt.all_heard >= hold_patience;
 }
 
 void Voters::consider_done(const Step& step) {
   const Attempt& attempt = *attempt_;
-  const bool pulls = options_.level_mutant != LevelMutant::no_pull_to_vote;
-  std::size_t done = 0;
-  for (const auto& [node, begun] : attempt.let_through)
-    done += !pulls || synchronizer_.has_all_of(node, begun) ? 1 : 0;
-  if (!is_majority(done)) return;
-  Layout with_us = layout();
-  with_us.voters.push_back(membership_.self_id());
-  with_us.adding = {};
-  step.log(LogLevel::info,
-           "this node votes, one of " + std::to_string(with_us.voters.size()) + " voters");
-  learn(with_us, step);
+  Layout changed = layout();
+  changed.next = {};
+  const NodeId retires = attempt.ballot.retires;
+  if (retires != 0) {
+    if (attempt.phase != VotePhase::hold) return;
+    changed.voters = layout().voters_after(attempt.ballot);
+    if (!is_majority_of(attempt.holding.size(), changed.voters)) return;
+    changed.retired.push_back(retires);
+    step.log(LogLevel::info,
+             "a voter is retired, " + std::to_string(changed.voters.size()) + " voters are left");
+  } else {
+    const bool pulls = options_.level_mutant != LevelMutant::no_pull_to_vote;
+    std::size_t done = 0;
+    for (const auto& [node, begun] : attempt.let_through)
+      done += !pulls || synchronizer_.has_all_of(node, begun) ? 1 : 0;
+    if (!is_majority(done)) return;
+    changed.voters.push_back(membership_.self_id());
+    step.log(LogLevel::info,
+             "this node votes, one of " + std::to_string(changed.voters.size()) + " voters");
+  }
+  learn(changed, step);
 }
 
 // Whoever founded the cluster may be gone for good before anybody else voted.
@@ -313,22 +471,26 @@ void Voters::tick(const Step& step) {
       if (links_.peer_of(connection)) step.send(connection, tell(true));
     }
   }
-  if (!wants_to_vote()) {
-    end_attempt();
-    return;
-  }
-  const NodeId self = membership_.self_id();
-  if (attempt_ && layout().adding > attempt_->ballot && layout().adding.node != self) give_up(step);
+  continue_holding(step);
+  if (attempt_ && (attempt_->ballot.retires != 0 ? !may_change() : !wants_to_vote())) end_attempt();
+  const Ballot& next = layout().next;
+  if (attempt_ && next > attempt_->ballot && next.node != membership_.self_id()) give_up(step);
   if (!attempt_) {
-    if (may_begin(step)) begin(step);
-    return;
+    const auto ballot = next_attempt(step);
+    if (!ballot) return;
+    highest_round_ = ballot->round;
+    attempt_ = Attempt{.ballot = *ballot};
+    return ask(step);
   }
   if (step.now - attempt_->asked >= repeat_after) {
-    // Some of those who were asked are away, and the others cannot tell who is next.
-    if (!attempt_->accepting && is_majority(attempt_->promises.size())) return give_up(step);
+    // Some of those who were asked are away, and the others cannot tell what is next.
+    const bool is_unclear =
+        attempt_->phase == VotePhase::promise && is_majority(attempt_->promises.size());
+    if (is_unclear || (attempt_->phase == VotePhase::hold && has_lost_somebody(step)))
+      return give_up(step);
     ask(step);
   }
-  if (!attempt_->accepting) return;
+  if (!attempt_ || attempt_->ballot.retires != 0 || attempt_->phase != VotePhase::accept) return;
   for (const auto& [node, begun] : attempt_->let_through) {
     if (!synchronizer_.has_all_of(node, begun)) synchronizer_.go_on_with(node, step.now);
   }

@@ -1,4 +1,4 @@
-// Who votes, and how a member becomes a voter.
+// Who votes, how a member becomes a voter, and how one is retired.
 //
 // Intuition: a change of the voters is safe if a majority before it and one after it always share a
 // node (Ongaro 2014, section 4.1: one member at a time), if there is only one next list, and if
@@ -7,10 +7,17 @@
 //   2. asks them to let nobody with a lower ballot through, and hears whom they let through before;
 //   3. asks them to let it through, unless somebody else may have a majority already;
 //   4. pulls all from each of a majority after that let it through, and is a voter.
-// Steps 2 and 3 are the two phases of Paxos (Lamport 1998), for each place in the list anew; who
-// asks proposes nobody but itself. A voter answers when what it answers is on its disk.
+// Steps 2 and 3 are the two phases of Paxos (Lamport 1998), for each change of the list anew; who
+// asks to be added proposes nobody but itself. A voter answers when what it answers is on its disk.
 //
-// From when a voter has let somebody through it says so with all that it acknowledges
+// Who wants somebody to vote no more - any member, also the one itself - does the same without 1,
+// and instead of 4 it has a majority of those who stay pull all from each of a majority of them
+// that let the change through. What was only with the one who goes, and with one less than a
+// majority of the others, is with a majority of them then. It is for good: a retired member does
+// not vote again. Whoever began may stop half-way: any voter goes on with a retirement that it
+// knows of.
+//
+// From when a voter has let a change through it says so with all that it acknowledges
 // (LayoutStamp); who counts answers counts by a layout that is at least as late as the latest that
 // it heard of. The argument that this is enough is in cluster/README.md.
 //
@@ -22,6 +29,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -67,31 +75,60 @@ class Voters {
   void asked(ConnectionId connection, NodeId peer, const VoteRequest& request, const Step& step);
   void answered(NodeId peer, const VoteReply& reply, const Step& step);
   void noted(const LayoutNoted& noted, const Step& step);
+  // Somebody is to vote no more; this goes on until it is so, or this node ends.
+  // obstacle_to_retire() says why that cannot be.
+  void retire(NodeId node);
+  std::optional<std::string> obstacle_to_retire(NodeId node) const;
+  bool is_retiring_somebody() const { return !retiring_.empty(); }
   // The layout is another one since the last call.
   bool take_changed() { return std::exchange(changed_, false); }
   LayoutTold tell(bool wants_reply) const { return {notes_.cluster, notes_.layout, wants_reply}; }
 
  private:
+  // When somebody let something through, or said that it did: how many pulls had begun here.
+  using PullsBefore = std::map<NodeId, std::uint64_t>;
   struct Attempt {
     Ballot ballot;
-    bool accepting = false;                       // Step 3 has begun.
-    std::map<NodeId, Ballot> promises;            // Of whom, and whom it had let through before.
-    std::map<NodeId, std::uint64_t> let_through;  // By whom, and how many pulls had begun by then.
+    VotePhase phase = VotePhase::promise;
+    std::map<NodeId, Ballot> promises;  // Of whom, and what it had let through before.
+    PullsBefore let_through;            // By whom.
+    std::set<NodeId> holding;           // Who has all that is needed to retire somebody.
     Time asked;
-    Time pulled_again;
+    Time all_heard;  // While everybody is linked who is to be pulled from.
+  };
+  // What we pull as one of those who stay.
+  struct Holding {
+    Ballot ballot;
+    PullsBefore from;
+    std::optional<ConnectionId> asker;  // Absent: ourselves.
+    bool done = false;
   };
   void learn(const Layout& theirs, const Step& step);
   void note(const Step& step);
+
+  void decide(std::optional<ConnectionId> asker, const VoteRequest& request, const Step& step);
+  void hold(std::optional<ConnectionId> asker, const VoteRequest& request, const Step& step);
+  void continue_holding(const Step& step);
+  // To ourselves, if nobody is named.
+  void reply_to(std::optional<ConnectionId> asker, const VoteReply& reply, const Step& step);
+  VoteReply reply_for(const Ballot& ballot, VotePhase phase) const;
+
+  bool may_change() const;
   bool wants_to_vote() const;
   bool has_pulled_from_majority() const;
-  bool is_majority(std::size_t count) const { return count >= layout().voters.size() / 2 + 1; }
-  bool may_begin(const Step& step) const;
-  void begin(const Step& step);
+  bool is_majority(std::size_t count) const { return is_majority_of(count, layout().voters); }
+  static bool is_majority_of(std::size_t count, const std::vector<NodeId>& nodes) {
+    return count >= nodes.size() / 2 + 1;
+  }
+  std::optional<Ballot> next_attempt(const Step& step) const;
+  bool is_left_to_others(const Step& step) const;
   void ask(const Step& step);
   void end_attempt();
   void give_up(const Step& step);
-  bool somebody_else_may_be_next() const;
+  bool something_else_may_be_next() const;
   void consider_accepting(const Step& step);
+  void consider_holding(const Step& step);
+  bool has_lost_somebody(const Step& step);
   void consider_done(const Step& step);
   void warn_of_silence(const Step& step);
 
@@ -100,12 +137,14 @@ class Voters {
   const Links& links_;
   Synchronizer& synchronizer_;
   LayoutNotes notes_;
-  LayoutStamp heard_;             // The latest that anybody told.
-  std::set<ConnectionId> ahead_;  // Who told of a later one than ours.
-  std::optional<Time> adding_since_;
+  LayoutStamp heard_;               // The latest that anybody told.
+  std::set<ConnectionId> ahead_;    // Who told of a later one than ours.
+  std::optional<Time> next_since_;  // The change that may come is known.
   std::optional<Attempt> attempt_;
+  std::optional<Holding> holding_;
+  std::set<NodeId> retiring_;
   Time next_attempt_{};
-  std::uint64_t highest_round_ = 0;  // Of anybody, for the next place.
+  std::uint64_t highest_round_ = 0;  // Of anybody, for the next change.
   bool changed_ = false;
 
   // What was noted, counted; what is on the disk; and what waits for that.
@@ -114,7 +153,7 @@ class Voters {
   bool note_again_ = false;
   struct Held {
     std::uint64_t note = 0;
-    ConnectionId connection = 0;
+    std::optional<ConnectionId> asker;
     VoteReply reply;
   };
   std::vector<Held> held_;

@@ -50,6 +50,14 @@ void write_member(json::Writer& writer, const Member& member) {
 void write_ballot(json::Writer& writer, Bytes name, const Ballot& ballot) {
   writer.key(name).begin_array();
   writer.string(to_hex(ballot.round)).string(to_hex(ballot.node));
+  if (ballot.retires != 0) writer.string(to_hex(ballot.retires));
+  writer.end_array();
+}
+
+void write_nodes(json::Writer& writer, Bytes name, const std::vector<NodeId>& nodes) {
+  writer.key(name).begin_array();
+  for (const NodeId node : nodes)
+    writer.string(to_hex(node));
   writer.end_array();
 }
 
@@ -57,11 +65,9 @@ void write_layout(json::Writer& writer, const LayoutNotes& notes) {
   writer.key("layout").begin_object();
   writer.key("cluster_high").string(to_hex(notes.cluster.high));
   writer.key("cluster_low").string(to_hex(notes.cluster.low));
-  writer.key("voters").begin_array();
-  for (const NodeId node : notes.layout.voters)
-    writer.string(to_hex(node));
-  writer.end_array();
-  write_ballot(writer, "adding", notes.layout.adding);
+  write_nodes(writer, "voters", notes.layout.voters);
+  if (!notes.layout.retired.empty()) write_nodes(writer, "retired", notes.layout.retired);
+  write_ballot(writer, "adding", notes.layout.next);
   write_ballot(writer, "promised", notes.promised);
   write_ballot(writer, "accepted", notes.accepted);
   writer.end_object();
@@ -107,6 +113,7 @@ class Fields {
   Ballot ballot(Bytes name) {
     const auto values = hexes(name);
     if (values.size() == 2) return {values[0], values[1]};
+    if (values.size() == 3) return {values[0], values[1], values[2]};
     missing(name);
     return {};
   }
@@ -165,7 +172,8 @@ Result<LayoutNotes> read_layout(const json::Document::Value& value) {
   LayoutNotes notes;
   notes.cluster = {fields.hex("cluster_high"), fields.hex("cluster_low")};
   notes.layout.voters = fields.hexes("voters");
-  notes.layout.adding = fields.ballot("adding");
+  if (value.member("retired")) notes.layout.retired = fields.hexes("retired");
+  notes.layout.next = fields.ballot("adding");
   notes.promised = fields.ballot("promised");
   notes.accepted = fields.ballot("accepted");
   if (auto status = fields.status(); !status) return tl::unexpected(status.error());
@@ -195,10 +203,7 @@ std::string encode_identity(const NodeIdentity& identity) {
   for (const Member& member : identity.members)
     write_member(writer, member);
   writer.end_array();
-  writer.key("compared").begin_array();
-  for (const NodeId node : identity.compared)
-    writer.string(to_hex(node));
-  writer.end_array();
+  write_nodes(writer, "compared", identity.compared);
   write_layout(writer, identity.layout);
   writer.end_object();
   return writer.take() + "\n";

@@ -84,14 +84,20 @@ void fields(auto& archive, Is<HelloAck> auto& ack) {
   archive.text(ack.proof, proof_bytes_max);
 }
 
+// Whom it retires stands behind everything else: versions before that do not know of it.
 void fields(auto& archive, Is<Ballot> auto& ballot) {
   archive.u64(ballot.round);
   archive.u64(ballot.node);
 }
 
 void fields(auto& archive, Is<LayoutStamp> auto& stamp) {
-  archive.u32(stamp.voters);
-  fields(archive, stamp.adding);
+  archive.u32(stamp.number);
+  fields(archive, stamp.next);
+  archive.tail(stamp.next.retires);
+}
+
+void fields(auto& archive, Is<std::vector<NodeId>> auto& nodes) {
+  archive.list(nodes);
 }
 
 void fields(auto& archive, Is<NodeId> auto& node) {
@@ -372,24 +378,31 @@ void fields(auto& archive, Is<StoreReply> auto& reply) {
 void fields(auto& archive, Is<LayoutTold> auto& told) {
   fields(archive, told.cluster);
   archive.list(told.layout.voters);
-  fields(archive, told.layout.adding);
+  fields(archive, told.layout.next);
   archive.boolean(told.wants_reply);
+  archive.tail(told.layout.next.retires);
+  archive.tail(told.layout.retired);
 }
 
 void fields(auto& archive, Is<VoteRequest> auto& request) {
   fields(archive, request.cluster);
   archive.list(request.voters);
   fields(archive, request.ballot);
-  archive.enumeration(request.phase, VotePhase::accept);
+  archive.enumeration(request.phase, VotePhase::hold);
+  archive.tail(request.ballot.retires);
+  archive.tail(request.retired);
+  archive.tail(request.let_through);
 }
 
 void fields(auto& archive, Is<VoteReply> auto& reply) {
   fields(archive, reply.cluster);
-  archive.u32(reply.voters);
+  archive.u32(reply.number);
   fields(archive, reply.ballot);
-  archive.enumeration(reply.phase, VotePhase::accept);
+  archive.enumeration(reply.phase, VotePhase::hold);
   archive.boolean(reply.given);
   fields(archive, reply.other);
+  archive.tail(reply.ballot.retires);
+  archive.tail(reply.other.retires);
 }
 
 }  // namespace peer

@@ -18,7 +18,7 @@ TEST_CASE("levels: a founder votes, and a joiner when the voters have let it in"
   for (std::size_t i = 0; i < 3; ++i) {
     CHECK(nodes[i].layout().voters.size() == 3);
     CHECK(nodes[i].layout() == nodes[0].layout());
-    CHECK(nodes[i].layout().adding.none());
+    CHECK(nodes[i].layout().next.none());
   }
 }
 
@@ -90,7 +90,7 @@ TEST_CASE("levels: a voter lets nobody through below what it promised, and tells
   Asked node;
   CHECK(node.reply(8, 1, VotePhase::promise).other.none());
   CHECK(node.reply(8, 1, VotePhase::accept).given);
-  CHECK(node.core().layout().adding == Ballot{1, 8});
+  CHECK(node.core().layout().next == Ballot{1, 8});
   CHECK(node.reply(9, 2, VotePhase::promise).other == Ballot{1, 8});
   CHECK_FALSE(node.reply(8, 1, VotePhase::accept).given);
   CHECK(node.reply(9, 2, VotePhase::accept).given);
@@ -111,7 +111,7 @@ namespace {
 
 // Node 8, healthy and not one of the voters 1 and 2, who are linked and were pulled from.
 struct Outside : Scripted {
-  Outside() : Scripted(outside()) {
+  explicit Outside(std::vector<NodeId> voters = {1, 2}) : Scripted(outside(std::move(voters))) {
     for (const NodeId id : {NodeId{1}, NodeId{2}}) {
       controls.push_back(link(hello_of(voter(id))));
       bulks.push_back(link(hello_of(voter(id)), LinkClass::bulk));
@@ -119,10 +119,10 @@ struct Outside : Scripted {
     for (int i = 0; i < 2; ++i)
       pull();
   }
-  static CoreOptions outside() {
+  static CoreOptions outside(std::vector<NodeId> voters) {
     CoreOptions options = core_options(8);
     options.identity.belonging = {our_cluster, false};
-    options.layout = {.cluster = our_cluster, .layout = {.voters = {1, 2}, .adding = {}}};
+    options.layout = {.cluster = our_cluster, .layout = {.voters = std::move(voters)}};
     return options;
   }
   // The session that begins next: the peer holds one collection, of which it shows `vector`, and
@@ -159,7 +159,7 @@ struct Outside : Scripted {
           let_in = let_in || request.phase == VotePhase::accept;
           answers.push_back({controls[peer],
                              {.cluster = our_cluster,
-                              .voters = 2,
+                              .number = 2,
                               .ballot = request.ballot,
                               .phase = request.phase,
                               .given = true}});
@@ -212,6 +212,171 @@ TEST_CASE("levels: who leaves does not become a voter any more") {
   node.tick_for(1s);
   CHECK(node.sent<VoteRequest>().empty());
   CHECK(node.actions<Left>().empty());
+}
+
+// --- Who votes no more ----------------------------------------------------------------------
+
+namespace {
+
+// Nodes 1, 2 and so on, which all vote.
+Wired voting(std::size_t count) {
+  std::vector<CoreOptions> options{founder(1, our_cluster)};
+  for (NodeId id = 2; id <= count; ++id)
+    options.push_back(joiner(id, {"h1:1"}));
+  Wired nodes(std::move(options));
+  nodes.input(0, first_write(1));
+  nodes.tick_for(30s);
+  for (std::size_t i = 0; i < count; ++i)
+    REQUIRE(nodes[i].layout().voters.size() == count);
+  return nodes;
+}
+
+void check_retired(Wired& nodes, std::size_t node, std::vector<NodeId> voters, NodeId retired) {
+  CAPTURE(node);
+  Layout layout = nodes[node].layout();
+  std::ranges::sort(layout.voters);
+  CHECK(layout.voters == voters);
+  CHECK(layout.retired == std::vector{retired});
+  CHECK(layout.next.none());
+  CHECK_FALSE(nodes[node].is_retiring_somebody());
+}
+
+}  // namespace
+
+TEST_CASE(
+    "levels: a voter that does not come back is retired by a majority, and never votes again") {
+  for (const std::size_t count : {3U, 4U, 5U}) {
+    CAPTURE(count);
+    Wired nodes = voting(count);
+    nodes.unplug(count - 1);
+    nodes.tick_for(20s);
+    CHECK(!nodes[0].why_not_retired(count));
+    nodes.input(0, RetireRequested{count});
+    nodes.tick_for(10s);
+    std::vector<NodeId> left;
+    for (NodeId id = 1; id < count; ++id)
+      left.push_back(id);
+    for (std::size_t i = 0; i + 1 < count; ++i)
+      check_retired(nodes, i, left, count);
+    nodes.plug(count - 1);
+    nodes.tick_for(60s);
+    CHECK(nodes[count - 1].state() == MemberState::healthy);
+    for (std::size_t i = 0; i < count; ++i)
+      check_retired(nodes, i, left, count);
+  }
+}
+
+TEST_CASE("levels: of two voters neither retires the other without it") {
+  Wired nodes = voting(2);
+  nodes.unplug(1);
+  nodes.tick_for(20s);
+  nodes.input(0, RetireRequested{2});
+  nodes.tick_for(60s);
+  CHECK(nodes[0].layout().voters.size() == 2);
+  CHECK(nodes[0].is_retiring_somebody());
+  nodes.plug(1);
+  nodes.tick_for(60s);
+  for (std::size_t i = 0; i < 2; ++i)
+    check_retired(nodes, i, {1}, 2);
+  CHECK(nodes[0].why_not_retired(1) == "it is the only voter: somebody must vote");
+  nodes.input(0, RetireRequested{1});
+  nodes.tick_for(10s);
+  CHECK(nodes[0].layout().voters == std::vector<NodeId>{1});
+}
+
+TEST_CASE("levels: a voter may retire itself, and who does not vote somebody else") {
+  Wired nodes = voting(3);
+  nodes.input(2, RetireRequested{3});
+  nodes.tick_for(5s);
+  for (std::size_t i = 0; i < 3; ++i)
+    check_retired(nodes, i, {1, 2}, 3);
+  nodes.input(2, RetireRequested{1});
+  nodes.tick_for(5s);
+  CHECK(nodes[1].layout().voters == std::vector<NodeId>{2});
+  CHECK(nodes[1].layout().retired == std::vector<NodeId>{3, 1});
+}
+
+TEST_CASE("levels: two who retire different voters at once retire both, one after the other") {
+  Wired nodes = voting(5);
+  nodes.input(0, RetireRequested{4});
+  nodes.input(1, RetireRequested{5});
+  nodes.tick_for(30s);
+  for (std::size_t i = 0; i < 5; ++i) {
+    CHECK(nodes[i].layout().voters.size() == 3);
+    CHECK(nodes[i].layout() == nodes[0].layout());
+  }
+}
+
+TEST_CASE(
+    "levels: a retirement that was begun is gone on with by others, when who began it is gone") {
+  Voting node;
+  node.receive(node.two, LayoutTold{our_cluster, {{1, 2, 3, 9}, {1, 2, 9}}, false});
+  node.clear();
+  node.tick_for(20s);
+  CHECK(node.sent<VoteRequest>().empty());
+  node.input(ConnectionDown{node.two});
+  node.tick_for(1s);
+  REQUIRE_FALSE(node.sent<VoteRequest>(node.three).empty());
+  CHECK(node.sent<VoteRequest>(node.three).front().ballot == Ballot{2, 1, 9});
+}
+
+TEST_CASE(
+    "levels: while somebody is retired, a majority of those who stay must have what is written") {
+  Voting node({1, 2, 3, 8, 9});
+  node.receive(node.two, LayoutTold{our_cluster, {{1, 2, 3, 8, 9}, {1, 2, 9}}, false});
+  const ConnectionId nine = node.link(hello_of(voter(9)));
+  node.wait(WriteLevel::quorum);
+  node.has(node.two, 5);
+  node.has(nine, 5);
+  CHECK(node.outcome() == "");
+  node.has(node.three, 5);
+  CHECK(node.outcome() == "3/3 yes");
+  node.wait(WriteLevel::all);
+  CHECK(node.outcome() == "");
+  node.tick_for(ClusterOptions().write_timeout);
+  CHECK(node.outcome() == "4/5 no");
+}
+
+TEST_CASE("levels: who stays has all of those who let it through, before somebody is retired") {
+  Outside node({8, 1, 2});
+  const VoteRequest request{.cluster = our_cluster,
+                            .voters = {8, 1, 2},
+                            .ballot = {1, 1, 2},
+                            .phase = VotePhase::hold,
+                            .let_through = {1, 8}};
+  node.input(first_write(8));
+  node.clear();
+  node.receive(node.controls[0], request);
+  CHECK(node.sent<VoteReply>().empty());
+  SUBCASE("which it has not while something is missing that the other could not show") {
+    node.pull(dots(1, 1, 5), dots(1, 1, 6));
+    node.tick_for(2s);
+    node.receive(node.controls[0], request);
+    CHECK(node.sent<VoteReply>().empty());
+    node.input(StoreChanged{users, dots(1, 1, 6), {}});
+  }
+  SUBCASE("and says so again when it is asked again") {
+    node.pull();
+  }
+  node.clear();
+  node.tick_for(200ms);
+  REQUIRE(node.sent<VoteReply>(node.controls[0]).size() == 1);
+  CHECK(node.sent<VoteReply>().front().phase == VotePhase::hold);
+  node.receive(node.controls[0], request);
+  CHECK(node.sent<VoteReply>().size() == 2);
+}
+
+TEST_CASE("levels: a request to retire somebody who does not vote, or all, is not answered") {
+  Asked node;
+  for (const NodeId retires : {NodeId{8}, NodeId{77}}) {
+    node.receive(node.eight, VoteRequest{our_cluster, {1, 2, 3}, {1, 8, retires}});
+    CHECK(node.sent<VoteReply>().empty());
+  }
+  Voting alone({1});
+  alone.input(first_write(1));
+  alone.clear();
+  alone.receive(alone.two, VoteRequest{our_cluster, {1}, {1, 2, 1}});
+  CHECK(alone.sent<VoteReply>().empty());
 }
 
 TEST_CASE("levels: while somebody is let in, a majority with it must have what is written") {

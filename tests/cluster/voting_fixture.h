@@ -29,7 +29,7 @@ inline LocalWrites first_write(NodeId node) {
 
 inline CoreOptions one_of(std::vector<NodeId> voters) {
   CoreOptions options = core_options(1);
-  options.layout = {.cluster = our_cluster, .layout = {.voters = std::move(voters), .adding = {}}};
+  options.layout = {.cluster = our_cluster, .layout = {.voters = std::move(voters)}};
   return options;
 }
 

@@ -24,10 +24,11 @@ NodeIdentity example() {
                               .died = 10,
                               .synced = {8, 9},
                               .features = 0x8000000000000000});
-  identity.layout = {.cluster = identity.belonging.id,
-                     .layout = {.voters = {0xfedcba9876543210, 3}, .adding = {4, 5}},
-                     .promised = {0xffffffffffffffff, 6},
-                     .accepted = {4, 5}};
+  identity.layout = {
+      .cluster = identity.belonging.id,
+      .layout = {.voters = {0xfedcba9876543210, 3}, .next = {4, 5, 6}, .retired = {7, 8}},
+      .promised = {0xffffffffffffffff, 6},
+      .accepted = {4, 5}};
   return identity;
 }
 

@@ -123,14 +123,19 @@ std::vector<Message> messages() {
                        .forgotten = {context(3), 4}},
       StoreRecord{.request = 1, .collection = collection, .record = record("a")},
       StoreReply{.request = 1, .stored = true},
-      LayoutTold{.cluster = {1, 2}, .layout = {{3, 4}, {5, 6}}, .wants_reply = true},
-      VoteRequest{.cluster = {1, 2}, .voters = {3}, .ballot = {4, 5}, .phase = VotePhase::accept},
+      LayoutTold{.cluster = {1, 2}, .layout = {{3, 4}, {5, 6, 3}, {7}}, .wants_reply = true},
+      VoteRequest{.cluster = {1, 2},
+                  .voters = {3},
+                  .ballot = {4, 5, 6},
+                  .phase = VotePhase::hold,
+                  .retired = {7, 8},
+                  .let_through = {3}},
       VoteReply{.cluster = {1, 2},
-                .voters = 3,
-                .ballot = {4, 5},
+                .number = 3,
+                .ballot = {4, 5, 8},
                 .phase = VotePhase::accept,
                 .given = true,
-                .other = {6, 7}},
+                .other = {6, 7, 9}},
       Publish{.channel = "news\0"s, .payload = "a\r\n\0"s},
       Accuse{.node = 1, .incarnation = 2},
       Audit{.request = 1,
@@ -220,9 +225,11 @@ struct Fields {
   static auto of(const StoreRecord& m) { return std::tie(m.request, m.collection, m.record); }
   static auto of(const StoreReply& m) { return std::tie(m.request, m.stored, m.layout); }
   static auto of(const LayoutTold& m) { return std::tie(m.cluster, m.layout, m.wants_reply); }
-  static auto of(const VoteRequest& m) { return std::tie(m.cluster, m.voters, m.ballot, m.phase); }
+  static auto of(const VoteRequest& m) {
+    return std::tie(m.cluster, m.voters, m.ballot, m.phase, m.retired, m.let_through);
+  }
   static auto of(const VoteReply& m) {
-    return std::tie(m.cluster, m.voters, m.ballot, m.phase, m.given, m.other);
+    return std::tie(m.cluster, m.number, m.ballot, m.phase, m.given, m.other);
   }
   static auto of(const Publish& m) { return std::tie(m.channel, m.payload); }
   static auto of(const Accuse& m) { return std::tie(m.node, m.incarnation); }
@@ -262,15 +269,31 @@ bool equal(const Message& left, const Message& right) {
 }
 
 constexpr std::size_t clock_bytes = 9;
-constexpr std::size_t layout_bytes = 20;
+constexpr std::size_t retires_bytes = 8;
+constexpr std::size_t layout_bytes = retires_bytes + 20;
 constexpr std::size_t doubts_bytes = 8;
 constexpr std::size_t no_context_bytes = 1;
 
 // What later versions have put behind what an earlier one sent; the last first.
 std::vector<std::size_t> tails(const Message& message) {
-  if (std::holds_alternative<Ack>(message)) return {layout_bytes, layout_bytes + clock_bytes};
+  const auto list_bytes = [](std::size_t nodes) { return 1 + nodes * sizeof(NodeId); };
+  if (std::holds_alternative<Ack>(message))
+    return {retires_bytes, layout_bytes, layout_bytes + clock_bytes};
   if (std::holds_alternative<Ping>(message) || std::holds_alternative<WriteAck>(message))
-    return {layout_bytes};
+    return {retires_bytes, layout_bytes};
+  if (std::holds_alternative<DurableReadReply>(message) ||
+      std::holds_alternative<StoreReply>(message))
+    return {retires_bytes};
+  if (std::holds_alternative<VoteReply>(message)) return {retires_bytes, 2 * retires_bytes};
+  if (const auto* told = std::get_if<LayoutTold>(&message)) {
+    const std::size_t retired = list_bytes(told->layout.retired.size());
+    return {retired, retired + retires_bytes};
+  }
+  if (const auto* request = std::get_if<VoteRequest>(&message)) {
+    const std::size_t let_through = list_bytes(request->let_through.size());
+    const std::size_t retired = let_through + list_bytes(request->retired.size());
+    return {let_through, retired, retired + retires_bytes};
+  }
   if (std::holds_alternative<SummaryReply>(message)) return {doubts_bytes};
   if (std::holds_alternative<PullReply>(message)) return {no_context_bytes};
   return {};
@@ -314,7 +337,7 @@ TEST_CASE("peer codec: what stands behind the known fields is ignored") {
 
 TEST_CASE("peer codec: a member from a later version is read, in the middle of a list") {
   const Member known = member();
-  const LayoutStamp stamp{7, {8, 9}};
+  const LayoutStamp stamp{7, {8, 9, 10}};
   const std::string payload = *encode_message(Ping{.updates = {known, known}, .layout = stamp});
   // sequence, target, root and the count are 25 bytes; then each member tells its length, and what
   // stands behind them is what a ping without members ends with.

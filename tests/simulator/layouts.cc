@@ -5,45 +5,51 @@
 
 namespace dhrt::simulator {
 
-namespace {
-
-std::string describe(const std::vector<NodeId>& voters) {
+std::string describe(const Layout& layout) {
   std::string text;
-  for (const NodeId node : voters)
+  for (const NodeId node : layout.voters)
     text += (text.empty() ? "" : " ") + std::to_string(node);
+  for (const NodeId node : layout.retired)
+    text += " -" + std::to_string(node);
+  const Ballot& next = layout.next;
+  if (!next.none())
+    text += ", next " + std::to_string(next.round) + " of " + std::to_string(next.node) +
+            (next.retires == 0 ? "" : " -" + std::to_string(next.retires));
   return text;
 }
 
-}  // namespace
-
-bool Layouts::was_let_through(NodeId node) const {
+bool Layouts::was_let_through(const Layout& later) const {
   return std::ranges::any_of(let_through_, [&](const auto& entry) {
-    const auto& [place, ballot] = entry.first;
-    if (place != in_force_.size() || ballot.node != node) return false;
+    const auto& [number, ballot] = entry.first;
+    if (number != in_force_.number() || in_force_.voters_after(ballot) != later.voters)
+      return false;
     const auto voters = std::ranges::count_if(
-        in_force_, [&](NodeId voter) { return entry.second.contains(voter); });
-    return static_cast<std::size_t>(voters) >= majority_of(in_force_.size());
+        in_force_.voters, [&](NodeId voter) { return entry.second.contains(voter); });
+    return static_cast<std::size_t>(voters) >= majority_of(in_force_.voters.size());
   });
 }
 
 void Layouts::known(NodeId node, const Layout& layout) {
-  const std::vector<NodeId>& voters = layout.voters;
-  const auto shared = static_cast<std::ptrdiff_t>(std::min(voters.size(), in_force_.size()));
-  if (!std::equal(voters.begin(), voters.begin() + shared, in_force_.begin()))
-    history_.violated("VOTERS", "node " + std::to_string(node) + " goes by the voters " +
-                                    describe(voters) + ", others by " + describe(in_force_));
-  if (voters.size() <= in_force_.size()) return;
-  const bool is_founding = in_force_.empty() && voters.size() == 1;
-  if (!is_founding && (voters.size() != in_force_.size() + 1 || !was_let_through(voters.back())))
-    history_.violated("VOTERS", "node " + std::to_string(node) + " goes by the voters " +
-                                    describe(voters) + "; a majority of " + describe(in_force_) +
-                                    " has not noted that it let the last one in");
-  in_force_ = voters;
+  if (layout.number() == 0) return;
+  const Layout told{.voters = layout.voters, .next = {}, .retired = layout.retired};
+  const std::string goes_by =
+      "node " + std::to_string(node) + " goes by the voters " + describe(told);
+  const auto was = were_in_force_.find(told.number());
+  if (was != were_in_force_.end()) {
+    if (was->second != told)
+      history_.violated("VOTERS", goes_by + ", others by " + describe(was->second));
+    return;
+  }
+  const bool is_founding = in_force_.number() == 0 && told.number() == 1;
+  if (!is_founding && (told.number() != in_force_.number() + 1 || !was_let_through(told)))
+    history_.violated("VOTERS", goes_by + "; a majority of " + describe(in_force_) +
+                                    " has not noted that it let that through");
+  in_force_ = told;
+  were_in_force_[told.number()] = told;
 }
 
 void Layouts::kept(NodeId node, const LayoutNotes& notes) {
-  if (!notes.accepted.none())
-    let_through_[{notes.layout.voters.size(), notes.accepted}].insert(node);
+  if (!notes.accepted.none()) let_through_[{notes.layout.number(), notes.accepted}].insert(node);
 }
 
 }  // namespace dhrt::simulator

@@ -26,7 +26,8 @@ constexpr std::string_view usage =
     "                    forget-absent, count-unacknowledged,\n"
     "                    majority-of-reachable, joining-votes, no-write-back,\n"
     "                    all-let-through, no-pull-to-vote, no-layout-stamp,\n"
-    "                    answer-unnoted, nothing-known, hasty (membership)\n"
+    "                    answer-unnoted, nothing-known, no-pull-to-retire,\n"
+    "                    next-not-counted, hasty (membership)\n"
     "  --expect-failure  succeed only if an invariant is broken\n"
     "\n"
     "exit codes: 0 all invariants held (or broke, if expected), 1 not so, 2 usage\n";
@@ -98,6 +99,7 @@ constexpr std::array faults{
     Fault{"failed notes", &Totals::notes_failed},
     Fault{"leaves", &Totals::leaves},
     Fault{"evictions", &Totals::evictions},
+    Fault{"retirements", &Totals::retirements},
     Fault{"late joins", &Totals::late_joins},
     Fault{"flushes", &Totals::flushes},
     Fault{"collection drops", &Totals::drops},

@@ -38,7 +38,9 @@ enum class Mutant {
   no_pull_to_vote,
   no_layout_stamp,
   answer_unnoted,
-  nothing_known
+  nothing_known,
+  no_pull_to_retire,
+  next_not_counted
 };
 
 inline std::optional<Mutant> parse_mutant(std::string_view name) {
@@ -67,6 +69,8 @@ inline std::optional<Mutant> parse_mutant(std::string_view name) {
   if (name == "no-layout-stamp") return Mutant::no_layout_stamp;
   if (name == "answer-unnoted") return Mutant::answer_unnoted;
   if (name == "nothing-known") return Mutant::nothing_known;
+  if (name == "no-pull-to-retire") return Mutant::no_pull_to_retire;
+  if (name == "next-not-counted") return Mutant::next_not_counted;
   return std::nullopt;
 }
 
@@ -91,6 +95,10 @@ inline LevelMutant level_mutant(Mutant mutant) {
       return LevelMutant::answer_unnoted;
     case Mutant::nothing_known:
       return LevelMutant::nothing_known;
+    case Mutant::no_pull_to_retire:
+      return LevelMutant::no_pull_to_retire;
+    case Mutant::next_not_counted:
+      return LevelMutant::next_not_counted;
     default:
       return LevelMutant::none;
   }
@@ -124,6 +132,7 @@ struct SimulationOptions {
   std::int64_t max_clock_offset_milliseconds = 500;
   // Deletes are kept for two seconds after everybody has them.
   bool remembers_deletes() const { return seed % 3 == 0; }
+  bool retire = false;     // Voters are retired, whether they are there or not.
   bool evict = false;      // Who is dead or has left is given up at once, and comes back.
   bool uneven = false;     // Partitions that cut some pairs of nodes and not others.
   bool lose_news = false;  // Half of what is told of a new layout is lost.
@@ -171,6 +180,7 @@ struct Totals {
   std::uint64_t notes_failed = 0;  // Of layouts, on the disk.
   std::uint64_t leaves = 0;
   std::uint64_t evictions = 0;
+  std::uint64_t retirements = 0;  // That were asked for.
   std::uint64_t late_joins = 0;
   std::uint64_t flushes = 0;
   std::uint64_t drops = 0;

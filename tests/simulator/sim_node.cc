@@ -538,13 +538,15 @@ std::optional<Record> SimNode::find(const std::string& collection, const std::st
   return *found;
 }
 
-std::size_t SimNode::tombstones() {
+std::size_t SimNode::tombstones(Duration since) {
   std::size_t count = 0;
   for (Collection* collection : store_->collections()) {
     const auto slice = collection->range({.limits = {.records_max = 1'000'000}});
     check(slice.has_value(), "a memory store answers");
     count += static_cast<std::size_t>(std::ranges::count_if(slice->records, [&](const auto& entry) {
-      return entry.record.deleted && hlc_milliseconds(entry.record.version.hlc) < wall();
+      return entry.record.deleted && hlc_milliseconds(entry.record.version.hlc) +
+                                             static_cast<WallMilliseconds>(since.count()) <
+                                         wall();
     }));
   }
   return count;

@@ -35,9 +35,9 @@ class SimNode {
     History& history;
     Registers& registers;
     Layouts& layouts;
-    // A write is about to be acknowledged at this level. `next`: who is being let in, as far as
-    // the node knows; none: 0.
-    std::function<void(WriteLevel, NodeId next, const CollectionRef&, const KeyedRecord&)>
+    // A write is about to be acknowledged at this level. `next`: the change of the voters that
+    // is under way, as far as the node knows.
+    std::function<void(WriteLevel, const Ballot& next, const CollectionRef&, const KeyedRecord&)>
         level_reached;
     Network* network = nullptr;
     bool faults = true;
@@ -64,8 +64,13 @@ class SimNode {
   // It takes no writes, because of its clock.
   bool fenced() const { return up() && core_->clocks().fenced(); }
   Store& store() { return *store_; }
-  // Of whom it knows.
+  // Whom it knows of, those who are retired among them.
   std::size_t voters() const;
+  // Asks that somebody votes no more; false: it cannot be.
+  bool retire(NodeId node);
+  bool retires_somebody() const {
+    return up() && (core_->is_retiring_somebody() || core_->layout().next.retires != 0);
+  }
 
   // What clients do.
   void write(const std::string& collection, const std::string& key, bool deletes,
@@ -92,8 +97,8 @@ class SimNode {
   std::optional<Record> find(const std::string& collection, const std::string& key);
   // Key, dot and value of every live record, and the contexts: equal on converged nodes.
   std::string fingerprint();
-  // That its clock allows it to drop.
-  std::size_t tombstones();
+  // That its clock has allowed it to drop for so long.
+  std::size_t tombstones(Duration since);
 
  private:
   WallMilliseconds wall() { return wall_clock_.show(world_.schedule.now()); }

@@ -53,14 +53,21 @@ void SimNode::level_ended(const LevelReached& reached) {
   check(found != levels_.end(), "a wait is answered once");
   const WaitsForLevel& wait = found->second;
   if (reached.tally.reached)
-    world_.level_reached(wait.level, known_.adding.node, wait.wrote.collection, wait.wrote.record);
+    world_.level_reached(wait.level, known_.next, wait.wrote.collection, wait.wrote.record);
   later([done = wait.done, tally = reached.tally] { done(tally); });
   levels_.erase(found);
 }
 
 std::size_t SimNode::voters() const {
   const Layout& layout = core_->layout();
-  return layout.voters.size() + (layout.adding.none() ? 0 : 1);
+  const bool is_one_added = !layout.next.none() && layout.next.retires == 0;
+  return layout.voters.size() + layout.retired.size() + (is_one_added ? 1 : 0);
+}
+
+bool SimNode::retire(NodeId node) {
+  if (!serves() || !core_->layout().contains(node) || core_->why_not_retired(node)) return false;
+  input(RetireRequested{node});
+  return true;
 }
 
 void SimNode::wait_for_level(WriteLevel level, const Wrote& wrote,

@@ -10,6 +10,8 @@ namespace {
 // In a healed cluster everything is healthy and equal within this much simulated time.
 constexpr Duration convergence_bound = 120s;
 constexpr Duration forgotten_bound = 10s;
+// Of a tombstone that was ahead of a node's clock it takes notice after so long.
+constexpr Duration looks_again = 11s;
 // Where they are remembered for a while that is looked at every ten seconds.
 constexpr Duration remembered_bound = 40s;
 constexpr Duration pause_max = 12s;
@@ -51,6 +53,7 @@ SimulationOptions SimulationOptions::from_seed(std::uint64_t seed) {
   options.evict = on();
   options.uneven = on();
   options.lose_news = on();
+  options.retire = on();
   return options;
 }
 
@@ -88,6 +91,7 @@ std::string SimulationOptions::describe() const {
                                     {clock_drift, " clock-drift"},
                                     {keep_conflicts, " keep-conflicts"},
                                     {evict, " evict"},
+                                    {retire, " retire"},
                                     {stall, " stall"},
                                     {uneven, " uneven"},
                                     {lose_news, " lose-news"},
@@ -128,6 +132,7 @@ void Totals::add(const Totals& other) {
   notes_failed += other.notes_failed;
   leaves += other.leaves;
   evictions += other.evictions;
+  retirements += other.retirements;
   late_joins += other.late_joins;
   flushes += other.flushes;
   drops += other.drops;
@@ -148,7 +153,7 @@ Simulation::Simulation(const SimulationOptions& options)
              history_,
              registers_,
              layouts_,
-             [this](WriteLevel level, NodeId next, const CollectionRef& collection,
+             [this](WriteLevel level, const Ballot& next, const CollectionRef& collection,
                     const KeyedRecord& write) {
                promise_level({level, collection, write}, next);
              }} {
@@ -303,17 +308,17 @@ void Simulation::check_counted() {
 // GC: in a whole cluster that is quiet no tombstone is kept.
 void Simulation::check_forgotten() {
   const auto kept = [this] {
-    return std::ranges::any_of(nodes_, [](const auto& node) { return node->tombstones() != 0; });
+    return std::ranges::any_of(nodes_, [](const auto& node) { return node->tombstones({}) != 0; });
   };
-  const Time end =
-      schedule_.now() + (options_.remembers_deletes() ? remembered_bound : forgotten_bound);
+  const Time end = schedule_.now() + looks_again +
+                   (options_.remembers_deletes() ? remembered_bound : forgotten_bound);
   while (!history_.violation() && kept() && schedule_.now() < end)
     run_until(schedule_.now() + 500ms);
   if (!kept()) return;
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
-    if (nodes_[i]->tombstones() == 0) continue;
-    return history_.violated("GC", "node " + std::to_string(i) + " keeps " +
-                                       std::to_string(nodes_[i]->tombstones()) +
+    const std::size_t count = nodes_[i]->tombstones(looks_again);
+    if (count == 0) continue;
+    return history_.violated("GC", "node " + std::to_string(i) + " keeps " + std::to_string(count) +
                                        " tombstones in a cluster that is whole and quiet");
   }
 }
@@ -328,7 +333,7 @@ bool Simulation::run_until(Time end) {
   bool reached = false;
   schedule_.at(end, [&reached] { reached = true; });
   while (!reached && schedule_.run_next()) {
-    if (layouts_.in_force().size() != voters_checked_) check_levels();
+    if (layouts_.in_force().number() != layout_checked_) check_levels();
   }
   return reached;
 }
@@ -390,6 +395,7 @@ void Simulation::schedule_faults() {
   if (options_.uneven) every(5000, 20000, [this] { cut_pairs(0.3); });
   if (options_.crash) every(2000, 12000, [this] { crash_someone(); });
   if (options_.evict) every(1000, 5000, [this] { evict_someone(); });
+  if (options_.retire) every(1000, 8000, [this] { retire_someone(); });
   if (options_.leave) every(8000, 30000, [this] { leave_someone(); });
   if (options_.stall) every(4000, 16000, [this] { nodes_[0]->pause(2000); });
   if (options_.pause) {
@@ -514,7 +520,8 @@ void Simulation::heal() {
 bool Simulation::converged() {
   const std::string first = nodes_.front()->fingerprint();
   return std::ranges::all_of(nodes_, [&](const auto& node) {
-    return node->healthy() && node->core().root() == nodes_.front()->core().root() &&
+    return node->healthy() && !node->retires_somebody() &&
+           node->core().root() == nodes_.front()->core().root() &&
            node->core().linked_count() + 1 == nodes_.size() && node->fingerprint() == first;
   });
 }
@@ -523,7 +530,9 @@ std::string Simulation::disagreement() {
   std::string text = "the nodes do not agree";
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     text += "\nnode " + std::to_string(i) + " " + std::string(to_text(nodes_[i]->core().state())) +
-            ", linked to " + std::to_string(nodes_[i]->core().linked_count()) + ", root " +
+            ", linked to " + std::to_string(nodes_[i]->core().linked_count()) +
+            (nodes_[i]->retires_somebody() ? ", retires somebody" : "") + ", voters " +
+            describe(nodes_[i]->core().layout()) + ", root " +
             std::to_string(nodes_[i]->core().root()) + "\n" + nodes_[i]->fingerprint();
   }
   return text;

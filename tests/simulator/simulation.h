@@ -55,6 +55,7 @@ class Simulation {
   void crash_someone();
   void leave_someone();
   void evict_someone();
+  void retire_someone();
   void restart_later(std::size_t node);
   void heal();
   void await_convergence();
@@ -67,7 +68,7 @@ class Simulation {
   void check_watched();
   void check_forgotten();
   void check_level(const LevelPromise& promise, const std::vector<NodeId>& voters);
-  void promise_level(const LevelPromise& promise, NodeId next);
+  void promise_level(const LevelPromise& promise, const Ballot& next);
   void check_levels();
   void write_at_level();
   void use_register();
@@ -82,7 +83,7 @@ class Simulation {
   History history_;
   Registers registers_;
   Layouts layouts_{history_};
-  std::size_t voters_checked_ = 0;
+  std::uint32_t layout_checked_ = 0;
   std::vector<LevelPromise> level_promises_;
   SimNode::World world_;
   std::unique_ptr<Network> network_;

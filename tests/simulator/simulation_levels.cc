@@ -6,7 +6,7 @@
 
 namespace dhrt::simulator {
 
-// LIVE: in a whole cluster everybody votes, and every level is reached.
+// LIVE: in a whole cluster everybody votes who is not retired, and every level is reached.
 void Simulation::check_live() {
   if (!options_.levels || history_.violation()) return;
   for (const auto& node : nodes_) {
@@ -55,22 +55,31 @@ void Simulation::check_level(const LevelPromise& promise, const std::vector<Node
                         all + " it is only at" + holders);
 }
 
-// The voters in force have it; and they with the one who is being let in, if the coordinator knows
-// of that. Whom others let in without its knowledge brings itself what it lacks before it votes:
-// every later list in force is held against every promise.
-void Simulation::promise_level(const LevelPromise& promise, NodeId next) {
+// The voters in force have it; and those who are voters after the change that is under way, if the
+// coordinator knows of that. Who lets somebody in, or retires somebody, without its knowledge first
+// brings what is lacking to where it must be: every later layout in force is held against every
+// promise.
+void Simulation::promise_level(const LevelPromise& promise, const Ballot& next) {
   level_promises_.push_back(promise);
-  check_level(promise, layouts_.in_force());
-  std::vector<NodeId> with_next = layouts_.in_force();
-  if (next == 0 || std::ranges::find(with_next, next) != with_next.end()) return;
-  with_next.push_back(next);
-  check_level(promise, with_next);
+  const Layout& layout = layouts_.in_force();
+  check_level(promise, layout.voters);
+  const bool is_under_way = next.retires != 0 ? layout.contains(next.retires)
+                                              : !next.none() && !layout.contains(next.node);
+  if (is_under_way) check_level(promise, layout.voters_after(next));
 }
 
 void Simulation::check_levels() {
-  voters_checked_ = layouts_.in_force().size();
+  layout_checked_ = layouts_.in_force().number();
   for (const LevelPromise& promise : level_promises_)
-    check_level(promise, layouts_.in_force());
+    check_level(promise, layouts_.in_force().voters);
+}
+
+// Few: of the last voters each is a majority.
+void Simulation::retire_someone() {
+  const std::vector<NodeId>& voters = layouts_.in_force().voters;
+  if (voters.size() < 2 || totals_.retirements + 2 > nodes_.size()) return;
+  SimNode& node = *nodes_[random_.below(nodes_.size())];
+  if (node.retire(voters[random_.below(voters.size())])) ++totals_.retirements;
 }
 
 void Simulation::write_at_level() {
