@@ -196,6 +196,7 @@ void Core::link_event(const LinkEvent& event, const Step& step) {
   if (event.joined) step.send(connection, Join{membership_.self()});
   send_table(connection, false, step);
   voters_.link_established(connection, step);
+  quorum_reads_.link_established(event.peer, step);
   // It may have written before the link broke, and may want to leave.
   for (const auto& [name, mirror] : synchronizer_.mirrors())
     acknowledge(event.peer, {name, mirror.generation}, mirror.durable, step);

@@ -239,6 +239,18 @@ void QuorumReads::link_lost(NodeId peer) {
   }
 }
 
+void QuorumReads::link_established(NodeId peer, const Step& step) {
+  const auto link = links_.link(peer, LinkClass::control);
+  const std::vector<NodeId> nodes = quorums_.nodes();
+  if (!link || std::ranges::find(nodes, peer) == nodes.end()) return;
+  for (auto& [request, pending] : pending_) {
+    if (pending.answered || pending.decided || pending.heard.contains(peer)) continue;
+    pending.silent.insert(peer);
+    const FanoutRead& read = pending.read;
+    step.send(*link, DurableRead{request, read.collection, read.key, read.want});
+  }
+}
+
 void QuorumReads::voters_changed(const Step& step) {
   for (auto next = pending_.begin(); next != pending_.end();) {
     const auto entry = next++;

@@ -50,6 +50,8 @@ class QuorumReads {
   void answer(NodeId from, const DurableReadReply& reply, const Step& step);
   void stored(NodeId from, const StoreReply& reply, const Step& step);
   void link_lost(NodeId peer);
+  // A voter that could not be asked, or whose answer may be lost, is asked when it is there again.
+  void link_established(NodeId peer, const Step& step);
   void voters_changed(const Step& step);
   void tick(const Step& step);
 

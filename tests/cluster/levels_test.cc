@@ -219,6 +219,22 @@ TEST_CASE("levels: a read that too few answer ends with its time") {
   CHECK_FALSE(node.read_record());
 }
 
+TEST_CASE("levels: a voter that cannot be asked is asked when it is linked, if that is in time") {
+  Voting node;
+  node.input(ConnectionDown{node.two});
+  node.ask(ReadLevel::quorum);
+  node.own(value(5));
+  // The third was asked, and its answer is lost.
+  node.input(ConnectionDown{node.three});
+  CHECK(node.read_outcome() == "");
+  const ConnectionId two = node.link(hello_of(voter(2)));
+  node.answer(two, value(6));
+  CHECK(node.read_outcome() == "2/2 yes");
+  CHECK(node.read_record() == value(6));
+  node.clear();
+  CHECK(node.sent<DurableRead>(node.link(hello_of(voter(3)))).empty());
+}
+
 TEST_CASE("levels: what a life of the collection that is over shows does not count") {
   Voting node;
   node.ask(ReadLevel::quorum);
