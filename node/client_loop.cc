@@ -132,6 +132,7 @@ void ClientLoop::serve(CoreLink core, const NodeReport::Node& node, HttpRules ru
                                 .shut_down = shared_.shut_down,
                                 .reload = shared_.reload,
                                 .evict = shared_.evict,
+                                .leave_for_good = shared_.leave_for_good,
                                 .loops = {.own = number_,
                                           .count = static_cast<unsigned>(shared_.loops.size()),
                                           .post =

@@ -75,6 +75,7 @@ class ClientLoop final : public SessionHost, private ClientRoll {
     std::function<void(bool hastens)> shut_down{};  // Leaves the cluster and ends the process.
     std::function<void(std::function<void(Status)>)> reload{};  // See CommandServer.
     std::function<void(std::string, std::function<void(Status)>)> evict{};
+    std::function<void(std::function<void(Status)>)> leave_for_good{};
     std::vector<ClientLoop*> loops{};  // All, before any of them turns.
     RedisCursors cursors{};
     RedisChannels channels{};

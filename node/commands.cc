@@ -28,6 +28,7 @@ constexpr std::array bindings{
     CommandBinding{"has", commands::has},
     CommandBinding{"help", commands::help},
     CommandBinding{"keys", commands::keys},
+    CommandBinding{"leave", commands::leave},
     CommandBinding{"nodes", commands::nodes},
     CommandBinding{"ping", commands::ping},
     CommandBinding{"quit", commands::quit},

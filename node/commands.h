@@ -65,6 +65,8 @@ struct CommandServer {
   std::function<void(std::function<void(Status)>)> reload{};
   // Gives up a node, by its name, id or address; calls back as reload does.
   std::function<void(std::string, std::function<void(Status)>)> evict{};
+  // Takes the vote of this node, then lets it leave; calls back before that, as reload does.
+  std::function<void(std::function<void(Status)>)> leave_for_good{};
   EveryLoop loops{};
   std::function<void(std::function<void()>)> post{};  // Runs it on this loop; from any thread.
   FastBatch fast_batch{};  // Of the take() under way; all connections of the loop use the one.
@@ -137,6 +139,7 @@ void collections(CommandCall& call);
 void auth(CommandCall& call);  // node_commands.cc
 void backup(CommandCall& call);
 void evict(CommandCall& call);
+void leave(CommandCall& call);
 void reload(CommandCall& call);
 void help(CommandCall& call);
 void nodes(CommandCall& call);

@@ -1,7 +1,6 @@
 #include "node/node.h"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 #include "node/exit_code.h"
@@ -91,6 +90,7 @@ void Node::tick() {
   report_progress();
   health_->look(monotonic_now());
   repairs_->look(monotonic_now(), wall_now());
+  retirements_->look(monotonic_now());
   reserve_hlc();
   const Duration interval = identity_failed_ ? identity_retry_interval : identity_interval;
   if (identity_changed_ && monotonic_now() - identity_written_ >= interval) persist_identity();
@@ -154,42 +154,6 @@ void Node::report_progress() {
                   : "start a node there, or raise --join-timeout; --found-if-alone is for "
                     "nodes that are all started alike"}});
   stop(refused ? exit_code::auth : exit_code::cannot_connect);
-}
-
-namespace {
-
-bool is_called(const Member& member, const std::string& node) {
-  NodeId id = 0;
-  const char* const end = node.data() + node.size();
-  const auto read = std::from_chars(node.data(), end, id, 16);
-  const bool is_id = read.ec == std::errc() && read.ptr == end && id == member.id;
-  return is_id || member.name == node || member.address == node;
-}
-
-}  // namespace
-
-// A node that lives would say so, and be taken back.
-Status Node::evict(const std::string& node) {
-  if (node.empty())
-    return fail(ErrorCode::invalid_argument, "say which node: its name, its id or its address");
-  const Member* named = nullptr;
-  for (const auto& [id, member] : core_->members()) {
-    if (!is_called(member, node)) continue;
-    if (named != nullptr)
-      return fail(ErrorCode::invalid_argument,
-                  "several nodes are called '" + node + "'; say which by its address");
-    named = &member;
-  }
-  if (named == nullptr)
-    return fail(ErrorCode::not_found, "no node is called '" + node + "'; `nodes` lists them");
-  const MemberState state = state_of(*named);
-  if (state == MemberState::evicted) return {};
-  if (state != MemberState::dead && state != MemberState::left)
-    return fail(ErrorCode::precondition, "node '" + node + "' is " + std::string(to_text(state)) +
-                                             "; only one that is dead or has left can be given up");
-  log_info("a node is given up", {{"node", named->name}, {"address", named->address}});
-  cluster_->input(EvictRequested{named->id});
-  return {};
 }
 
 // On the main loop.

@@ -30,6 +30,7 @@
 #include "node/node_report.h"
 #include "node/options.h"
 #include "node/repairs.h"
+#include "node/retirements.h"
 #include "node/tls_self_signed.h"
 #include "storage/engine.h"
 
@@ -99,7 +100,6 @@ class Node {
   void refresh_report();
   bool maintain();
   Status reload();
-  Status evict(const std::string& node);
 
   // --- Between the loops.
   void bring_peer(Session::Taken taken, LinkClass link_class);  // Not on the main loop.
@@ -157,6 +157,7 @@ class Node {
   std::optional<NkvdMesh> nkvd_mesh_;
   std::optional<HealthWatch> health_;
   std::optional<Repairs> repairs_;
+  std::optional<Retirements> retirements_;
   std::vector<std::pair<std::string, std::string>> expired_;  // Of the step under way.
 
   Timer tick_;

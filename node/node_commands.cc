@@ -75,25 +75,30 @@ void quit(CommandCall& call) {
   call.session().close_after_replies();
 }
 
-void evict(CommandCall& call) {
-  CommandServer& server = call.server();
-  server.evict(std::move(call.words()[1]),
-               [later = call.later(), &post = server.post](Status done) {
-                 post([later, done = std::move(done)] {
-                   if (!done) return later.fail(done.error());
-                   later.reply(Reply::ok());
-                 });
-               });
-}
+namespace {
 
-void reload(CommandCall& call) {
-  CommandServer& server = call.server();
-  server.reload([later = call.later(), &post = server.post](Status done) {
+// Answers OK, or why not, from whichever thread.
+std::function<void(Status)> ok_later(CommandCall& call) {
+  return [later = call.later(), &post = call.server().post](Status done) {
     post([later, done = std::move(done)] {
       if (!done) return later.fail(done.error());
       later.reply(Reply::ok());
     });
-  });
+  };
+}
+
+}  // namespace
+
+void evict(CommandCall& call) {
+  call.server().evict(std::move(call.words()[1]), ok_later(call));
+}
+
+void leave(CommandCall& call) {
+  call.server().leave_for_good(ok_later(call));
+}
+
+void reload(CommandCall& call) {
+  call.server().reload(ok_later(call));
 }
 
 void stats(CommandCall& call) {

@@ -253,7 +253,13 @@ Status Node::open_engine() {
     main_loop().post([this, done = std::move(done)] { done(reload()); });
   };
   shared_.evict = [this](std::string node, auto done) {
-    main_loop().post([this, node = std::move(node), done = std::move(done)] { done(evict(node)); });
+    main_loop().post([this, node = std::move(node), done = std::move(done)] {
+      retirements_->evict(node, done, monotonic_now());
+    });
+  };
+  shared_.leave_for_good = [this](auto done) {
+    main_loop().post(
+        [this, done = std::move(done)] { retirements_->leave(done, monotonic_now()); });
   };
   return {};
 }
@@ -403,6 +409,11 @@ void Node::serve() {
                                   .driver = main_loop().driver(),
                                   .database = main_loop().database(),
                                   .view = shared_.view});
+  retirements_.emplace(
+      Retirements::Parts{.core = *core_,
+                         .input = [this](Input what) { cluster_->input(std::move(what)); },
+                         .leave = [this] { leave(); }},
+      options_.replace);
   if (options_.output_buffer_max < options_.max_value_bytes)
     log_warning(
         "--output-buffer-max is below --max-value-bytes: clients that read a large value "

@@ -11,7 +11,7 @@ _dhrt_flags_of() {
     --peer-tls-cert --peer-tls-key --peer-tls-ca --data-dir --memory
     --backup-dir --durability --sync-interval --log-segment-bytes --checkpoint-bytes --checkpoint-age
     --unflushed-max --cache-bytes --cache-evict --memory-limit --evict --evict-after --remember-deletes
-    --scrub-rate --read-timeout --write-timeout
+    --replace --scrub-rate --read-timeout --write-timeout
     --handshake-timeout --timeout --max-value-bytes --max-clients --max-collections --output-buffer-max
     --cpu-num --notify-keyspace-events --log-level --log-requests
     --log-requests-format --config --print-config --help"
@@ -48,7 +48,7 @@ _dhrt_collections() {
 
 _dhrt() {
   local commands="start join repl export import verify backup collections count create del drop evict flush get has
-    keys nodes ping reload scan set stats watch help"
+    keys leave nodes ping reload scan set stats watch help"
   local word="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD - 1]}"
   local command="${COMP_WORDS[1]}"
   local candidates=""

@@ -97,7 +97,7 @@ TEST_CASE("cli: a wrong command line ends with 2 and says what would be right") 
   const std::vector<Case> cases{
       {{"gte", "k"}, "did you mean dhrt get?"},
       {{"frobnicate"}, "dhrt --help lists the commands"},
-      {{"leave"}, "unknown command 'leave'"},
+      {{"depart"}, "unknown command 'depart'"},
       {{"quit"}, "unknown command 'quit'"},
       {{"help", "gte"}, "did you mean dhrt get?"},
       {{"--host", "a:1", "get"}, "unknown flag --host before a command"},
