@@ -45,6 +45,11 @@ class TimedOut(AssertionError):
     pass
 
 
+def run_for(seconds):
+    """Lets things happen: a fault that lasts so long, not something that will be there by then."""
+    time.sleep(seconds)
+
+
 def wait_until(condition, seconds, what):
     """Asks again and again until the answer is true, and gives it; the one place that pauses.
 

@@ -181,7 +181,7 @@ class RegisterClient(threading.Thread):
             self.histories[key].append(operation)  # Its node was killed.
             return
         except ServerError as error:
-            if "TIMEOUT" not in str(error) and "cluster" not in str(error):
+            if not any(word in str(error) for word in ("TIMEOUT", "cluster", "CLOCK_SKEW")):
                 raise
             self.histories[key].append(operation)
             return

@@ -6,11 +6,12 @@ is cut is held, as by a network that loses packets: connections stay, and go on 
 """
 
 import os
+import random
 import socket
 import threading
 import types
 
-from harness import Node
+from harness import Node, run_for
 
 PIECE_BYTES = 1 << 16
 
@@ -45,6 +46,8 @@ class Wires:
         self.nodes = []
         self.changed = threading.Condition()
         self.cut_pairs = set()
+        self.delay_seconds = 0  # Of every piece, at most; drawn anew for each.
+        self.ends = set()       # Of all connections that are open.
         self.closed = False
         self.listeners = []
 
@@ -73,6 +76,16 @@ class Wires:
     def heal(self):
         self.cut(())
 
+    def reset(self):
+        """Every connection ends, in the middle of whatever it carries."""
+        with self.changed:
+            ends = list(self.ends)
+        for end in ends:
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
     def close(self):
         with self.changed:
             self.closed = True
@@ -96,6 +109,8 @@ class Wires:
         except OSError:
             caller.close()
             return
+        with self.changed:
+            self.ends |= {caller, called}
         for pair, reader, writer in (((source, index), caller, called),
                                      ((index, source), called, caller)):
             threading.Thread(target=self._relay, args=(pair, reader, writer), daemon=True).start()
@@ -105,9 +120,13 @@ class Wires:
             while piece := reader.recv(PIECE_BYTES):
                 with self.changed:
                     self.changed.wait_for(lambda: self.closed or pair not in self.cut_pairs)
+                if self.delay_seconds:
+                    run_for(random.uniform(0, self.delay_seconds))
                 writer.sendall(piece)
         except OSError:
             pass
+        with self.changed:
+            self.ends -= {reader, writer}
         for end in (reader, writer):
             try:
                 end.shutdown(socket.SHUT_RDWR)
