@@ -148,6 +148,7 @@ struct EvictRequested {
 // layout() says so, or why_not_retired() why it cannot be.
 struct RetireRequested {
   NodeId node = 0;
+  bool unless_alive = false;  // Forgotten when it is there again before that was begun.
 };
 // Nobody was there to join: a cluster of our own, unless we belong to one meanwhile.
 struct FoundRequested {

@@ -68,6 +68,8 @@ class Core {
     return voters_.obstacle_to_retire(node);
   }
   bool is_retiring_somebody() const { return voters_.is_retiring_somebody(); }
+  // Who votes is not known to this node alone.
+  bool layout_is_shared() const { return voters_.is_shared(); }
   std::size_t linked_count() const { return links_.linked().size(); }
   const SyncProgress& sync_progress() const { return synchronizer_.progress(); }
   std::uint64_t root() const { return synchronizer_.root(); }

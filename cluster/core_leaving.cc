@@ -17,11 +17,11 @@ void Core::on(const EvictRequested& evict, const Step&) {
 }
 
 void Core::on(const RetireRequested& retire, const Step&) {
-  voters_.retire(retire.node);
+  voters_.retire(retire);
 }
 
-// Every node counts by itself, and the first tells the others. Who gave up its vote and left does
-// not come back.
+// Every node counts by itself, and the first tells the others. Who gave up its vote and left is not
+// waited for; it may come back.
 void Core::evict_the_long_gone(const Step& step) {
   const bool counts = options_.evict_after != Duration::zero();
   std::vector<NodeId> due;

@@ -59,14 +59,20 @@ struct Layout {
   LayoutStamp stamp() const { return {number(), next}; }
   bool contains(NodeId node) const { return std::ranges::find(voters, node) != voters.end(); }
   bool has_retired(NodeId node) const { return std::ranges::find(retired, node) != retired.end(); }
-  // Who votes when this change is made; who does now, if it is none.
-  std::vector<NodeId> voters_after(const Ballot& change) const {
-    std::vector<NodeId> nodes = voters;
-    if (change.retires != 0)
-      std::erase(nodes, change.retires);
-    else if (!change.none())
-      nodes.push_back(change.node);
-    return nodes;
+  // When this change is made; as it is now, if it is none.
+  Layout after(const Ballot& change) const {
+    Layout layout{.voters = voters, .next = {}, .retired = retired};
+    if (change.retires != 0) {
+      std::erase(layout.voters, change.retires);
+      layout.retired.push_back(change.retires);
+    } else if (!change.none()) {
+      layout.voters.push_back(change.node);
+    }
+    return layout;
+  }
+  // Somebody else than the voters votes when the change that may come is made.
+  bool may_add(NodeId node) const {
+    return !next.none() && next.retires == 0 && next.node == node && !contains(node);
   }
 };
 

@@ -68,7 +68,7 @@ Tally Quorums::held(const std::set<NodeId>& have) const {
   const Layout& layout = voters_.layout();
   const Tally now = tally(counted(layout.voters), have, false);
   if (!now.reached || options_.level_mutant == LevelMutant::next_not_counted) return now;
-  return tally(counted(layout.voters_after(layout.next)), have, false);
+  return tally(counted(layout.after(layout.next).voters), have, false);
 }
 
 Tally Quorums::all(const std::set<NodeId>& have) const {
@@ -78,7 +78,7 @@ Tally Quorums::all(const std::set<NodeId>& have) const {
 // A change adds somebody, or retires one who is among the voters until then.
 std::vector<NodeId> Quorums::nodes() const {
   const Layout& layout = voters_.layout();
-  return counted(layout.next.retires != 0 ? layout.voters : layout.voters_after(layout.next));
+  return counted(layout.next.retires != 0 ? layout.voters : layout.after(layout.next).voters);
 }
 
 }  // namespace dhrt

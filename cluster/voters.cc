@@ -13,8 +13,11 @@ constexpr std::size_t held_max = 1024;
 constexpr Duration repeat_after = 1s;
 // A change that somebody makes is waited for this long; then it is asked what is next.
 constexpr Duration patience = 5s;
-// Who is to be pulled from is waited for this long when its link is gone; then others are asked.
-constexpr Duration hold_patience = 10s;
+// Who is to be pulled from is waited for this long when its link is gone; then whoever is there is
+// asked anew.
+constexpr Duration link_patience = 10s;
+// To retire somebody may take long, but something must be seen of it: by who does it, or by others.
+constexpr Duration hold_patience = 60s;
 // After an attempt that met another one, at most; drawn, so that they miss each other.
 constexpr std::uint64_t retry_milliseconds_max = 1500;
 // Voters that cannot be reached for this long are told of in the log.
@@ -98,7 +101,8 @@ void Voters::learn(const Layout& theirs, const Step& step) {
   notes_.layout = theirs;
   // The only one who is left cannot go.
   const bool is_last = layout().voters.size() == 1;
-  std::erase_if(retiring_, [&](NodeId node) { return is_last || !layout().contains(node); });
+  std::erase_if(retiring_,
+                [&](const auto& entry) { return is_last || !layout().contains(entry.first); });
   next_since_ = step.now;
   highest_round_ = std::max(highest_round_, theirs.next.round);
   changed_ = true;
@@ -135,12 +139,13 @@ void Voters::asked(ConnectionId connection, NodeId peer, const VoteRequest& requ
   if (request.cluster != notes_.cluster || links_.belonging().provisional) return;
   if (request.ballot.node != peer || request.ballot.none()) return;
   learn({.voters = request.voters, .next = {}, .retired = request.retired}, step);
-  if (request.voters != layout().voters) {
+  // The same voters may have been there before: an answer to that would be one to another question.
+  if (request.voters != layout().voters || request.retired != layout().retired) {
     step.send(connection, tell(false));
     return;
   }
   const NodeId retires = request.ballot.retires;
-  const bool is_possible = retires != 0 ? layout().contains(retires) && layout().voters.size() > 1
+  const bool is_possible = retires != 0 ? layout().contains(retires) && may_retire()
                                         : !layout().contains(peer) && !layout().has_retired(peer);
   if (!layout().contains(membership_.self_id()) || !is_possible) return;
   if (request.phase == VotePhase::hold)
@@ -205,6 +210,7 @@ void Voters::hold(std::optional<ConnectionId> asker, const VoteRequest& request,
     if (holding_->done) reply_to(asker, reply_for(request.ballot, VotePhase::hold), step);
     return;
   }
+  if (holding_ && request.ballot < holding_->ballot) return;  // Who asks is to hear of that.
   holding_ = Holding{.ballot = request.ballot, .asker = asker};
   for (const NodeId node : request.let_through) {
     if (node == self || !layout().contains(node)) continue;
@@ -246,11 +252,30 @@ bool Voters::has_pulled_from_majority() const {
       nodes, [&](NodeId node) { return synchronizer_.pulled_from().contains(node); })));
 }
 
-void Voters::retire(NodeId node) {
-  if (!obstacle_to_retire(node) && layout().contains(node)) retiring_.insert(node);
+bool Voters::may_retire() const {
+  return layout().voters.size() > 1 && layout().retired.size() < options_.retired_max;
+}
+
+void Voters::retire(const RetireRequested& request) {
+  if (!obstacle_to_retire(request.node) && layout().contains(request.node))
+    retiring_[request.node] = request.unless_alive;
+}
+
+// Whoever gave it up was mistaken; unless it may have been let through by then.
+void Voters::forget_who_is_back() {
+  std::erase_if(retiring_, [this](const auto& entry) {
+    const auto& [node, unless_alive] = entry;
+    const Member* const member = membership_.find(node);
+    if (!unless_alive || member == nullptr || member->liveness != Liveness::alive) return false;
+    if (layout().next.retires == node) return false;
+    if (attempt_ && attempt_->ballot.retires == node) end_attempt();
+    return true;
+  });
 }
 
 std::optional<std::string> Voters::obstacle_to_retire(NodeId node) const {
+  if (layout().may_add(node))
+    return "it is being let in by the voters, and can be retired when it votes; start it, or wait";
   if (!layout().contains(node)) return std::nullopt;
   if (links_.belonging().provisional)
     return "nothing was written yet: nobody but the founder votes";
@@ -273,7 +298,7 @@ bool Voters::is_left_to_others(const Step& step) const {
   const Ballot& next = layout().next;
   if (next.none() || next.node == membership_.self_id() || !next_since_) return false;
   const bool goes_on = next.retires != 0 && links_.link(next.node, LinkClass::control).has_value();
-  return goes_on || step.now - *next_since_ < patience;
+  return step.now - *next_since_ < (goes_on ? hold_patience : patience);
 }
 
 // What was begun comes first, for it may be decided; whoever began it may have ended meanwhile.
@@ -287,8 +312,8 @@ std::optional<Ballot> Voters::next_attempt(const Step& step) const {
     return ballot;
   }
   if (wants_to_vote() && has_pulled_from_majority()) return ballot;
-  if (retiring_.empty()) return std::nullopt;
-  ballot.retires = *retiring_.begin();
+  if (retiring_.empty() || !may_retire()) return std::nullopt;
+  ballot.retires = retiring_.begin()->first;
   return ballot;
 }
 
@@ -308,7 +333,7 @@ void Voters::ask(const Step& step) {
   const NodeId self = membership_.self_id();
   bool asks_ourselves = false;
   std::vector<ConnectionId> connections;
-  for (const NodeId node : holds ? layout().voters_after(attempt.ballot) : layout().voters) {
+  for (const NodeId node : holds ? layout().after(attempt.ballot).voters : layout().voters) {
     const bool has_answered = holds ? attempt.holding.contains(node)
                               : attempt.phase == VotePhase::accept
                                   ? attempt.let_through.contains(node)
@@ -357,7 +382,7 @@ void Voters::answered(NodeId peer, const VoteReply& reply, const Step& step) {
       if (attempt.ballot.retires != 0) return consider_holding(step);
       return synchronizer_.want_all_of(peer);
     case VotePhase::hold:
-      attempt.holding.insert(peer);
+      if (attempt.holding.insert(peer).second) attempt.progress = step.now;
       return consider_done(step);
   }
 }
@@ -397,37 +422,34 @@ void Voters::consider_accepting(const Step& step) {
 void Voters::consider_holding(const Step& step) {
   Attempt& attempt = *attempt_;
   if (attempt.phase != VotePhase::accept || !is_majority(attempt.let_through.size())) return;
-  const std::vector<NodeId> staying = layout().voters_after(attempt.ballot);
+  const std::vector<NodeId> staying = layout().after(attempt.ballot).voters;
   const auto of_these = std::ranges::count_if(
       staying, [&](NodeId node) { return attempt.let_through.contains(node); });
   if (!is_majority_of(static_cast<std::size_t>(of_these), staying)) return;
   attempt.phase = VotePhase::hold;
-  attempt.all_heard = step.now;
+  attempt.all_linked = attempt.progress = step.now;
   ask(step);
 }
 
-// Somebody who is to be pulled from is gone: whoever is there is asked anew.
-bool Voters::has_lost_somebody(const Step& step) {
+// Somebody who is to be pulled from is gone, at least for one of those who pull.
+bool Voters::must_hold_anew(const Step& step) {
   Attempt& attempt = *attempt_;
   const bool all_linked = std::ranges::all_of(attempt.let_through, [&](const auto& entry) {
     const NodeId node = entry.first;
     return node == membership_.self_id() || node == attempt.ballot.retires ||
            links_.link(node, LinkClass::control);
   });
-  if (all_linked) attempt.all_heard = step.now;
-  return step.now - attempt.all_heard >= hold_patience;
+  if (all_linked) attempt.all_linked = step.now;
+  return step.now - attempt.all_linked >= link_patience ||
+         step.now - attempt.progress >= hold_patience;
 }
 
 void Voters::consider_done(const Step& step) {
   const Attempt& attempt = *attempt_;
-  Layout changed = layout();
-  changed.next = {};
-  const NodeId retires = attempt.ballot.retires;
-  if (retires != 0) {
+  const Layout changed = layout().after(attempt.ballot);
+  if (attempt.ballot.retires != 0) {
     if (attempt.phase != VotePhase::hold) return;
-    changed.voters = layout().voters_after(attempt.ballot);
     if (!is_majority_of(attempt.holding.size(), changed.voters)) return;
-    changed.retired.push_back(retires);
     step.log(LogLevel::info,
              "a voter is retired, " + std::to_string(changed.voters.size()) + " voters are left");
   } else {
@@ -436,7 +458,6 @@ void Voters::consider_done(const Step& step) {
     for (const auto& [node, begun] : attempt.let_through)
       done += !pulls || synchronizer_.has_all_of(node, begun) ? 1 : 0;
     if (!is_majority(done)) return;
-    changed.voters.push_back(membership_.self_id());
     step.log(LogLevel::info,
              "this node votes, one of " + std::to_string(changed.voters.size()) + " voters");
   }
@@ -472,6 +493,7 @@ void Voters::tick(const Step& step) {
     }
   }
   continue_holding(step);
+  forget_who_is_back();
   if (attempt_ && (attempt_->ballot.retires != 0 ? !may_change() : !wants_to_vote())) end_attempt();
   const Ballot& next = layout().next;
   if (attempt_ && next > attempt_->ballot && next.node != membership_.self_id()) give_up(step);
@@ -486,7 +508,7 @@ void Voters::tick(const Step& step) {
     // Some of those who were asked are away, and the others cannot tell what is next.
     const bool is_unclear =
         attempt_->phase == VotePhase::promise && is_majority(attempt_->promises.size());
-    if (is_unclear || (attempt_->phase == VotePhase::hold && has_lost_somebody(step)))
+    if (is_unclear || (attempt_->phase == VotePhase::hold && must_hold_anew(step)))
       return give_up(step);
     ask(step);
   }

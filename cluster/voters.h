@@ -77,9 +77,11 @@ class Voters {
   void noted(const LayoutNoted& noted, const Step& step);
   // Somebody is to vote no more; this goes on until it is so, or this node ends.
   // obstacle_to_retire() says why that cannot be.
-  void retire(NodeId node);
+  void retire(const RetireRequested& request);
   std::optional<std::string> obstacle_to_retire(NodeId node) const;
   bool is_retiring_somebody() const { return !retiring_.empty(); }
+  // Somebody else knows of a layout that is as late.
+  bool is_shared() const { return heard_.number >= layout().number(); }
   // The layout is another one since the last call.
   bool take_changed() { return std::exchange(changed_, false); }
   LayoutTold tell(bool wants_reply) const { return {notes_.cluster, notes_.layout, wants_reply}; }
@@ -94,7 +96,8 @@ class Voters {
     PullsBefore let_through;            // By whom.
     std::set<NodeId> holding;           // Who has all that is needed to retire somebody.
     Time asked;
-    Time all_heard;  // While everybody is linked who is to be pulled from.
+    Time all_linked;  // Who is to be pulled from, for the last time.
+    Time progress;    // One more holds all.
   };
   // What we pull as one of those who stay.
   struct Holding {
@@ -114,6 +117,7 @@ class Voters {
   VoteReply reply_for(const Ballot& ballot, VotePhase phase) const;
 
   bool may_change() const;
+  bool may_retire() const;
   bool wants_to_vote() const;
   bool has_pulled_from_majority() const;
   bool is_majority(std::size_t count) const { return is_majority_of(count, layout().voters); }
@@ -128,7 +132,8 @@ class Voters {
   bool something_else_may_be_next() const;
   void consider_accepting(const Step& step);
   void consider_holding(const Step& step);
-  bool has_lost_somebody(const Step& step);
+  bool must_hold_anew(const Step& step);
+  void forget_who_is_back();
   void consider_done(const Step& step);
   void warn_of_silence(const Step& step);
 
@@ -142,7 +147,7 @@ class Voters {
   std::optional<Time> next_since_;  // The change that may come is known.
   std::optional<Attempt> attempt_;
   std::optional<Holding> holding_;
-  std::set<NodeId> retiring_;
+  std::map<NodeId, bool> retiring_;  // Unless it is alive?
   Time next_attempt_{};
   std::uint64_t highest_round_ = 0;  // Of anybody, for the next change.
   bool changed_ = false;

@@ -73,6 +73,14 @@ void write_layout(json::Writer& writer, const LayoutNotes& notes) {
   writer.end_object();
 }
 
+void write_replacement(json::Writer& writer, const Replacement& replacement) {
+  writer.key("replaces").begin_object();
+  writer.key("node").string(replacement.node);
+  writer.key("id").string(to_hex(replacement.id));
+  writer.key("done").boolean(replacement.done);
+  writer.end_object();
+}
+
 std::optional<std::uint64_t> from_hex(const std::optional<std::string>& digits) {
   std::uint64_t value = 0;
   if (!digits || digits->empty()) return std::nullopt;
@@ -205,6 +213,7 @@ std::string encode_identity(const NodeIdentity& identity) {
   writer.end_array();
   write_nodes(writer, "compared", identity.compared);
   write_layout(writer, identity.layout);
+  if (!identity.replacement.node.empty()) write_replacement(writer, identity.replacement);
   writer.end_object();
   return writer.take() + "\n";
 }
@@ -249,6 +258,12 @@ Result<NodeIdentity> decode_identity(Bytes text) {
     auto notes = read_layout(*layout);
     if (!notes) return fail(notes.error(), "layout");
     identity.layout = std::move(*notes);
+  }
+  if (const auto replaces = document->root().member("replaces")) {
+    Fields of_replacement(*replaces);
+    identity.replacement = {of_replacement.text("node"), of_replacement.hex("id"),
+                            of_replacement.boolean("done")};
+    if (auto status = of_replacement.status(); !status) return fail(status.error(), "replaces");
   }
   return identity;
 }

@@ -17,6 +17,15 @@
 
 namespace dhrt {
 
+// What --replace said, and what became of it.
+struct Replacement {
+  std::string node;  // As it was called; empty: nobody is to be replaced.
+  NodeId id = 0;     // The one that was given up; 0: nobody yet.
+  bool done = false;
+
+  bool operator==(const Replacement&) const = default;
+};
+
 struct NodeIdentity {
   NodeId node_id = 0;
   std::uint32_t epoch = 0;
@@ -28,6 +37,7 @@ struct NodeIdentity {
   std::vector<Member> members;   // Whom the node knew when it ran last.
   std::vector<NodeId> compared;  // Of these, who need not be compared again: see Persist.
   LayoutNotes layout;            // Who votes.
+  Replacement replacement;
 };
 
 inline constexpr std::size_t identity_bytes_max = std::size_t{4} << 20;  // Members are few.

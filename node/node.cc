@@ -255,7 +255,15 @@ void Node::leave() {
   leave_wakeup_.send();
 }
 
+// The first signal behind it asks for the same, as that of who stops a container does.
+void Node::leave_by_command() {
+  if (leaving_) return;
+  begin_leaving();
+  leaves_by_command_ = true;
+}
+
 void Node::begin_leaving() {
+  if (std::exchange(leaves_by_command_, false)) return;
   if (leaving_) {
     hastened_ = true;
     if (!has_left_) left();

@@ -122,6 +122,7 @@ class Node {
 
   // --- Leaving.
   void begin_leaving();
+  void leave_by_command();
   void loop_settled();
   void left();
   void finish_if_sent();
@@ -166,7 +167,8 @@ class Node {
   bool was_member_ = false;
   bool was_healthy_ = false;
   bool leaving_ = false;
-  std::size_t loops_settled_ = 0;  // While leaving.
+  bool leaves_by_command_ = false;  // And no signal came since.
+  std::size_t loops_settled_ = 0;   // While leaving.
   bool has_left_ = false;
   bool hastened_ = false;
   std::atomic<bool> is_to_hasten_{false};  // Whoever asked it to leave does not wait for others.

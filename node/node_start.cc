@@ -412,8 +412,13 @@ void Node::serve() {
   retirements_.emplace(
       Retirements::Parts{.core = *core_,
                          .input = [this](Input what) { cluster_->input(std::move(what)); },
-                         .leave = [this] { leave(); }},
-      options_.replace);
+                         .leave = [this] { leave_by_command(); },
+                         .keep =
+                             [this](const Replacement& what) {
+                               identity_.replacement = what;
+                               identity_changed_ = true;
+                             }},
+      options_.replace, identity_.replacement);
   if (options_.output_buffer_max < options_.max_value_bytes)
     log_warning(
         "--output-buffer-max is below --max-value-bytes: clients that read a large value "

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "node/log.h"
+#include "storage/base/system_clock.h"
 
 namespace dhrt {
 
@@ -19,70 +20,83 @@ bool is_called(const Member& member, const std::string& node) {
 
 }  // namespace
 
-// Who came in its place may have its name or its address: who is gone is meant.
-Result<NodeId> Retirements::named(const std::string& node) const {
+Retirements::Retirements(Parts parts, std::string replaces, Replacement kept)
+    : parts_(std::move(parts)), replacement_{.node = std::move(replaces)} {
+  if (kept.node == replacement_.node) replacement_ = std::move(kept);
+}
+
+// Who came in its place may have its name or its address: who is gone is meant, or was given up and
+// is to lose its vote.
+Result<NodeId> Retirements::named(const std::string& node, bool may_be_self) const {
   if (node.empty())
     return fail(ErrorCode::invalid_argument, "say which node: its name, its id or its address");
-  const Member* gone = nullptr;
-  const Member* given_up = nullptr;
-  const Member* there = nullptr;
+  std::vector<NodeId> gone, retired, there;
   for (const auto& [id, member] : parts_.core.members()) {
-    if (!is_called(member, node)) continue;
+    if (!is_called(member, node) || (id == parts_.core.self().id && !may_be_self)) continue;
     const MemberState state = state_of(member);
-    if (state == MemberState::evicted) {
-      // The one that is still to lose its vote, if there is one.
-      if (given_up == nullptr || parts_.core.layout().contains(id)) given_up = &member;
-    } else if (state != MemberState::dead && state != MemberState::left) {
-      there = &member;
-    } else if (gone != nullptr) {
-      return fail(ErrorCode::invalid_argument,
-                  "several nodes are called '" + node + "'; say which by its id or address");
-    } else {
-      gone = &member;
-    }
+    if (state == MemberState::evicted && !votes(id))
+      retired.push_back(id);
+    else if (state == MemberState::evicted || state == MemberState::dead ||
+             state == MemberState::left)
+      gone.push_back(id);
+    else
+      there.push_back(id);
   }
-  if (gone != nullptr) return gone->id;
-  if (given_up != nullptr) return given_up->id;
-  if (there != nullptr)
-    return fail(ErrorCode::precondition, "node '" + node + "' is " +
-                                             std::string(to_text(state_of(*there))) +
-                                             "; only one that is dead or has left can be given up");
+  if (gone.size() > 1)
+    return fail(ErrorCode::invalid_argument,
+                "several nodes are called '" + node + "'; say which by its id");
+  for (const auto* found : {&gone, &there, &retired})
+    if (!found->empty()) return found->front();
   return fail(ErrorCode::not_found, "no node is called '" + node + "'; `nodes` lists them");
 }
 
 void Retirements::evict(const std::string& node, Done done, Time now) {
-  const auto found = named(node);
+  const auto found = named(node, true);
   if (!found) return done(tl::unexpected(found.error()));
-  const Member& member = parts_.core.members().at(*found);
-  if (state_of(member) != MemberState::evicted) {
+  give_up(*found, std::move(done), now);
+}
+
+void Retirements::give_up(NodeId node, Done done, Time now) {
+  const auto known = parts_.core.members().find(node);
+  if (known == parts_.core.members().end())
+    return done(fail(ErrorCode::not_found, "no such node is known any more"));
+  const Member& member = known->second;
+  const MemberState state = state_of(member);
+  const bool is_gone = state == MemberState::dead || state == MemberState::left;
+  if (!is_gone && state != MemberState::evicted)
+    return done(fail(ErrorCode::precondition,
+                     "node '" + member.name + "' is " + std::string(to_text(state)) +
+                         "; only one that is dead or has left can be given up"));
+  if (is_gone) {
     log_info("a node is given up", {{"node", member.name}, {"address", member.address}});
-    parts_.input(EvictRequested{*found});
+    parts_.input(EvictRequested{node});
   }
-  retire(*found, std::move(done), now);
+  retire({.node = node, .unless_alive = true}, std::move(done), now);
 }
 
 void Retirements::leave(Done done, Time now) {
-  retire(parts_.core.self().id, std::move(done), now);
+  retire({.node = parts_.core.self().id}, std::move(done), now);
 }
 
-void Retirements::retire(NodeId node, Done done, Time now) {
-  if (const auto obstacle = parts_.core.why_not_retired(node))
-    return done(fail(ErrorCode::precondition, "its vote cannot be taken: " + *obstacle));
-  parts_.input(RetireRequested{node});
-  waiting_.push_back({node, now + patience, std::move(done)});
+void Retirements::retire(const RetireRequested& request, Done done, Time now) {
+  parts_.input(request);
+  waiting_.push_back({request.node, now + patience, std::move(done)});
   look(now);
 }
 
 void Retirements::look(Time now) {
+  const NodeId self = parts_.core.self().id;
   std::vector<Waiting> waiting = std::exchange(waiting_, {});
   for (Waiting& one : waiting) {
-    const bool votes = parts_.core.layout().contains(one.node);
     const auto obstacle = parts_.core.why_not_retired(one.node);
-    if (!votes) {
+    // If this node went now, nobody else might know that it votes no more.
+    const bool is_done = !votes(one.node) && (one.node != self || parts_.core.layout_is_shared());
+    if (obstacle) {
+      const std::string given_up = one.node == self ? "" : "it is given up, but ";
+      one.done(fail(ErrorCode::precondition, given_up + "its vote cannot be taken: " + *obstacle));
+    } else if (is_done) {
       one.done({});
-      if (one.node == parts_.core.self().id) parts_.leave();
-    } else if (obstacle) {
-      one.done(fail(ErrorCode::precondition, "its vote cannot be taken: " + *obstacle));
+      if (one.node == self) parts_.leave();
     } else if (now >= one.until) {
       one.done(fail(ErrorCode::timeout,
                     "its vote is not taken yet: a majority of the voters must be there; this goes "
@@ -96,21 +110,42 @@ void Retirements::look(Time now) {
 
 // Only who votes can take the place of a voter.
 void Retirements::replace(Time now) {
-  if (replaces_.empty() || replacing_ || now < replace_at_) return;
-  if (!parts_.core.layout().contains(parts_.core.self().id)) return;
+  if (replacement_.node.empty() || replacement_.done || replacing_ || now < replace_at_) return;
+  if (!votes(parts_.core.self().id)) return;
+  if (!replace_since_) replace_since_ = now;
   replacing_ = true;
-  const auto done = [this, now](Status replaced) {
-    replacing_ = false;
-    replace_at_ = now + replace_again_after;
-    if (replaced) {
-      log_info("this node has taken the place of another one", {{"replaced", replaces_}});
-      return replaces_.clear();
-    }
-    if (std::exchange(last_obstacle_, replaced.error().message) == last_obstacle_) return;
-    log_warning("--replace: the other node cannot be replaced yet",
-                {{"node", replaces_}, {"reason", last_obstacle_}});
-  };
-  evict(replaces_, done, now);
+  if (replacement_.id == 0) {
+    const auto found = named(replacement_.node, false);
+    if (!found) return replaced(tl::unexpected(found.error()), now);
+    replacement_.id = *found;
+  }
+  give_up(
+      replacement_.id, [this](Status status) { replaced(status, monotonic_now()); }, now);
+}
+
+void Retirements::replaced(Status status, Time now) {
+  replacing_ = false;
+  replace_at_ = now + replace_again_after;
+  const bool is_there = !status && status.error().code == ErrorCode::precondition &&
+                        !parts_.core.why_not_retired(replacement_.id);
+  // Who is there may not be the one that is meant. Who is given up is.
+  if (is_there)
+    replacement_.id = 0;
+  else if (replacement_.id != 0)
+    parts_.keep(replacement_);
+  if (status) {
+    log_info("this node has taken the place of another one", {{"replaced", replacement_.node}});
+    replacement_.done = true;
+    return parts_.keep(replacement_);
+  }
+  if (is_there && now - *replace_since_ >= replace_alive_max) {
+    log_error("--replace: the other node is there, and is not replaced",
+              {{"node", replacement_.node}, {"do", "`dhrt leave` on that node takes its vote"}});
+    return replacement_.node.clear();
+  }
+  if (std::exchange(last_obstacle_, status.error().message) == last_obstacle_) return;
+  log_warning("--replace: the other node cannot be replaced yet",
+              {{"node", replacement_.node}, {"reason", last_obstacle_}});
 }
 
 }  // namespace dhrt

@@ -366,6 +366,48 @@ TEST_CASE("levels: who stays has all of those who let it through, before somebod
   CHECK(node.sent<VoteReply>().size() == 2);
 }
 
+TEST_CASE("levels: who voted before somebody came and went is asked nothing about it") {
+  Asked node;
+  // The same three voters, two changes later.
+  node.receive(node.two, LayoutTold{our_cluster, {{1, 2, 3}, {}, {9}}, false});
+  node.input(LayoutNoted{node.actions<NoteLayout>().back().number, true});
+  node.clear();
+  for (const VotePhase phase : {VotePhase::promise, VotePhase::accept}) {
+    node.receive(node.eight, request_of(8, 7, phase));
+    CHECK(node.sent<VoteReply>().empty());
+    CHECK(node.core().layout().next.none());
+  }
+  CHECK(node.sent<LayoutTold>(node.eight).size() == 2);
+  node.receive(node.eight, VoteRequest{our_cluster, {1, 2, 3}, {7, 8}, VotePhase::promise, {9}});
+  node.input(LayoutNoted{node.actions<NoteLayout>().back().number, true});
+  REQUIRE(node.sent<VoteReply>(node.eight).size() == 1);
+  CHECK(node.sent<VoteReply>().front().other.none());
+}
+
+TEST_CASE("levels: who is given up and comes back before that was begun is not retired") {
+  Wired nodes = voting(3);
+  nodes.unplug(1);
+  nodes.unplug(2);
+  nodes.tick_for(20s);
+  nodes.input(0, RetireRequested{.node = 3, .unless_alive = true});
+  nodes.tick_for(20s);
+  CHECK(nodes[0].is_retiring_somebody());
+  nodes.plug(2);
+  nodes.tick_for(30s);
+  CHECK_FALSE(nodes[0].is_retiring_somebody());
+  nodes.plug(1);
+  nodes.tick_for(30s);
+  CHECK(nodes[0].layout().voters.size() == 3);
+}
+
+TEST_CASE("levels: who is being let in can be retired when it votes, and not before") {
+  Voting node;
+  node.receive(node.two, LayoutTold{our_cluster, {{1, 2, 3}, {1, 8}}, false});
+  REQUIRE(node.core().why_not_retired(8));
+  CHECK(node.core().why_not_retired(8)->starts_with("it is being let in"));
+  CHECK_FALSE(node.core().why_not_retired(77));
+}
+
 TEST_CASE("levels: a request to retire somebody who does not vote, or all, is not answered") {
   Asked node;
   for (const NodeId retires : {NodeId{8}, NodeId{77}}) {

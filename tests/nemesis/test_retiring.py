@@ -64,11 +64,26 @@ class Replaced(unittest.TestCase):
                     self.assertEqual(client.call("get", key, "--read", "linear"), b"v")
                 self.assertEqual(client.call("set", "after", "1", "--ack", "quorum"), "OK")
             first.resume()
-            # Its flag stays where it is, and means nothing any more.
-            fourth.kill9()
-            fourth.restart()
-            cluster.wait_healthy()
-            wait_voters(cluster.living(), ["node1", "node2", "node4"])
+            self.is_not_done_twice(cluster)
+            self.assertEqual(ask(first, "evict", "node3").returncode, 0, "once more is no mistake")
+
+    def is_not_done_twice(self, cluster):
+        """The flag stays where it is, and its name is given to another node."""
+        first, second, third, fourth = cluster
+        third.restart()
+        cluster.wait_healthy()
+        wait_voters(cluster, ["node1", "node2", "node3", "node4"])
+        self.assertEqual(third.stop(), 0)
+        fourth.kill9()
+        fourth.restart()
+        cluster.wait_healthy()
+        self.assertFalse(fourth.log_has(("cannot be replaced",)))
+        self.assertEqual(first.stats()["voters"], 4)
+        third.restart()
+        cluster.wait_healthy()
+        wait_voters(cluster, ["node1", "node2", "node3", "node4"])
+        third.kill9()
+        wait_dead([first, second, fourth], "node3")
 
 
 class Leaves(unittest.TestCase):

@@ -29,6 +29,7 @@ NodeIdentity example() {
       .layout = {.voters = {0xfedcba9876543210, 3}, .next = {4, 5, 6}, .retired = {7, 8}},
       .promised = {0xffffffffffffffff, 6},
       .accepted = {4, 5}};
+  identity.replacement = {.node = "db\t2", .id = 9, .done = true};
   return identity;
 }
 
@@ -54,6 +55,7 @@ TEST_CASE("identity file: what is written is read again") {
   CHECK(identity.belonging == written.belonging);
   CHECK(identity.members == written.members);
   CHECK(identity.layout == written.layout);
+  CHECK(identity.replacement == written.replacement);
   CHECK_FALSE(std::filesystem::exists(path + ".new"));
 }
 

@@ -21,8 +21,7 @@ std::string describe(const Layout& layout) {
 bool Layouts::was_let_through(const Layout& later) const {
   return std::ranges::any_of(let_through_, [&](const auto& entry) {
     const auto& [number, ballot] = entry.first;
-    if (number != in_force_.number() || in_force_.voters_after(ballot) != later.voters)
-      return false;
+    if (number != in_force_.number() || in_force_.after(ballot) != later) return false;
     const auto voters = std::ranges::count_if(
         in_force_.voters, [&](NodeId voter) { return entry.second.contains(voter); });
     return static_cast<std::size_t>(voters) >= majority_of(in_force_.voters.size());

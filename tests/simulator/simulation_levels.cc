@@ -65,7 +65,7 @@ void Simulation::promise_level(const LevelPromise& promise, const Ballot& next) 
   check_level(promise, layout.voters);
   const bool is_under_way = next.retires != 0 ? layout.contains(next.retires)
                                               : !next.none() && !layout.contains(next.node);
-  if (is_under_way) check_level(promise, layout.voters_after(next));
+  if (is_under_way) check_level(promise, layout.after(next).voters);
 }
 
 void Simulation::check_levels() {
