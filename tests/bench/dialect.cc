@@ -30,9 +30,10 @@ Phrases resp_phrases(Bytes key, Bytes value) {
   return phrases;
 }
 
-Phrases text_phrases(Bytes key, Bytes value) {
+Phrases text_phrases(Bytes key, Bytes value, Bytes ack) {
   Phrases phrases = resp_phrases(key, value);  // The replies are the same.
-  phrases.set = with_value(with_key("SET ", key, " "), value, "\r\n");
+  const std::string level = ack.empty() ? "" : " --ack " + std::string(ack);
+  phrases.set = with_value(with_key("SET ", key, " "), value, level + "\r\n");
   phrases.get = with_key("GET ", key, "\r\n");
   return phrases;
 }
@@ -61,10 +62,10 @@ Phrases http_phrases(Bytes key, Bytes value) {
 
 }  // namespace
 
-Phrases phrases_of(Dialect dialect, Bytes key, Bytes value) {
+Phrases phrases_of(Dialect dialect, Bytes key, Bytes value, Bytes ack) {
   switch (dialect) {
     case Dialect::text:
-      return text_phrases(key, value);
+      return text_phrases(key, value, ack);
     case Dialect::resp:
       return resp_phrases(key, value);
     case Dialect::memcached:

@@ -39,8 +39,9 @@ struct Phrases {
   Template get_reply;
 };
 
-// `key`: some key of the length that all have; `value`: likewise, beginning with a key.
-Phrases phrases_of(Dialect dialect, Bytes key, Bytes value);
+// `key`: some key of the length that all have; `value`: likewise, beginning with a key. `ack`: the
+// level of a SET, in the text of dhrt; empty: none is named.
+Phrases phrases_of(Dialect dialect, Bytes key, Bytes value, Bytes ack = {});
 
 // Reads the reply at the front of `input`, whatever it is.
 ReplyView read_reply_of(Dialect dialect, Bytes input);

@@ -42,6 +42,7 @@ constexpr const char* usage =
     "  --dialect NAME     text (default: dhrt, and Redis's inline commands), resp (dhrt, Redis),\n"
     "                     memcached, http (dhrt)\n"
     "  --command NAME     set (default), get, or mixed: each half of the requests\n"
+    "  --ack LEVEL        of a SET of dhrt: one, quorum, all, linear; text only (default: none)\n"
     "  --order NAME       of the keys: random (default) or sequential, from 0 up\n"
     "  --keyspace N       how many different keys, default 100000\n"
     "  --key-bytes N      default 16\n"
@@ -129,6 +130,10 @@ Status read_flag(std::string_view flag, std::string_view text, Settings& setting
   WorkloadOptions& workload = settings.workload;
   if (flag == "--host") {
     client.host = text;
+    return {};
+  }
+  if (flag == "--ack") {
+    workload.ack = text;
     return {};
   }
   if (flag == "--port") return read_number(flag, text, client.port);

@@ -45,6 +45,8 @@ Status validate(const WorkloadOptions& options) {
                 "--keyspace " + std::to_string(options.keyspace) + " has longer numbers than " +
                     std::to_string(options.key_bytes) + " bytes; raise --key-bytes");
   }
+  if (!options.ack.empty() && options.dialect != Dialect::text)
+    return fail(ErrorCode::invalid_argument, "--ack is for --dialect text");
   if (options.value_bytes == 0 || options.value_bytes > 16 * 1024 * 1024) {
     return fail(ErrorCode::invalid_argument, "--value-bytes is " +
                                                  std::to_string(options.value_bytes) +
@@ -62,7 +64,7 @@ Workload::Workload(const WorkloadOptions& options)
       key_in_value_bytes_(std::min(options.key_bytes, options.value_bytes)) {
   std::string value = zeros_ + value_tail(options);
   value.resize(options.value_bytes, 'x');
-  phrases_ = phrases_of(options.dialect, zeros_, value);
+  phrases_ = phrases_of(options.dialect, zeros_, value, options.ack);
   if (options.stamp != 0)
     checked_tail_ = value_tail(options).substr(0, options.value_bytes - key_in_value_bytes_);
 }

@@ -38,6 +38,7 @@ struct WorkloadOptions {
   std::size_t value_bytes = 100;
   std::uint64_t seed = 1;   // Same seed, same keys in the same order.
   std::uint64_t stamp = 0;  // Written into values; 0 also: a reader takes any stamp.
+  std::string ack;          // Level of a SET of dhrt; empty: none is named.
 };
 
 Status validate(const WorkloadOptions& options);

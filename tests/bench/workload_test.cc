@@ -34,6 +34,17 @@ TEST_CASE("workload: lines are what both servers read") {
   CHECK(lines == "SET 007 007-00000042xxx\r\nGET 008\r\n");
 }
 
+TEST_CASE("workload: a level is named behind the value, and in lines only") {
+  WorkloadOptions options;
+  options.ack = "quorum";
+  CHECK(validate(options));
+  const auto phrases = dhrt::bench::phrases_of(Dialect::text, "key", "value", options.ack);
+  CHECK(phrases.set.bytes == "SET key value --ack quorum\r\n");
+  CHECK(phrases.get.bytes == "GET key\r\n");
+  options.dialect = Dialect::resp;
+  CHECK_FALSE(validate(options));
+}
+
 TEST_CASE("workload: a reader takes the value of its own key and stamp only") {
   const Workload workload(small());
   CHECK(workload.is_value_of(7, "007-00000042xxx"));
