@@ -137,12 +137,15 @@ struct SimulationOptions {
   bool uneven = false;     // Partitions that cut some pairs of nodes and not others.
   bool lose_news = false;  // Half of what is told of a new layout is lost.
   bool levels = true;      // Writes at quorum and all, registers at linear.
+  bool brief = false;      // Few events on few keys, with faults that follow each other quickly.
   // One node stands still for two seconds, again and again, and is never to be called dead.
   bool stall = false;
   bool counters = false;  // Increments, in a collection of their own.
   Mutant mutant = Mutant::none;
 
   static SimulationOptions from_seed(std::uint64_t seed);
+  // The same faults in a history of at most 200 operations on at most three keys, of 3 or 4 nodes.
+  static SimulationOptions briefly(std::uint64_t seed);
   // Five nodes that store nothing, for so long: who is alive is all that is asked.
   static SimulationOptions membership(std::uint64_t seed, std::uint64_t hours);
   std::string describe() const;

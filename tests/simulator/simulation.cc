@@ -10,6 +10,8 @@ namespace {
 // In a healed cluster everything is healthy and equal within this much simulated time.
 constexpr Duration convergence_bound = 120s;
 constexpr Duration forgotten_bound = 10s;
+// Of the time that a history takes, for a brief one.
+constexpr std::uint64_t brief_share = 6;
 // Of a tombstone that was ahead of a node's clock it takes notice after so long.
 constexpr Duration looks_again = 11s;
 // Where they are remembered for a while that is looked at every ten seconds.
@@ -54,6 +56,17 @@ SimulationOptions SimulationOptions::from_seed(std::uint64_t seed) {
   options.uneven = on();
   options.lose_news = on();
   options.retire = on();
+  return options;
+}
+
+SimulationOptions SimulationOptions::briefly(std::uint64_t seed) {
+  SimulationOptions options = from_seed(seed);
+  options.brief = true;
+  options.nodes = 3 + seed % 2;
+  options.keys = 1 + seed % 3;
+  options.operations = 40 + options.operations % 161;
+  options.duration_milliseconds /= brief_share;
+  if (options.late_joiners > 1) options.late_joiners = options.nodes - 1;
   return options;
 }
 
@@ -380,7 +393,7 @@ void Simulation::operate() {
 }
 
 void Simulation::every(std::uint64_t from, std::uint64_t to, std::function<void()> what) {
-  const std::uint64_t wait = random_.between(from, to);
+  const std::uint64_t wait = random_.between(from, to) / (options_.brief ? brief_share : 1);
   const auto due = schedule_.now().since_start.count() + static_cast<std::int64_t>(wait);
   if (static_cast<std::uint64_t>(due) >= options_.duration_milliseconds) return;
   schedule_.in(wait, [this, from, to, what = std::move(what)]() mutable {
@@ -496,7 +509,7 @@ void Simulation::leave_someone() {
 }
 
 void Simulation::restart_later(std::size_t node) {
-  schedule_.in(random_.between(100, 10000), [this, node] {
+  schedule_.in(random_.between(100, 10000) / (options_.brief ? brief_share : 1), [this, node] {
     if (nodes_[node]->up()) return;
     nodes_[node]->start();
     history_.check_durable(node, [&](const std::string& collection, const std::string& key) {
