@@ -92,8 +92,10 @@ void Retirements::look(Time now) {
     // If this node went now, nobody else might know that it votes no more.
     const bool is_done = !votes(one.node) && (one.node != self || parts_.core.layout_is_shared());
     if (obstacle) {
-      const std::string given_up = one.node == self ? "" : "it is given up, but ";
-      one.done(fail(ErrorCode::precondition, given_up + "its vote cannot be taken: " + *obstacle));
+      one.done(fail(ErrorCode::precondition,
+                    one.node == self
+                        ? "this node cannot give up its vote: " + *obstacle + "; stop it instead"
+                        : "it is given up, but its vote cannot be taken: " + *obstacle));
     } else if (is_done) {
       one.done({});
       if (one.node == self) parts_.leave();
