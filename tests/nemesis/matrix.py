@@ -255,7 +255,7 @@ def run(name, seconds, seed, only):
         nodes.wait_same()
         same_seconds = time.monotonic() - healed
         for workload in started:
-            wrong = workload.check(nodes.all)
+            wrong = workload.check(nodes.all) or (None if workload.done else "nothing was done")
             cells[workload.name] = {"done": workload.done, "unknown": workload.unknown,
                                     "wrong": wrong}
         found = [node.name for node in nodes.wires.nodes if node.log_has(SANITIZER_WORDS)]

@@ -32,6 +32,7 @@ class Workload:
         self.threads = []
         self.error = None
         self.done = self.unknown = 0
+        self.lock = threading.Lock()
 
     def start(self):
         for node in self.nodes:
@@ -44,6 +45,8 @@ class Workload:
         self.over.set()
         for thread in self.threads:
             thread.join(90)
+            if thread.is_alive():
+                raise AssertionError(f"{self.name}: a client has no answer, and no end, for 90 s")
         if self.error is not None:
             raise self.error
 
@@ -56,6 +59,12 @@ class Workload:
             except Exception as error:  # pylint: disable=broad-except
                 self.error = error
                 return
+
+    def tell(self, done=0, unknown=0):
+        """What one of the threads has counted."""
+        with self.lock:
+            self.done += done
+            self.unknown += unknown
 
     def work(self, node, random):
         """Until the connection is lost, or it is over."""
@@ -110,10 +119,10 @@ class Sets(Workload):
                 try:
                     client.call("set", "sets", key, key, "--ack", "quorum")
                 except ServerError:
-                    self.unknown += 1
+                    self.tell(unknown=1)
                     continue
                 self.acknowledged[key] = key
-                self.done += 1
+                self.tell(done=1)
 
     def check(self, nodes):
         for node in nodes:
@@ -160,15 +169,14 @@ class Counters(Workload):
             replies = connection.makefile("rb")
             while not self.over.wait(0.002):
                 connection.sendall(self.request)
-                self.unknown += 1
+                self.tell(unknown=1)
                 reply = replies.readline()
                 if reply.startswith(b"-"):
-                    self.unknown -= 1  # Refused.
+                    self.tell(unknown=-1)  # Refused.
                     raise ServerError(reply.decode())
                 if not reply.startswith(b":"):
                     raise ConnectionError(reply)
-                self.unknown -= 1
-                self.done += 1
+                self.tell(done=1, unknown=-1)
 
     def check(self, nodes):
         for node in nodes:
@@ -190,7 +198,7 @@ class Deadlines(Workload):
                 count += 1
                 key = b"%s-%d-%d" % (node.name.encode(), count, random.randrange(1 << 40))
                 client.call("set", "fleeting", key, b"v", "--ttl", f"{TTL_SECONDS}s")
-                self.done += 1
+                self.tell(done=1)
 
     def check(self, nodes):
         run_for(TTL_SECONDS + 1)
@@ -225,7 +233,7 @@ class Watching(Workload):
                     client.call("del", "watched", key)
                 else:
                     client.call("set", "watched", key, b"%d" % random.randrange(1 << 40))
-                self.done += 1
+                self.tell(done=1)
 
     def check(self, nodes):
         expected = nodes[0].contents("watched")
@@ -284,7 +292,7 @@ class Sessions(Workload):
                 written += 1
                 status, _ = self._ask(random, "PUT", session, b"%d" % written)
                 if status not in (200, 201, 204):
-                    self.unknown += 1
+                    self.tell(unknown=1)
                     return
                 shown = written
             else:
@@ -297,7 +305,7 @@ class Sessions(Workload):
                 if seen < shown:
                     self.wrong = f"session {session.key} saw {seen} after {shown}"
                 shown = seen
-            self.done += 1
+            self.tell(done=1)
 
     def check(self, nodes):
         return self.wrong
