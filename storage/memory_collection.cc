@@ -102,7 +102,7 @@ RangeSlice MemoryState::range(const RangeRequest& request, bool with_tombstones)
   SliceFiller filler(request.limits);
   for (auto it = records_.lower_bound(request.from);
        it != records_.end() && !(request.to && it->first >= *request.to); ++it) {
-    Record shown = deleted(it->second) ? tombstone_of(it->second) : it->second;
+    Record shown = this->shown(it->second);
     if (shown.deleted && !with_tombstones) continue;
     if (!request.with_values) shown.value.clear();
     if (!filler.fits(it->first.size() + shown.value.size())) {

@@ -229,6 +229,12 @@ inline void run_counter_deadline(Bench& bench, bool synced) {
   CHECK(bench.find("kept")->attributes == kept.record.attributes);
   CHECK(bench.value("flushed") == "(deleted)");
   CHECK(bench.find("flushed")->attributes.empty());
+  // Who compares is shown the same: two contents under one dot would never come together.
+  bench.sync();
+  const RangeSlice all = must(bench.users->range({}));
+  REQUIRE(all.records.size() == 2);
+  CHECK(all.records[0].record.attributes.empty());
+  CHECK(all.records[1].record.attributes == kept.record.attributes);
 }
 
 inline void run_range(Bench& bench, bool synced) {
