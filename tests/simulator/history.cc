@@ -228,6 +228,7 @@ void History::check_counter(const std::string& collection, const std::string& ke
   std::int64_t most = *number;
   for (const Addition& addition : additions_) {
     if (addition.collection != collection || addition.key != key) continue;
+    if (counter.base == CounterState::Base() && was_deleted(addition)) continue;
     const CounterState::Base base = base_of(addition);
     // What somebody counted on a delete that is forgotten, and what a joiner had counted alone, are
     // joined: both count on nothing.
@@ -237,7 +238,6 @@ void History::check_counter(const std::string& collection, const std::string& ke
       return violated("CTR", "key " + key + " has lost what " + std::to_string(addition.more) +
                                  " was added to, found " + describe(held));
     if (!is_of_base && addition.version.hlc <= counter.base.version.hlc) continue;
-    if (counter.base == CounterState::Base() && was_deleted(addition)) continue;
     // A node that was given up counted on the old number, which nobody else had any more, in a cell
     // that is older than the delete; when the delete is made anew, the cell goes with it.
     const bool is_old = nodes_are_evicted_ && addition.base != counter.base &&
