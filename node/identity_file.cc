@@ -67,6 +67,7 @@ void write_layout(json::Writer& writer, const LayoutNotes& notes) {
   writer.key("cluster_low").string(to_hex(notes.cluster.low));
   write_nodes(writer, "voters", notes.layout.voters);
   if (!notes.layout.retired.empty()) write_nodes(writer, "retired", notes.layout.retired);
+  // Earlier versions only added; the name is theirs.
   write_ballot(writer, "adding", notes.layout.next);
   write_ballot(writer, "promised", notes.promised);
   write_ballot(writer, "accepted", notes.accepted);

@@ -204,17 +204,21 @@ class Dhrt(Server):
         if unknown:
             raise NotMeasured(f"this dhrt has no {' '.join(unknown)}")
         for index in range(self.nodes):
-            folder = self.directory / f"node-{index + 1}"
-            arguments = [self.binary, "start", "--bind", "127.0.0.1:0", "--name", folder.name,
-                         "--data-dir", str(folder)]
-            for flag, value in self.flags.items():
-                arguments += [flag] if value is None else [flag, str(value)]
-            if index > 0:
-                arguments += ["--join", f"127.0.0.1:{self.ports[0]}"]
-            process = Process(arguments, self.directory / f"node-{index + 1}.log", self.core())
+            process = self.launch_node(index, 0)
             self.processes.append(process)
             process.wait_until(lambda: self.port_of(process), "to listen")
             self.ports.append(self.port_of(process))
+
+    def launch_node(self, index, port):
+        """The first one founds, the others join it. Port 0: any."""
+        folder = self.directory / f"node-{index + 1}"
+        arguments = [self.binary, "start", "--bind", f"127.0.0.1:{port}", "--name", folder.name,
+                     "--data-dir", str(folder)]
+        for flag, value in self.flags.items():
+            arguments += [flag] if value is None else [flag, str(value)]
+        if index > 0:
+            arguments += ["--join", f"127.0.0.1:{self.ports[0]}"]
+        return Process(arguments, self.directory / f"{folder.name}.log", self.core())
 
     @staticmethod
     def port_of(process):

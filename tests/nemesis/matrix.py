@@ -22,7 +22,7 @@ from random import Random
 sys.dont_write_bytecode = True
 
 import workloads  # noqa: E402
-from harness import BINARY, SANITIZER_WORDS, TimedOut, run_for, wait_until  # noqa: E402
+from harness import BINARY, SANITIZER_WORDS, Node, TimedOut, run_for, wait_until  # noqa: E402
 from test_levels import wait_for_votes  # noqa: E402
 from wires import Wires  # noqa: E402
 
@@ -147,14 +147,17 @@ def ring(random):
     return lambda a, b: (order.index(a) - order.index(b)) % NODES in (2, 3)
 
 
-def kill(nodes, random, end):
-    """kill -9, and a start a little later."""
-    while time.monotonic() < end:
-        node = random.choice(nodes.all)
-        node.kill9()
-        run_for(random.uniform(0.2, 3))
-        node.restart()
-        run_for(random.uniform(0.5, 3))
+def gone_for_a_while(end_node, why):
+    def fault(nodes, random, end):
+        while time.monotonic() < end:
+            node = random.choice(nodes.all)
+            end_node(node)
+            run_for(random.uniform(0.2, 3))
+            node.restart()
+            run_for(random.uniform(0.5, 3))
+
+    fault.__doc__ = why
+    return fault
 
 
 def pause(nodes, random, end):
@@ -201,16 +204,6 @@ def reset(nodes, random, end):
         run_for(random.uniform(0.3, 3))
 
 
-def leave(nodes, random, end):
-    """A node stops in order, and comes back."""
-    while time.monotonic() < end:
-        node = random.choice(nodes.all)
-        node.stop()
-        run_for(random.uniform(0.2, 3))
-        node.restart()
-        run_for(random.uniform(1, 3))
-
-
 def wipe(nodes, random, end):
     """A node is killed and its disk lost; a new one takes its place, vote and all."""
     while time.monotonic() < end:
@@ -227,9 +220,11 @@ def wipe(nodes, random, end):
 
 
 FAULTS = {"calm": calm, "one apart": cut_for_a_while(one_apart), "halves": cut_for_a_while(halves),
-          "one way": cut_for_a_while(one_way), "ring": cut_for_a_while(ring), "kill": kill,
+          "one way": cut_for_a_while(one_way), "ring": cut_for_a_while(ring),
+          "kill": gone_for_a_while(Node.kill9, "kill -9, and a start a little later."),
           "pause": pause, "clock bump": clock_bump, "clock skew": clock_skew, "slow": slow,
-          "reset": reset, "leave": leave, "wipe": wipe}
+          "reset": reset, "wipe": wipe,
+          "leave": gone_for_a_while(Node.stop, "A node stops in order, and comes back.")}
 # What a node alone had acknowledged goes with its disk, and a deadline is of the clock that made it.
 NOT_PROMISED = {"wipe": {"delete", "counter", "watch"}, "clock bump": {"ttl"}}
 

@@ -34,10 +34,14 @@ class Workload:
         self.done = self.unknown = 0
         self.lock = threading.Lock()
 
+    def clients(self):
+        """What each thread is given: the node that it works on."""
+        return self.nodes
+
     def start(self):
-        for node in self.nodes:
-            thread = threading.Thread(target=self._run, args=(node, Random(self.random.random())),
-                                      daemon=True)
+        for client in self.clients():
+            thread = threading.Thread(target=self._run, daemon=True,
+                                      args=(client, Random(self.random.random())))
             self.threads.append(thread)
             thread.start()
 
@@ -50,10 +54,10 @@ class Workload:
         if self.error is not None:
             raise self.error
 
-    def _run(self, node, random):
+    def _run(self, client, random):
         while not self.over.is_set():
             try:
-                self.work(node, random)
+                self.work(client, random)
             except (*LOST, ServerError):
                 self.over.wait(0.05)
             except Exception as error:  # pylint: disable=broad-except
@@ -260,12 +264,8 @@ class Sessions(Workload):
         super().__init__(nodes, seed)
         self.wrong = None
 
-    def start(self):
-        for number in range(3):
-            thread = threading.Thread(target=self._run, args=(number, Random(self.random.random())),
-                                      daemon=True)
-            self.threads.append(thread)
-            thread.start()
+    def clients(self):
+        return range(3)
 
     def _ask(self, random, method, session, body=None):
         node = random.choice(self.nodes)
