@@ -163,11 +163,14 @@ class NamesOfBackups(unittest.TestCase):
 
     def test_a_name_that_is_a_path_is_refused_and_nothing_is_made(self):
         node = self.start()
-        before = sorted(self.folder.rglob("*"))
+        before = set(self.folder.rglob("*"))
         for name in (b"../out", b"/tmp/out", b"a/b", b"..", b".", b".hidden", b"", b"a b", b"a\\b",
                      b"a\0b", b"n" * 101, b"half" + PARTIAL.encode()):
             self.assertIn("a backup is named by letters", self.refused(node, name))
-        self.assertEqual(sorted(self.folder.rglob("*")), before)
+        # The engine's own files come and go in its log meanwhile.
+        log = node.data_dir / "log"
+        made = set(self.folder.rglob("*")) - before
+        self.assertEqual([path for path in made if path.parent != log], [])
 
     def test_a_backup_is_never_overwritten(self):
         node = self.start()
