@@ -85,7 +85,7 @@ bool Comparison::ranged(const Ranged& ranged, const Step& step) {
     return true;
   }
   mine_ = ranged.records;
-  to_ = ranged.next;
+  to_ = listed_to_ = ranged.next;
   audit(step);
   return true;
 }
@@ -194,8 +194,7 @@ void Comparison::compare(const AuditReply& reply, const Step& step) {
   }
   for (; mine != end; ++mine)
     they_lack(*mine);
-  mend_here(std::move(due), step);
-  go_on(step);
+  mend_and_go_on(std::move(due), step);
 }
 
 void Comparison::mend_here(std::vector<KeyedRecord> records, const Step& step) {
@@ -205,6 +204,15 @@ void Comparison::mend_here(std::vector<KeyedRecord> records, const Step& step) {
                                         .collection = collection_,
                                         .records = std::move(records),
                                         .captured = *captured_});
+}
+
+// The peer works on the next question while these go into the store. The last word needs them
+// there.
+void Comparison::mend_and_go_on(std::vector<KeyedRecord> records, const Step& step) {
+  const bool is_last = wanted_.empty() && owed_.empty() && !to_;
+  if (is_last) mend_here(std::move(records), step);
+  go_on(step);
+  if (!is_last) mend_here(std::move(records), step);
 }
 
 // What is to be had first, then what is owed, then the next range.
@@ -225,11 +233,20 @@ void Comparison::go_on(const Step& step) {
                                          .bytes_max = options_.compared_bytes});
     return;
   }
-  mine_.clear();
   if (!to_) return finish(step);
+  next_range(step);
+}
+
+// What was listed behind the end of the peer's answer is not listed again: who joins has nothing,
+// and asks for one slice after the other.
+void Comparison::next_range(const Step& step) {
   from_ = std::move(*to_);
-  to_.reset();
-  list(step);
+  to_ = listed_to_;
+  mine_.erase(mine_.begin(), std::ranges::lower_bound(mine_, from_, {}, &KeyedRecord::key));
+  if (to_ == from_)
+    list(step);
+  else
+    audit(step);
 }
 
 bool Comparison::reply(const FetchReply& reply, const Step& step) {
@@ -245,8 +262,7 @@ bool Comparison::reply(const FetchReply& reply, const Step& step) {
   keep_common(peer_common_, reply.vector);
   wanted_.erase(wanted_.begin(),
                 wanted_.begin() + std::min<std::ptrdiff_t>(reply.done, std::ssize(wanted_)));
-  mend_here(reply.records, step);
-  go_on(step);
+  mend_and_go_on(reply.records, step);
   return true;
 }
 

@@ -80,7 +80,9 @@ class Comparison {
   bool answers(std::uint64_t request, MessageType asked);
   void compare(const AuditReply& reply, const Step& step);
   void mend_here(std::vector<KeyedRecord> records, const Step& step);
+  void mend_and_go_on(std::vector<KeyedRecord> records, const Step& step);
   void go_on(const Step& step);
+  void next_range(const Step& step);
   void finish(const Step& step);
   void conclude(const Step& step);
   void look_whether_done();
@@ -111,7 +113,8 @@ class Comparison {
   std::uint64_t peer_forgotten_hlc_ = 0;
   std::string from_;               // Where the range begins,
   std::optional<std::string> to_;  // and ends.
-  std::vector<KeyedRecord> mine_;
+  std::vector<KeyedRecord> mine_;  // What is held from there on, up to
+  std::optional<std::string> listed_to_;
   std::vector<std::string> wanted_;  // Keys to be had from the peer.
   std::vector<std::string> owed_;    // Keys that the peer is to be sent.
   std::set<Token> unapplied_;

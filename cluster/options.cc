@@ -27,6 +27,8 @@ ClusterOptions ClusterOptions::wan() {
   options.mismatch_patience = 3s;
   options.pull_timeout = 30s;
   options.pull_retry_after = 3s;
+  options.pull_slice_bytes = std::uint32_t{1} << 20;
+  options.compared_bytes = std::uint32_t{1} << 20;
   options.self_attest_after = 10s;
   options.read_timeout = 4s;
   return options;

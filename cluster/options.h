@@ -73,17 +73,18 @@ struct ClusterOptions {
   Duration pull_answer_max = 3600s;
   // After a pull that failed the same peer is left alone for this long.
   Duration pull_retry_after = 1s;
-  // Bytes of records asked for in one slice.
-  std::uint32_t pull_slice_bytes = std::uint32_t{1} << 20;
+  // Bytes of records asked for in one slice. It holds up the donor's clients for as long as it is
+  // read, and one is on its way at a time: far away they must be larger.
+  std::uint32_t pull_slice_bytes = std::uint32_t{256} << 10;
   // Walks over what changed during a pull, each much shorter than the one before; a donor that
   // writes faster than it sends never gets there.
   unsigned pull_rounds_max = 32;
   // While something cannot be compared, all that could not is looked at again ever more rarely,
   // down to this: it costs a listing of keys each time.
   Duration comparison_retry_max = 60s;
-  // Keys and bytes compared at once with a peer.
+  // Keys and bytes compared at once with a peer; as with slices.
   std::size_t compared_keys = 4096;
-  std::uint32_t compared_bytes = std::uint32_t{1} << 20;
+  std::uint32_t compared_bytes = std::uint32_t{256} << 10;
   // Every so often one collection is compared with one peer, though nothing seems to be wrong: it
   // finds what bit rot, mistakes and a forgotten delete beyond a third node have left.
   Duration audit_interval = 600s;

@@ -149,12 +149,21 @@ std::optional<NodeId> Synchronizer::choose_donor(const Step& step) const {
   std::vector<NodeId> others;
   for (const auto& [node, peer] : peers_) {
     const bool linked = links_.link(node, LinkClass::control) && links_.link(node, LinkClass::bulk);
-    if (!peer.wanted || step.now < peer.not_before || !linked) continue;
+    const bool will_ask = joins_by_us(node) && !peer.has_asked;
+    if (!peer.wanted || step.now < peer.not_before || !linked || will_ask) continue;
     (membership_.state(node) == MemberState::healthy ? healthy : others).push_back(node);
   }
   const auto& candidates = healthy.empty() ? others : healthy;
   if (candidates.empty()) return std::nullopt;
   return candidates[step.random.below(candidates.size())];
+}
+
+// Who joins has nothing, and asks one healthy node after the other: if each compared with it by
+// itself, all would send it everything at the same time.
+bool Synchronizer::joins_by_us(NodeId peer) const {
+  const Member* member = membership_.find(peer);
+  return member != nullptr && member->synced.epoch == 0 && must_compare(peer) &&
+         state_of(membership_.self()) == MemberState::healthy;
 }
 
 void Synchronizer::begin_session(const Step& step) {
@@ -305,6 +314,11 @@ void Synchronizer::pull_reply(NodeId from, const PullReply& reply, const Step& s
   keep_common(transfer.round_vector, reply.vector);
   if (options_.mutate_merge_early && transfer.rounds == 0) merge_vector(step);
   progress_.records_pulled += reply.records.size();
+  if (reply.next) {
+    // The donor walks on while these go into the store.
+    transfer.round_is_one_slice = false;
+    ask(reply.next, step);
+  }
   if (!reply.records.empty() || !reply.flushed.empty()) {
     const Token token = ++numbers_.tokens;
     session_->unapplied.insert(token);
@@ -316,12 +330,7 @@ void Synchronizer::pull_reply(NodeId from, const PullReply& reply, const Step& s
                                            .donor = from,
                                            .vector = reply.vector});
   }
-  if (reply.next) {
-    transfer.round_is_one_slice = false;
-    ask(reply.next, step);
-    return;
-  }
-  end_round(step);
+  if (!reply.next) end_round(step);
 }
 
 bool Synchronizer::differs_for_long(const Peer& peer, Time now) const {

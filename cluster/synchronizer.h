@@ -134,7 +134,7 @@ class Synchronizer {
     std::optional<Attestation> claimed;    // It says it has pulled all from us in this state.
     Time finished;                         // When our last session ended.
     Time not_before{};                     // After a session that failed.
-    bool yielded = false;                  // Its comparison with us goes first; once.
+    bool has_asked = false;                // It has begun a comparison with us.
     std::set<CollectionRef> compared;      // Of these a pull is enough, though not of all yet.
     unsigned failed_comparisons = 0;       // In a row.
   };
@@ -194,9 +194,11 @@ class Synchronizer {
   void set_compared(NodeId peer, bool compared);
   // A later life of it is here.
   bool is_over(const CollectionRef& collection) const;
+  void is_asked(ConnectionId from, const Step& step);
   void too_much(ConnectionId from, const Step& step) const;
   void abandon_session(const Step& step, const std::string& why);
   std::optional<NodeId> choose_donor(const Step& step) const;
+  bool joins_by_us(NodeId peer) const;
   void consider_attesting(const Step& step);
   void consider_self(const Step& step);
   void want_again(NodeId peer, const Step& step);

@@ -18,7 +18,7 @@ void Synchronizer::set_compared(NodeId peer, bool compared) {
   if (!compared) ++doubts_[peer].count;
   if (const auto found = peers_.find(peer); found != peers_.end()) {
     found->second.compared.clear();
-    found->second.yielded = false;
+    found->second.has_asked = false;
     found->second.failed_comparisons = 0;
     // Its comparison with us is over, or was given up for ours.
     if (compared) found->second.not_before = {};
@@ -131,24 +131,31 @@ void Synchronizer::audit(ConnectionId from, const Audit& audit, const Step& step
   const Mirror& held = here ? mirror->second : Mirror();
   if (!comparisons_.asked(from, audit, is_over(audit.collection), held.durable, held.flushed, step))
     return too_much(from, step);
-  // One comparison serves both.
+  is_asked(from, step);
+}
+
+// One comparison serves both.
+void Synchronizer::is_asked(ConnectionId from, const Step& step) {
   const auto node = links_.peer_of(from);
   const auto peer = node ? peers_.find(*node) : peers_.end();
-  if (peer == peers_.end() || !must_compare(*node) || std::exchange(peer->second.yielded, true))
-    return;
+  if (peer == peers_.end() || !must_compare(*node)) return;
   // Of two that have begun at once the lower one goes on.
-  if (session_ && session_->peer == *node && session_->compares && !session_->audits &&
+  const bool is_first = !std::exchange(peer->second.has_asked, true);
+  if (is_first && session_ && session_->peer == *node && session_->compares && !session_->audits &&
       *node < membership_.self_id())
     abandon_session(step, "the peer compares already");
-  peer->second.not_before = step.now + options_.pull_timeout;
+  if (is_first || joins_by_us(*node)) peer->second.not_before = step.now + options_.pull_timeout;
 }
 
 void Synchronizer::fetch(ConnectionId from, const Fetch& fetch, const Step& step) {
-  if (!comparisons_.asked(from, fetch, is_over(fetch.collection), step)) too_much(from, step);
+  if (!comparisons_.asked(from, fetch, is_over(fetch.collection), step))
+    return too_much(from, step);
+  is_asked(from, step);
 }
 
 void Synchronizer::mend(ConnectionId from, const Mend& mend, const Step& step) {
-  if (!comparisons_.asked(from, mend, is_over(mend.collection), step)) too_much(from, step);
+  if (!comparisons_.asked(from, mend, is_over(mend.collection), step)) return too_much(from, step);
+  is_asked(from, step);
 }
 
 void Synchronizer::ranged(const Ranged& ranged, const Step& step) {

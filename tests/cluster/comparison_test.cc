@@ -207,8 +207,47 @@ TEST_CASE("comparison: who holds nothing of a range is sent the records at once"
   REQUIRE(node.actions<MendRecords>().size() == 1);
   CHECK(keys_of(node.actions<MendRecords>()[0].records) == Keys{"a", "b"});
   CHECK(node.sent<Fetch>().empty());
-  // It goes on where the answer ended.
-  CHECK(node.actions<RangeLocal>().back().from == "c");
+}
+
+TEST_CASE("comparison: it goes on where the peer's answer ended, without listing anew") {
+  Asker node;
+  node.peer_begins(dots(2, 1, 4));
+  node.we_hold({record("d", dot(1, 1)), record("m", dot(1, 2))}, dots(1, 1, 9), "x");
+  node.peer_holds({record("a", dot(2, 1))}, dots(2, 1, 4), false, "c");
+  node.receive(node.bulk, FetchReply{.request = node.sent<Fetch>().back().request,
+                                     .collection = users,
+                                     .vector = dots(2, 1, 4),
+                                     .done = 1,
+                                     .records = {record("a", dot(2, 1))}});
+  CHECK(node.actions<RangeLocal>().size() == 1);
+  CHECK(node.asked().from == "c");
+  CHECK(node.asked().to == "x");
+  CHECK(node.asked().fingerprint.count == 2);
+  node.peer_holds({record("d", dot(1, 1))}, dots(2, 1, 4), false, "e");
+  CHECK(node.asked().from == "e");
+  CHECK(node.asked().fingerprint.count == 1);
+  node.peer_is_equal(dots(2, 1, 4));
+  REQUIRE(node.actions<RangeLocal>().size() == 2);
+  CHECK(node.actions<RangeLocal>().back().from == "x");
+}
+
+TEST_CASE("comparison: the next question is on its way before an answer goes into the store") {
+  Asker node;
+  node.peer_begins(dots(2, 1, 4));
+  node.we_hold({});
+  node.peer_holds({record("a", dot(2, 1))}, dots(2, 1, 4), true, "c");
+  const auto is_question = [](const Action& action) {
+    const auto* send = std::get_if<Send>(&action);
+    return send != nullptr && std::holds_alternative<Audit>(*send->message);
+  };
+  const auto is_mend = [](const Action& action) {
+    return std::holds_alternative<MendRecords>(action);
+  };
+  REQUIRE(node.asked().from == "c");
+  const auto& actions = node.in_order();
+  const auto question = std::find_if(actions.rbegin(), actions.rend(), is_question);
+  const auto mend = std::find_if(actions.rbegin(), actions.rend(), is_mend);
+  CHECK(mend < question);  // Nearer to the end.
 }
 
 TEST_CASE("comparison: what a later slice takes out of a context is not taken in") {
@@ -314,6 +353,22 @@ TEST_CASE("comparison: of two that begin at once the lower one goes on") {
                                     {{users, digest_of(dots(1, 1, 9), {})}}});
     CHECK(node.sent<Audit>(bulk).size() == (self < 2 ? 1 : 0));
     CHECK_MESSAGE(node.sent<AuditReply>(bulk).size() == 1, "the peer is answered in any case");
+  }
+}
+
+TEST_CASE("comparison: who joins asks by itself, and nobody else") {
+  for (const bool joins : {true, false}) {
+    CAPTURE(joins);
+    Scripted node;
+    const Member peer = joins ? member(2) : healthy(member(2));
+    node.link(hello_of(comparing(peer)));
+    const ConnectionId bulk = node.link(hello_of(comparing(peer)), LinkClass::bulk);
+    node.tick_for(2s);
+    CHECK(node.sent<Summary>(bulk).empty() == joins);
+    // It has compared, and is pulled from like everybody else.
+    node.receive(bulk, Compared{});
+    node.tick_for(2s);
+    CHECK_FALSE(node.sent<Summary>(bulk).empty());
   }
 }
 

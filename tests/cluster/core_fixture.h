@@ -121,6 +121,7 @@ class Scripted {
 
   // --- What it did since the last clear().
   void clear() { actions_.clear(); }
+  const Actions& in_order() const { return actions_; }
   template <typename A>
   std::vector<A> actions() const {
     std::vector<A> found;
