@@ -31,6 +31,11 @@ void History::assigned(const CollectionRef& collection, const KeyedRecord& write
   if (is_first) made_of_key_[{collection.name, write.key}].push_back(&made->second);
 }
 
+bool History::is_of_joiner(const std::string& collection, const Dot& write) const {
+  const auto joiners = of_joiners_.find(collection);
+  return joiners != of_joiners_.end() && joiners->second.contains(write);
+}
+
 void History::conflicted(const CollectionRef& collection, const Dot& loser, const Dot& winner) {
   const auto saw = [&](const Dot& writer, const Dot& other) {
     const auto made = made_.find({collection, writer});
@@ -66,9 +71,8 @@ void History::check_promise(const Promise& promise, const Find& find,
   // was forgotten, and was deleted once more. And a node that was given up, or joins, may write
   // what nobody had seen who forgot the delete: to them that is a new write.
   const bool absent = !held || held->deleted;
-  const auto joiners = of_joiners_.find(promise.collection);
-  const bool is_excused = nodes_are_evicted_ || (held && joiners != of_joiners_.end() &&
-                                                 joiners->second.contains(held->dot));
+  const bool is_excused =
+      nodes_are_evicted_ || (held && is_of_joiner(promise.collection, held->dot));
   const auto writes = made_of_key_.find({promise.collection, promise.write.key});
   const auto flushed = flushes_.find(promise.collection);
   const auto excuses = [&](const Made* made) {
@@ -162,9 +166,7 @@ CounterState::Base History::base_of(const std::string& collection, const std::st
 // that: to them it is a new write, also if it counts on what they had seen.
 bool History::may_have_come_back(const std::string& collection, const std::string& key,
                                  const CounterState::Base& base) const {
-  const auto joiners = of_joiners_.find(collection);
-  const bool is_excused =
-      nodes_are_evicted_ || (joiners != of_joiners_.end() && joiners->second.contains(base.dot));
+  const bool is_excused = nodes_are_evicted_ || is_of_joiner(collection, base.dot);
   const auto writes = made_of_key_.find({collection, key});
   return is_excused && writes != made_of_key_.end() &&
          std::ranges::any_of(writes->second, [&](const Made* made) {

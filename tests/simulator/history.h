@@ -23,6 +23,7 @@ class History {
   // forgotten. `by_client`: or by the node itself, which repeats what is in other writes.
   void assigned(const CollectionRef& collection, const KeyedRecord& write, Context seen,
                 bool joining, bool by_client);
+  bool is_of_joiner(const std::string& collection, const Dot& write) const;
   // A node says that neither writer had seen the other's write (CONC).
   void conflicted(const CollectionRef& collection, const Dot& loser, const Dot& winner);
   // The client was told that the write is done.

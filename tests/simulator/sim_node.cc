@@ -244,7 +244,7 @@ void SimNode::perform(const Action& action) {
 // What came may have been joined with what was held, or been deleted once more: writes that no
 // client asked for.
 void SimNode::note_own_writes(const Action& action) {
-  const auto note = [&](const CollectionRef& ref, const std::string& key) {
+  const auto note = [&](const CollectionRef& ref, const std::string& key, const Dot& came) {
     Collection* const collection = store_->find(ref.name);
     if (collection == nullptr || collection->ref() != ref) return;
     const auto held = collection->find(key);
@@ -252,20 +252,22 @@ void SimNode::note_own_writes(const Action& action) {
     // What it had seen then is not known: less than now.
     Context itself;
     itself.add((*held)->dot);
-    world_.history.assigned(ref, {key, **held}, std::move(itself),
-                            core_->state() == MemberState::joining, false);
+    // What a joiner had written alone stays that when it is joined with something.
+    const bool is_of_joiner =
+        core_->state() == MemberState::joining || world_.history.is_of_joiner(ref.name, came);
+    world_.history.assigned(ref, {key, **held}, std::move(itself), is_of_joiner, false);
   };
   if (const auto* records = std::get_if<ApplyRecords>(&action)) {
     for (const KeyedRecord& entry : records->records)
-      note(records->collection, entry.key);
+      note(records->collection, entry.key, entry.record.dot);
   } else if (const auto* found = std::get_if<MendRecords>(&action)) {
     for (const KeyedRecord& entry : found->records)
-      note(found->collection, entry.key);
+      note(found->collection, entry.key, entry.record.dot);
   } else if (const auto* write = std::get_if<ApplyWrite>(&action); write && write->records) {
     RecordBatch::Cursor cursor(*write->records);
     KeyedView view;
     while (cursor.next(view))
-      note(write->collection, std::string(view.key));
+      note(write->collection, std::string(view.key), view.record.dot);
   }
 }
 
