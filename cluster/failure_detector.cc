@@ -13,8 +13,9 @@ Duration suspicion_timeout(const ClusterOptions& options, std::size_t members,
       std::max(1.0, std::log10(static_cast<double>(std::max<std::size_t>(1, members))));
   const double shortest =
       static_cast<double>(options.probe_interval.count()) * options.suspicion_multiplier * scale;
-  const auto time = [](double milliseconds) {
-    return Duration(static_cast<Duration::rep>(milliseconds));
+  // Who speaks up at the last moment has to be heard.
+  const auto time = [&](double milliseconds) {
+    return Duration(static_cast<Duration::rep>(milliseconds)) + options.probe_timeout;
   };
   if (members < options.members_confirming_min) return time(shortest);
   // Lifeguard, section IV.B: the first accuser confirms nobody.
