@@ -96,7 +96,8 @@ struct Ranged {
   Context vector;
   Context forgotten;  // Of the collection: see storage/store.h.
   std::uint64_t forgotten_hlc = 0;
-  std::uint32_t done = 0;  // Of the keys asked for.
+  std::uint32_t done = 0;          // Of the keys asked for.
+  std::uint64_t records_held = 0;  // In all ranges, about.
 };
 // A client's read that the node cannot answer alone.
 struct FanoutRead {

@@ -12,6 +12,13 @@ void keep_common(std::optional<Context>& vector, const Context& of_slice) {
     vector = of_slice;
 }
 
+std::uint64_t bytes_of(const std::vector<KeyedRecord>& records) {
+  std::uint64_t bytes = 0;
+  for (const KeyedRecord& entry : records)
+    bytes += entry.key.size() + entry.record.value.size();
+  return bytes;
+}
+
 namespace {
 
 // The most that a peer may ask for in one answer; its frame then stays below the frame limit.
@@ -151,7 +158,9 @@ bool Comparison::reply(const AuditReply& reply, const Step& step) {
     list(step);
     return true;
   }
+  meter_.expect(reply.records_held);
   if (reply.equal) {
+    meter_.add(mine_.size(), 0);
     go_on(step);
   } else if (does_not_get_on(reply) || !is_in_order(reply)) {
     state_ = State::failed;
@@ -164,6 +173,7 @@ bool Comparison::reply(const AuditReply& reply, const Step& step) {
 }
 
 void Comparison::compare(const AuditReply& reply, const Step& step) {
+  meter_.add(reply.records.size(), reply.with_values ? bytes_of(reply.records) : 0);
   // What lies behind the answer's end comes with the next range.
   if (reply.next) to_ = reply.next;
   std::vector<KeyedRecord> due;
@@ -260,6 +270,7 @@ bool Comparison::reply(const FetchReply& reply, const Step& step) {
     return true;
   }
   keep_common(peer_common_, reply.vector);
+  meter_.add(0, bytes_of(reply.records));
   wanted_.erase(wanted_.begin(),
                 wanted_.begin() + std::min<std::ptrdiff_t>(reply.done, std::ssize(wanted_)));
   mend_and_go_on(reply.records, step);
@@ -450,7 +461,8 @@ void Comparisons::ranged(const Ranged& ranged, const Step& step) {
                    .flushed = question.flushed,
                    .forgotten = ranged.forgotten,
                    .forgotten_hlc = ranged.forgotten_hlc,
-                   .with_values = question.with_values};
+                   .with_values = question.with_values,
+                   .records_held = ranged.records_held};
   if (!reply.equal) {
     reply.records = ranged.records;
     reply.next = ranged.next;

@@ -28,6 +28,7 @@
 #include <vector>
 
 #include "cluster/actions.h"
+#include "cluster/catch_up.h"
 #include "cluster/links.h"
 #include "cluster/options.h"
 
@@ -43,16 +44,20 @@ struct Numbers {
 // may yet be lost has replaced that.
 void keep_common(std::optional<Context>& vector, const Context& of_slice);
 
+// Of keys and values.
+std::uint64_t bytes_of(const std::vector<KeyedRecord>& records);
+
 class Comparison {
  public:
   enum class State { under_way, done, unknown, failed };
 
   // All outlive the comparison.
-  Comparison(const ClusterOptions& options, const Links& links, Numbers& numbers, NodeId peer,
-             CollectionRef collection)
+  Comparison(const ClusterOptions& options, const Links& links, Numbers& numbers,
+             CatchUpMeter& meter, NodeId peer, CollectionRef collection)
       : options_(options),
         links_(links),
         numbers_(numbers),
+        meter_(meter),
         peer_(peer),
         collection_(std::move(collection)) {}
 
@@ -90,6 +95,7 @@ class Comparison {
   const ClusterOptions& options_;
   const Links& links_;
   Numbers& numbers_;
+  CatchUpMeter& meter_;
   const NodeId peer_;
   const CollectionRef collection_;
   State state_ = State::under_way;

@@ -139,7 +139,21 @@ void Core::exchange_tables(const Step& step) {
 }
 
 FailureDetector::Said Core::said(Time now) const {
-  return {synchronizer_.root(), clocks_.reading(now), voters_.stamp()};
+  return {synchronizer_.root(), clocks_.reading(now), voters_.stamp(), catch_up(now)};
+}
+
+// What a healthy node looks at now and then is nothing to wait for.
+std::optional<CatchUp> Core::catch_up(Time now) const {
+  const MemberState own = state();
+  const bool waits = own == MemberState::joining || own == MemberState::syncing;
+  return waits ? synchronizer_.catch_up(now) : std::nullopt;
+}
+
+void Core::note_catch_up(NodeId peer, const std::optional<CatchUp>& told) {
+  if (told)
+    catching_up_[peer] = *told;
+  else
+    catching_up_.erase(peer);
 }
 
 std::vector<Member> Core::table() const {
@@ -183,6 +197,7 @@ void Core::link_event(const LinkEvent& event, const Step& step) {
     detector_.link_lost(event.peer);
     fanout_.link_lost(event.peer, step);
     quorum_reads_.link_lost(event.peer);
+    catching_up_.erase(event.peer);
     told_.erase(event.peer);
     heard_.erase(event.peer);
     return;
@@ -217,12 +232,16 @@ struct Core::FromPeer {
     core.apply_members(ping.updates);
     core.voters_.heard(connection, ping.layout, true, step);
     core.synchronizer_.root_heard(peer, ping.root, step.now);
+    core.note_catch_up(peer, ping.catch_up);
     core.detector_.ping(connection, ping, core.said(step.now), step);
   }
   void operator()(const Ack& ack) const {
     core.apply_members(ack.updates);
     core.voters_.heard(connection, ack.layout, true, step);
-    if (ack.target == peer) core.synchronizer_.root_heard(peer, ack.root, step.now);
+    if (ack.target == peer) {
+      core.synchronizer_.root_heard(peer, ack.root, step.now);
+      core.note_catch_up(peer, ack.catch_up);
+    }
     if (const auto taken = core.detector_.answered_after(connection, ack, step.now))
       core.clocks_.heard(peer, ack.clock, *taken, step.now);
     core.detector_.ack(connection, ack, step);

@@ -72,6 +72,10 @@ class Core {
   bool layout_is_shared() const { return voters_.is_shared(); }
   std::size_t linked_count() const { return links_.linked().size(); }
   const SyncProgress& sync_progress() const { return synchronizer_.progress(); }
+  // How far this node is with what it brings in, while it joins or syncs,
+  std::optional<CatchUp> catch_up(Time now) const;
+  // and those that are linked, as they told last. Nothing of those that do not.
+  const std::map<NodeId, CatchUp>& catching_up() const { return catching_up_; }
   std::uint64_t root() const { return synchronizer_.root(); }
   bool agrees_with_all() const { return synchronizer_.agrees_with_all(); }
   // Whether the wall clock can be believed, and what the others' show.
@@ -108,6 +112,7 @@ class Core {
   void link_event(const LinkEvent& event, const Step& step);
   std::vector<Member> table() const;
   FailureDetector::Said said(Time now) const;
+  void note_catch_up(NodeId peer, const std::optional<CatchUp>& told);
   void send_table(ConnectionId connection, bool wants_reply, const Step& step);
   void apply_members(const std::vector<Member>& members);
   void read_for_peer(ConnectionId connection, const Read& read, const Step& step);
@@ -152,6 +157,7 @@ class Core {
   PeerWaits waits_;
   std::map<CollectionRef, std::map<Origin, std::uint64_t>> own_tips_;  // What we wrote, durable.
   std::map<NodeId, MemberState> logged_states_;                        // Of the others.
+  std::map<NodeId, CatchUp> catching_up_;
   std::map<NodeId, Time> gone_since_;  // Who is dead or has left, as far as we have seen.
   std::optional<Time> leaving_until_;
   bool left_ = false;

@@ -128,7 +128,7 @@ void FailureDetector::begin_probe(const Said& said, const Step& step) {
                  .until = step.now + interval};
   if (const auto link = links_.link(*target, LinkClass::control)) {
     step.send(*link, Ping{probe_->sequence, *target, said.root, membership_.updates_for(*target),
-                          said.layout});
+                          said.layout, said.catch_up});
   } else {
     probe_indirectly(step);
   }
@@ -218,7 +218,7 @@ void FailureDetector::ping(ConnectionId from, const Ping& ping, const Said& said
   if (!peer) return;
   if (ping.target != membership_.self_id()) return;
   step.send(from, Ack{ping.sequence, ping.target, said.root, membership_.updates_for(*peer),
-                      said.clock, said.layout});
+                      said.clock, said.layout, said.catch_up});
 }
 
 std::optional<Duration> FailureDetector::answered_after(ConnectionId from, const Ack& ack,
@@ -243,7 +243,7 @@ void FailureDetector::ping_request(ConnectionId from, const PingRequest& request
                        .nack_at = step.now + options_.probe_timeout,
                        .until = step.now + options_.probe_interval};
   step.send(*link, Ping{sequence, request.target, said.root,
-                        membership_.updates_for(request.target), said.layout});
+                        membership_.updates_for(request.target), said.layout, said.catch_up});
 }
 
 void FailureDetector::ack(ConnectionId from, const Ack& ack, const Step& step) {

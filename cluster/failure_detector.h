@@ -43,6 +43,7 @@ class FailureDetector {
     std::uint64_t root = 0;
     ClockReading clock{};
     LayoutStamp layout{};
+    std::optional<CatchUp> catch_up{};
   };
   void tick(const Said& said, const Step& step);
   void ping(ConnectionId from, const Ping& ping, const Said& said, const Step& step);

@@ -116,12 +116,24 @@ struct ClockReading {
   bool operator==(const ClockReading&) const = default;
 };
 
+// How far the sender is with a collection that it brings in from others.
+struct CatchUp {
+  std::uint64_t records = 0;           // Brought in, or found to be here.
+  std::uint64_t records_expected = 0;  // All in all; about, and 0 if it is not known yet.
+  std::uint64_t bytes = 0;             // Of keys and values that came.
+  std::uint32_t collections_left = 0;  // Behind this one.
+  std::uint32_t seconds_left = 0;      // For this one, at the speed so far; 0: not known.
+
+  bool operator==(const CatchUp&) const = default;
+};
+
 struct Ping {
   std::uint64_t sequence = 0;
   NodeId target = 0;
   std::uint64_t root = 0;       // Hash over all digests, see root_hash().
   std::vector<Member> updates;  // At most updates_per_message_max.
   LayoutStamp layout{};         // Here and below: nodes of earlier versions send none.
+  std::optional<CatchUp> catch_up{};
 };
 struct Ack {
   std::uint64_t sequence = 0;
@@ -130,6 +142,7 @@ struct Ack {
   std::vector<Member> updates;
   ClockReading clock{};  // Of the sender; nodes of earlier versions send none.
   LayoutStamp layout{};
+  std::optional<CatchUp> catch_up{};
 };
 struct PingRequest {
   std::uint64_t sequence = 0;
@@ -331,6 +344,7 @@ struct AuditReply {
   bool with_values = false;          // The asker had nothing in this range.
   std::vector<KeyedRecord> records;  // By key, tombstones too.
   std::optional<std::string> next;   // Where the records end; absent: at the end of the range.
+  std::uint64_t records_held = 0;    // In all ranges, about; earlier versions do not say.
 };
 // Asks for records by key.
 struct Fetch {

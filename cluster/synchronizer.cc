@@ -194,6 +194,7 @@ void Synchronizer::abandon_session(const Step& step, const std::string& why) {
   step.log(LogLevel::debug, "a pull was given up: " + why);
   want_again(session_->peer, step);
   session_.reset();
+  meter_.end();
   progress_.pulling = false;
 }
 
@@ -267,6 +268,7 @@ void Synchronizer::next_transfer(const Step& step) {
   session_->queue.pop_front();
   if (const Context* ours = durable(transfer.collection)) transfer.excluded = *ours;
   session_->transfer = std::move(transfer);
+  meter_.begin(step.now, session_->queue.size());
   ask(std::nullopt, step);
 }
 
@@ -313,6 +315,10 @@ void Synchronizer::pull_reply(NodeId from, const PullReply& reply, const Step& s
   keep_common(transfer.first_vector, reply.vector);
   keep_common(transfer.round_vector, reply.vector);
   if (options_.mutate_merge_early && transfer.rounds == 0) merge_vector(step);
+  // Of what we have not seen the donor has no more than that.
+  if (!transfer.from && transfer.rounds == 0)
+    meter_.expect(reply.vector.count_beyond(transfer.excluded));
+  meter_.add(reply.records.size(), bytes_of(reply.records));
   progress_.records_pulled += reply.records.size();
   if (reply.next) {
     // The donor walks on while these go into the store.
@@ -428,6 +434,7 @@ void Synchronizer::conclude_session(const Step& step) {
 void Synchronizer::finish_session(const Step& step) {
   const Session session = std::move(*session_);
   session_.reset();
+  meter_.end();
   progress_.pulling = false;
   ++progress_.sessions;
   const auto found = peers_.find(session.peer);

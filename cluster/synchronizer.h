@@ -30,6 +30,7 @@
 #include <vector>
 
 #include "cluster/actions.h"
+#include "cluster/catch_up.h"
 #include "cluster/comparison.h"
 #include "cluster/failure_detector.h"
 #include "cluster/links.h"
@@ -49,7 +50,7 @@ struct SyncProgress {
   std::uint64_t records_pulled = 0;
   std::uint64_t sessions = 0;
   std::uint64_t comparisons = 0;     // Of collections, since the start,
-  std::uint64_t records_mended = 0;  // and what differed.
+  std::uint64_t records_mended = 0;  // and what differed, either way.
 };
 
 class Synchronizer {
@@ -101,6 +102,8 @@ class Synchronizer {
   const Context* durable(const CollectionRef& collection) const;
   const Context* flushed(const CollectionRef& collection) const;
   const SyncProgress& progress() const { return progress_; }
+  // How far the session is that is under way.
+  std::optional<CatchUp> catch_up(Time now) const { return meter_.read(now); }
 
   using Mirror = Stability::Mirror;
   // From whom we have pulled everything since this start.
@@ -241,6 +244,7 @@ class Synchronizer {
   };
   std::map<NodeId, HadAll> had_all_;
   SyncProgress progress_;
+  CatchUpMeter meter_;
 };
 
 }  // namespace dhrt

@@ -87,8 +87,9 @@ void Synchronizer::next_comparison(const Step& step) {
   if (!session_->queue.empty()) {
     const CollectionRef collection = std::move(session_->queue.front());
     session_->queue.pop_front();
-    session_->comparison =
-        std::make_unique<Comparison>(options_, links_, numbers_, session_->peer, collection);
+    session_->comparison = std::make_unique<Comparison>(options_, links_, numbers_, meter_,
+                                                        session_->peer, collection);
+    meter_.begin(step.now, session_->queue.size() + session_->compared.size());
     const auto mirror = mirrors_.find(collection.name);
     session_->asked = step.now;
     session_->comparison->begin(mirror != mirrors_.end() ? mirror->second.flushed : Context(),

@@ -19,6 +19,8 @@ constexpr Duration identity_interval{100};
 constexpr Duration identity_retry_interval{5000};
 // Links may send their last bytes for this long after the node has left.
 constexpr Duration flush_timeout{1000};
+// Between two lines about it, for who waits.
+constexpr Duration catch_up_interval{2000};
 // How far ahead of the clocks versions are reserved, and when it is done again.
 constexpr WallMilliseconds hlc_reserved = 10'000;
 constexpr WallMilliseconds hlc_reserved_min = 5'000;
@@ -65,6 +67,12 @@ void Node::update_view() {
   shared_.view.fenced.set(clocks.fenced());
 }
 
+std::map<NodeId, CatchUp> Node::catching_up() const {
+  auto all = core_->catching_up();
+  if (const auto own = core_->catch_up(monotonic_now())) all[core_->self().id] = *own;
+  return all;
+}
+
 void Node::refresh_report() {
   board_.put({.self = core_->self(),
               .id = core_->belonging().id,
@@ -72,6 +80,7 @@ void Node::refresh_report() {
               .state = core_->state(),
               .members = core_->members(),
               .records_pulled = core_->sync_progress().records_pulled,
+              .catching_up = catching_up(),
               .root = core_->root(),
               .clocks = {.offset = core_->clocks().offset(),
                          .fenced = core_->clocks().fenced(),
@@ -123,15 +132,38 @@ void Node::persist_identity() {
   }
 }
 
+// Short ones need no line.
+void Node::report_catch_up() {
+  const Time now = monotonic_now();
+  const auto catch_up = core_->catch_up(now);
+  if (!catch_up) {
+    next_catch_up_line_.reset();
+    return;
+  }
+  if (!next_catch_up_line_) next_catch_up_line_ = now + catch_up_interval;
+  if (now < *next_catch_up_line_) return;
+  next_catch_up_line_ = now + catch_up_interval;
+  const auto text = [](std::uint64_t number) { return std::to_string(number); };
+  const std::string expected =
+      catch_up->records_expected == 0 ? "" : " of about " + text(catch_up->records_expected);
+  log_info("catching up: " + text(catch_up->records) + expected + " records",
+           {{"megabytes", text(catch_up->bytes >> 20)},
+            {"seconds_left", catch_up->seconds_left == 0 ? "?" : text(catch_up->seconds_left)},
+            {"collections_left", text(catch_up->collections_left)}});
+}
+
 void Node::report_progress() {
   if (!was_member_ && core_->belongs()) {
     was_member_ = true;
     if (!founds_) log_info("joined", {{"members", std::to_string(core_->members().size())}});
   }
   const bool healthy = core_->state() == MemberState::healthy;
+  const SyncProgress& progress = core_->sync_progress();
   if (healthy && !was_healthy_ && !founds_)
-    log_info("synced " + std::to_string(core_->sync_progress().records_pulled) + " records");
+    log_info("synced " + std::to_string(progress.records_pulled + progress.records_mended) +
+             " records");
   was_healthy_ = healthy;
+  report_catch_up();
   if (was_member_ || leaving_) return;
   const Duration waited = monotonic_now() - started_;
   // Whoever refused us is somebody: then this node is not alone, and the time to join counts.

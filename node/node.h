@@ -95,6 +95,8 @@ class Node {
   void persist_identity();
   Status save_identity();
   void report_progress();
+  void report_catch_up();
+  std::map<NodeId, CatchUp> catching_up() const;
   // What the core knows now, for all who may not ask it.
   void update_view();
   void refresh_report();
@@ -166,6 +168,7 @@ class Node {
   Time started_;
   bool was_member_ = false;
   bool was_healthy_ = false;
+  std::optional<Time> next_catch_up_line_;
   bool leaving_ = false;
   bool leaves_by_command_ = false;  // And no signal came since.
   std::size_t loops_settled_ = 0;   // While leaving.

@@ -183,6 +183,15 @@ std::string NodeReport::metrics() const {
              &OfDialect::errors_total);
   text.counter("records_pulled_total", "Records that came by catching up.",
                cluster->records_pulled);
+  const auto found = cluster->catching_up.find(cluster->self.id);
+  const CatchUp catch_up = found == cluster->catching_up.end() ? CatchUp() : found->second;
+  text.gauge("catch_up_records", "Brought in of the collection that is on its way.",
+             static_cast<double>(catch_up.records));
+  text.gauge("catch_up_records_expected",
+             "Of these, about; 0: not known, or nothing is on its way.",
+             static_cast<double>(catch_up.records_expected));
+  text.gauge("catch_up_seconds_left", "For that collection, at the speed so far.",
+             catch_up.seconds_left);
   write_engine(text, node_.engine.figures());
   return text.take();
 }

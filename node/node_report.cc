@@ -243,6 +243,8 @@ void NodeReport::write_replication(json::Writer& writer, const ClusterPicture& c
   number("nkvd_writes_refused", &NodeFigures::nkvd_writes_refused);
   number("nkvd_records_copied", &NodeFigures::nkvd_records_copied);
   writer.key("records_pulled").number(cluster.records_pulled);
+  const auto catch_up = cluster.catching_up.find(cluster.self.id);
+  write_catch_up(writer, catch_up == cluster.catching_up.end() ? CatchUp() : catch_up->second);
   writer.key("sync_root").string(hex(cluster.root));
   writer.key("voters").number(std::uint64_t{cluster.layout.voters.size()});
   writer.key("peers").begin_object();
@@ -283,9 +285,33 @@ void NodeReport::write_nodes(json::Writer& writer, const ClusterPicture& cluster
     writer.key("self").boolean(self);
     writer.key("epoch").number(std::uint64_t{member.epoch});
     write_clock(writer, cluster, id);
+    const auto catch_up = cluster.catching_up.find(id);
+    if (catch_up != cluster.catching_up.end()) write_catch_up_of_node(writer, catch_up->second);
     writer.end_object();
   }
   writer.end_array();
+}
+
+// As few columns as do for a person who waits; what is not known yet is left out.
+void NodeReport::write_catch_up_of_node(json::Writer& writer, const CatchUp& catch_up) {
+  if (catch_up.records_expected != 0) {
+    const std::uint64_t records = std::min(catch_up.records, catch_up.records_expected);
+    writer.key("catch_up_percent").number(records * 100 / catch_up.records_expected);
+  }
+  writer.key("catch_up_records").number(catch_up.records);
+  writer.key("catch_up_bytes").number(catch_up.bytes);
+  if (catch_up.seconds_left != 0)
+    writer.key("catch_up_seconds_left").number(std::uint64_t{catch_up.seconds_left});
+}
+
+void NodeReport::write_catch_up(json::Writer& writer, const CatchUp& catch_up) {
+  writer.key("catch_up").begin_object();
+  writer.key("records").number(catch_up.records);
+  writer.key("records_expected").number(catch_up.records_expected);
+  writer.key("bytes").number(catch_up.bytes);
+  writer.key("collections_left").number(std::uint64_t{catch_up.collections_left});
+  writer.key("seconds_left").number(std::uint64_t{catch_up.seconds_left});
+  writer.end_object();
 }
 
 // Nothing of who did not say for a while.

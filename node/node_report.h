@@ -39,6 +39,7 @@ struct ClusterPicture {
   MemberState state{};
   std::map<NodeId, Member> members;
   std::uint64_t records_pulled = 0;
+  std::map<NodeId, CatchUp> catching_up;  // As Core has it, this node included.
   std::uint64_t root = 0;
   struct Clocks {
     Duration offset{};  // Of ours, as ClockSkew has it.
@@ -159,6 +160,8 @@ class NodeReport {
   void write_replication(json::Writer& writer, const ClusterPicture& cluster) const;
   void write_limits(json::Writer& writer) const;
   void write_nodes(json::Writer& writer, const ClusterPicture& cluster) const;
+  static void write_catch_up(json::Writer& writer, const CatchUp& catch_up);
+  static void write_catch_up_of_node(json::Writer& writer, const CatchUp& catch_up);
   static void write_clock(json::Writer& writer, const ClusterPicture& cluster, NodeId node);
   using WriteMetric =
       std::function<void(std::string_view name, std::string_view help, std::uint64_t value)>;

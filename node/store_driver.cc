@@ -233,6 +233,8 @@ void StoreDriver::list(const RangeLocal& action, std::vector<Input>& inputs) {
       answer.vector = std::move(slice->durable);
       answer.forgotten = (*collection)->forgotten();
       answer.forgotten_hlc = (*collection)->forgotten_hlc();
+      const CollectionCounts held = (*collection)->counts();
+      answer.records_held = held.live + held.tombstones;
     }
   }
   inputs.emplace_back(std::move(answer));

@@ -113,12 +113,25 @@ void fields(auto& archive, Is<ClusterId> auto& id) {
   archive.u64(id.low);
 }
 
+void fields(auto& archive, Is<CatchUp> auto& catch_up) {
+  archive.u64(catch_up.records);
+  archive.u64(catch_up.records_expected);
+  archive.u64(catch_up.bytes);
+  archive.u32(catch_up.collections_left);
+  archive.u32(catch_up.seconds_left);
+}
+
+void fields(auto& archive, Is<std::optional<CatchUp>> auto& catch_up) {
+  archive.optional(catch_up);
+}
+
 void fields(auto& archive, Is<Ping> auto& ping) {
   archive.u64(ping.sequence);
   archive.u64(ping.target);
   archive.u64(ping.root);
   archive.list(ping.updates);
   archive.tail(ping.layout);
+  archive.tail(ping.catch_up);
 }
 
 void fields(auto& archive, Is<ClockReading> auto& reading) {
@@ -133,6 +146,7 @@ void fields(auto& archive, Is<Ack> auto& ack) {
   archive.list(ack.updates);
   archive.tail(ack.clock);
   archive.tail(ack.layout);
+  archive.tail(ack.catch_up);
 }
 
 void fields(auto& archive, Is<PingRequest> auto& request) {
@@ -268,6 +282,7 @@ void fields(auto& archive, Is<AuditReply> auto& reply) {
   archive.boolean(reply.with_values);
   archive.list(reply.records);
   archive.optional(reply.next);
+  archive.tail(reply.records_held);
 }
 
 void fields(auto& archive, Is<Fetch> auto& fetch) {

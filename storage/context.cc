@@ -62,6 +62,13 @@ void IntervalSet::add(const IntervalSet& other) {
     add(interval);
 }
 
+std::uint64_t IntervalSet::size() const {
+  std::uint64_t size = 0;
+  for (const Interval& interval : intervals_)
+    size += interval.last - interval.first + 1;
+  return size;
+}
+
 void IntervalSet::intersect(const IntervalSet& other) {
   std::vector<Interval> both;
   auto ours = intervals_.begin();
@@ -115,6 +122,17 @@ void Context::intersect(const Context& other) {
     it->second.intersect(theirs == nullptr ? IntervalSet() : *theirs);
     it = it->second.empty() ? origins_.erase(it) : std::next(it);
   }
+}
+
+std::uint64_t Context::count_beyond(const Context& other) const {
+  std::uint64_t count = 0;
+  for (const auto& [origin, dots] : origins_) {
+    IntervalSet common = dots;
+    const IntervalSet* theirs = other.find(origin);
+    common.intersect(theirs == nullptr ? IntervalSet() : *theirs);
+    count += dots.size() - common.size();
+  }
+  return count;
 }
 
 bool Context::knows_later_epoch(const Origin& origin) const {

@@ -43,6 +43,7 @@ class IntervalSet {
   std::uint64_t tip() const;
   std::uint64_t last() const { return intervals_.empty() ? 0 : intervals_.back().last; }
   bool empty() const { return intervals_.empty(); }
+  std::uint64_t size() const;
   const std::vector<Interval>& intervals() const { return intervals_; }
 
   bool operator==(const IntervalSet&) const = default;
@@ -62,6 +63,8 @@ class Context {
   // Keeps what is in both.
   void intersect(const Context& other);
   bool empty() const { return origins_.empty(); }
+  // Dots that `other` does not have.
+  std::uint64_t count_beyond(const Context& other) const;
   // True if a dot of the same node with a higher epoch is known.
   bool knows_later_epoch(const Origin& origin) const;
   // Null if nothing of the origin was seen.

@@ -1,11 +1,9 @@
 // Comparing a collection with a peer's. The peer and the store are played by the test.
 #include "cluster/comparison.h"
 
-#include <algorithm>
-
 #include <doctest/doctest.h>
 
-#include "tests/cluster/core_fixture.h"
+#include "tests/cluster/asker.h"
 
 using namespace dhrt;
 using namespace dhrt::test;
@@ -22,89 +20,6 @@ Fingerprint fingerprint_of(const std::vector<KeyedRecord>& records) {
     fingerprint.add(entry);
   return fingerprint;
 }
-
-std::vector<std::string> keys_of(const std::vector<KeyedRecord>& records) {
-  std::vector<std::string> keys;
-  for (const KeyedRecord& entry : records)
-    keys.push_back(entry.key);
-  return keys;
-}
-
-using Keys = std::vector<std::string>;
-
-// Node 1, which holds `users` and compares it with node 2.
-class Asker : public Scripted {
- public:
-  explicit Asker(const std::vector<CollectionRef>& collections = {users}) {
-    control = link(hello_of(comparing(healthy(member(2)))));
-    bulk = link(hello_of(comparing(healthy(member(2)))), LinkClass::bulk);
-    SummaryReply held;
-    for (const CollectionRef& collection : collections) {
-      input(StoreChanged{collection, dots(1, 1, 9), {}});
-      held.digests.push_back({collection, digest_of(dots(1, 1, 9), {})});
-    }
-    tick_for(tick_interval);
-    held.request = sent<Summary>(bulk).back().request;
-    receive(bulk, held);
-  }
-
-  Audit asked() const { return sent<Audit>(bulk).back(); }
-  // The peer's contexts, which are exchanged first.
-  void peer_begins(Context captured, Context flushed = {}) {
-    REQUIRE(asked().begins);
-    receive(bulk, AuditReply{.request = asked().request,
-                             .collection = asked().collection,
-                             .vector = std::move(captured),
-                             .flushed = std::move(flushed)});
-  }
-  // What we hold of the range that we asked the store for.
-  void we_hold(std::vector<KeyedRecord> records, Context captured = dots(1, 1, 9),
-               std::optional<std::string> next = {}) {
-    std::ranges::sort(records, {}, &KeyedRecord::key);
-    input(Ranged{.token = actions<RangeLocal>().back().token,
-                 .ok = true,
-                 .records = std::move(records),
-                 .next = std::move(next),
-                 .vector = std::move(captured)});
-  }
-  void peer_holds(std::vector<KeyedRecord> records, Context vector, bool with_values = false,
-                  std::optional<std::string> next = {}) {
-    receive(bulk, AuditReply{.request = asked().request,
-                             .collection = asked().collection,
-                             .vector = std::move(vector),
-                             .with_values = with_values,
-                             .records = std::move(records),
-                             .next = std::move(next)});
-  }
-  void peer_is_equal(Context vector) {
-    receive(bulk, AuditReply{.request = asked().request,
-                             .collection = asked().collection,
-                             .equal = true,
-                             .vector = std::move(vector)});
-  }
-  void peer_mended() {
-    receive(bulk, Mended{.request = sent<Mend>(bulk).back().request, .ok = true});
-  }
-  void store() {
-    const auto mends = actions<MendRecords>();
-    for (; mended_ < mends.size(); ++mended_)
-      input(Applied{mends[mended_].token, true});
-    const auto vectors = actions<MergeContext>();
-    for (; merged_ < vectors.size(); ++merged_)
-      input(Applied{vectors[merged_].token, true});
-  }
-  bool is_compared() const {
-    const auto persists = actions<Persist>();
-    return !persists.empty() && persists.back().compared == std::vector<NodeId>{2};
-  }
-
-  ConnectionId control = 0;
-  ConnectionId bulk = 0;
-
- private:
-  std::size_t mended_ = 0;
-  std::size_t merged_ = 0;
-};
 
 // The peer, which asked, ends its comparison of `users`.
 void peer_ends(Scripted& node, ConnectionId bulk) {
@@ -196,58 +111,6 @@ TEST_CASE("comparison: a delete that one side has seen and forgotten is no news 
   CHECK(node.sent<Fetch>().empty());
   CHECK(node.actions<FetchLocal>().empty());
   CHECK(node.actions<MergeContext>().size() == 1);
-}
-
-TEST_CASE("comparison: who holds nothing of a range is sent the records at once") {
-  Asker node;
-  node.peer_begins(dots(2, 1, 4));
-  node.we_hold({});
-  CHECK(node.asked().fingerprint.count == 0);
-  node.peer_holds({record("a", dot(2, 1)), record("b", dot(2, 2))}, dots(2, 1, 4), true, "c");
-  REQUIRE(node.actions<MendRecords>().size() == 1);
-  CHECK(keys_of(node.actions<MendRecords>()[0].records) == Keys{"a", "b"});
-  CHECK(node.sent<Fetch>().empty());
-}
-
-TEST_CASE("comparison: it goes on where the peer's answer ended, without listing anew") {
-  Asker node;
-  node.peer_begins(dots(2, 1, 4));
-  node.we_hold({record("d", dot(1, 1)), record("m", dot(1, 2))}, dots(1, 1, 9), "x");
-  node.peer_holds({record("a", dot(2, 1))}, dots(2, 1, 4), false, "c");
-  node.receive(node.bulk, FetchReply{.request = node.sent<Fetch>().back().request,
-                                     .collection = users,
-                                     .vector = dots(2, 1, 4),
-                                     .done = 1,
-                                     .records = {record("a", dot(2, 1))}});
-  CHECK(node.actions<RangeLocal>().size() == 1);
-  CHECK(node.asked().from == "c");
-  CHECK(node.asked().to == "x");
-  CHECK(node.asked().fingerprint.count == 2);
-  node.peer_holds({record("d", dot(1, 1))}, dots(2, 1, 4), false, "e");
-  CHECK(node.asked().from == "e");
-  CHECK(node.asked().fingerprint.count == 1);
-  node.peer_is_equal(dots(2, 1, 4));
-  REQUIRE(node.actions<RangeLocal>().size() == 2);
-  CHECK(node.actions<RangeLocal>().back().from == "x");
-}
-
-TEST_CASE("comparison: the next question is on its way before an answer goes into the store") {
-  Asker node;
-  node.peer_begins(dots(2, 1, 4));
-  node.we_hold({});
-  node.peer_holds({record("a", dot(2, 1))}, dots(2, 1, 4), true, "c");
-  const auto is_question = [](const Action& action) {
-    const auto* send = std::get_if<Send>(&action);
-    return send != nullptr && std::holds_alternative<Audit>(*send->message);
-  };
-  const auto is_mend = [](const Action& action) {
-    return std::holds_alternative<MendRecords>(action);
-  };
-  REQUIRE(node.asked().from == "c");
-  const auto& actions = node.in_order();
-  const auto question = std::find_if(actions.rbegin(), actions.rend(), is_question);
-  const auto mend = std::find_if(actions.rbegin(), actions.rend(), is_mend);
-  CHECK(mend < question);  // Nearer to the end.
 }
 
 TEST_CASE("comparison: what a later slice takes out of a context is not taken in") {
@@ -353,22 +216,6 @@ TEST_CASE("comparison: of two that begin at once the lower one goes on") {
                                     {{users, digest_of(dots(1, 1, 9), {})}}});
     CHECK(node.sent<Audit>(bulk).size() == (self < 2 ? 1 : 0));
     CHECK_MESSAGE(node.sent<AuditReply>(bulk).size() == 1, "the peer is answered in any case");
-  }
-}
-
-TEST_CASE("comparison: who joins asks by itself, and nobody else") {
-  for (const bool joins : {true, false}) {
-    CAPTURE(joins);
-    Scripted node;
-    const Member peer = joins ? member(2) : healthy(member(2));
-    node.link(hello_of(comparing(peer)));
-    const ConnectionId bulk = node.link(hello_of(comparing(peer)), LinkClass::bulk);
-    node.tick_for(2s);
-    CHECK(node.sent<Summary>(bulk).empty() == joins);
-    // It has compared, and is pulled from like everybody else.
-    node.receive(bulk, Compared{});
-    node.tick_for(2s);
-    CHECK_FALSE(node.sent<Summary>(bulk).empty());
   }
 }
 

@@ -52,6 +52,25 @@ TEST_CASE("core: a write goes to every linked peer in one message") {
   CHECK(node.sent<Write>().size() == 1);  // Encoded once for both.
 }
 
+TEST_CASE("core: who catches up tells how far it is, until it has") {
+  Scripted node;
+  const ConnectionId two = node.link(2);
+  CHECK(node.core().catching_up().empty());
+  const CatchUp half{.records = 5, .records_expected = 10};
+  node.receive(two, Ping{.sequence = 1, .target = 1, .catch_up = half});
+  CHECK(node.core().catching_up().at(2) == half);
+  const CatchUp more{.records = 6, .records_expected = 10};
+  node.receive(two, Ack{.sequence = 9, .target = 2, .catch_up = more});
+  CHECK(node.core().catching_up().at(2) == more);
+  SUBCASE("and says nothing any more") {
+    node.receive(two, Ping{.sequence = 2, .target = 1});
+  }
+  SUBCASE("or is gone") {
+    node.input(ConnectionDown{two});
+  }
+  CHECK(node.core().catching_up().empty());
+}
+
 TEST_CASE("core: the dead get no writes, suspects do") {
   struct Case {
     Liveness liveness;

@@ -74,6 +74,8 @@ std::vector<Message> messages() {
                .hello = hello(),
                .proof = "proof\0"s},
       Ping{.sequence = 1, .target = 2, .root = 3, .updates = {member(), member()}},
+      Ping{.sequence = 1, .target = 2, .catch_up = CatchUp{1, 2, 3, 4, 5}},
+      Ack{.sequence = 1, .target = 2, .catch_up = CatchUp{.seconds_left = 1}},
       Ack{.sequence = 1,
           .target = 2,
           .root = 3,
@@ -157,7 +159,8 @@ std::vector<Message> messages() {
                  .forgotten_hlc = 4,
                  .with_values = true,
                  .records = {record("a"), tombstone("b")},
-                 .next = "next"},
+                 .next = "next",
+                 .records_held = 5},
       AuditReply{.request = 1, .collection = collection, .failed = true},
       Fetch{.request = 1, .collection = collection, .partition = 2, .keys = {"a", "b\0"s}},
       FetchReply{.request = 1,
@@ -273,14 +276,25 @@ constexpr std::size_t retires_bytes = 8;
 constexpr std::size_t layout_bytes = retires_bytes + 20;
 constexpr std::size_t doubts_bytes = 8;
 constexpr std::size_t no_context_bytes = 1;
+constexpr std::size_t catch_up_bytes = 3 * 8 + 2 * 4;
+constexpr std::size_t held_bytes = 8;
 
 // What later versions have put behind what an earlier one sent; the last first.
 std::vector<std::size_t> tails(const Message& message) {
   const auto list_bytes = [](std::size_t nodes) { return 1 + nodes * sizeof(NodeId); };
-  if (std::holds_alternative<Ack>(message))
-    return {retires_bytes, layout_bytes, layout_bytes + clock_bytes};
-  if (std::holds_alternative<Ping>(message) || std::holds_alternative<WriteAck>(message))
-    return {retires_bytes, layout_bytes};
+  const auto told_bytes = [](const std::optional<CatchUp>& catch_up) {
+    return catch_up ? 1 + catch_up_bytes : std::size_t{1};
+  };
+  if (const auto* ack = std::get_if<Ack>(&message)) {
+    const std::size_t told = told_bytes(ack->catch_up);
+    return {told, told + retires_bytes, told + layout_bytes, told + layout_bytes + clock_bytes};
+  }
+  if (const auto* ping = std::get_if<Ping>(&message)) {
+    const std::size_t told = told_bytes(ping->catch_up);
+    return {told, told + retires_bytes, told + layout_bytes};
+  }
+  if (std::holds_alternative<WriteAck>(message)) return {retires_bytes, layout_bytes};
+  if (std::holds_alternative<AuditReply>(message)) return {held_bytes};
   if (std::holds_alternative<DurableReadReply>(message) ||
       std::holds_alternative<StoreReply>(message))
     return {retires_bytes};

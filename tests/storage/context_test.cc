@@ -89,6 +89,13 @@ TEST_CASE("interval set: union and inclusion agree with a plain set") {
     IntervalSet common = sets[0];
     common.intersect(sets[1]);
     CHECK(well_formed(common));
+    Context contexts[2];
+    for (int which : {0, 1}) {
+      for (const Interval& interval : sets[which].intervals())
+        contexts[which].add(Origin{1, 1, 0}, interval);
+    }
+    CHECK(contexts[0].count_beyond(contexts[1]) == sets[0].size() - common.size());
+    CHECK(contexts[0].count_beyond({}) == models[0].numbers.size());
     for (std::uint64_t i = 1; i <= 90; ++i)
       CHECK(common.contains(i) == (sets[0].contains(i) && sets[1].contains(i)));
     sets[0].add(sets[1]);

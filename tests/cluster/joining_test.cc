@@ -1,0 +1,108 @@
+// Comparing something with nothing: how a node that joins gets what there is.
+#include <algorithm>
+
+#include <doctest/doctest.h>
+
+#include "tests/cluster/asker.h"
+
+using namespace dhrt;
+using namespace dhrt::test;
+
+TEST_CASE("joining: who holds nothing of a range is sent the records at once") {
+  Asker node;
+  node.peer_begins(dots(2, 1, 4));
+  node.we_hold({});
+  CHECK(node.asked().fingerprint.count == 0);
+  node.peer_holds({record("a", dot(2, 1)), record("b", dot(2, 2))}, dots(2, 1, 4), true, "c");
+  REQUIRE(node.actions<MendRecords>().size() == 1);
+  CHECK(keys_of(node.actions<MendRecords>()[0].records) == Keys{"a", "b"});
+  CHECK(node.sent<Fetch>().empty());
+}
+
+TEST_CASE("joining: it goes on where the peer's answer ended, without listing anew") {
+  Asker node;
+  node.peer_begins(dots(2, 1, 4));
+  node.we_hold({record("d", dot(1, 1)), record("m", dot(1, 2))}, dots(1, 1, 9), "x");
+  node.peer_holds({record("a", dot(2, 1))}, dots(2, 1, 4), false, "c");
+  node.receive(node.bulk, FetchReply{.request = node.sent<Fetch>().back().request,
+                                     .collection = users,
+                                     .vector = dots(2, 1, 4),
+                                     .done = 1,
+                                     .records = {record("a", dot(2, 1))}});
+  CHECK(node.actions<RangeLocal>().size() == 1);
+  CHECK(node.asked().from == "c");
+  CHECK(node.asked().to == "x");
+  CHECK(node.asked().fingerprint.count == 2);
+  node.peer_holds({record("d", dot(1, 1))}, dots(2, 1, 4), false, "e");
+  CHECK(node.asked().from == "e");
+  CHECK(node.asked().fingerprint.count == 1);
+  node.peer_is_equal(dots(2, 1, 4));
+  REQUIRE(node.actions<RangeLocal>().size() == 2);
+  CHECK(node.actions<RangeLocal>().back().from == "x");
+}
+
+TEST_CASE("joining: the next question is on its way before an answer goes into the store") {
+  Asker node;
+  node.peer_begins(dots(2, 1, 4));
+  node.we_hold({});
+  node.peer_holds({record("a", dot(2, 1))}, dots(2, 1, 4), true, "c");
+  const auto is_question = [](const Action& action) {
+    const auto* send = std::get_if<Send>(&action);
+    return send != nullptr && std::holds_alternative<Audit>(*send->message);
+  };
+  const auto is_mend = [](const Action& action) {
+    return std::holds_alternative<MendRecords>(action);
+  };
+  REQUIRE(node.asked().from == "c");
+  const auto& actions = node.in_order();
+  const auto question = std::find_if(actions.rbegin(), actions.rend(), is_question);
+  const auto mend = std::find_if(actions.rbegin(), actions.rend(), is_mend);
+  CHECK(mend < question);  // Nearer to the end.
+}
+
+TEST_CASE("joining: how far it is can be read, and ends with it") {
+  CoreOptions joining = core_options(1);
+  joining.self.synced = {};
+  Asker node({users}, joining);
+  node.peer_begins(dots(2, 1, 4));
+  node.we_hold({});
+  const auto answer = [&](std::vector<KeyedRecord> records, std::optional<std::string> next) {
+    node.receive(node.bulk, AuditReply{.request = node.asked().request,
+                                       .collection = node.asked().collection,
+                                       .vector = dots(2, 1, 4),
+                                       .with_values = true,
+                                       .records = std::move(records),
+                                       .next = std::move(next),
+                                       .records_held = 40});
+  };
+  answer({record("a", dot(2, 1)), record("b", dot(2, 2))}, "c");
+  const CatchUp first = node.core().catch_up(node.now()).value();
+  CHECK(first.records == 2);
+  CHECK(first.records_expected == 40);
+  CHECK(first.bytes > 2);
+  CHECK_MESSAGE(first.seconds_left == 0, "no speed was measured yet");
+  node.tick_for(1s);
+  CHECK(node.core().catch_up(node.now())->seconds_left == 20);
+  answer({record("d", dot(2, 3))}, {});
+  CHECK(node.core().catch_up(node.now())->records == 3);
+  node.store();
+  node.peer_mended();
+  node.receive(node.bulk, Compared{.reply = true});
+  CHECK_FALSE(node.core().catch_up(node.now()));
+}
+
+TEST_CASE("joining: who joins asks by itself, and nobody else") {
+  for (const bool joins : {true, false}) {
+    CAPTURE(joins);
+    Scripted node;
+    const Member peer = joins ? member(2) : healthy(member(2));
+    node.link(hello_of(comparing(peer)));
+    const ConnectionId bulk = node.link(hello_of(comparing(peer)), LinkClass::bulk);
+    node.tick_for(2s);
+    CHECK(node.sent<Summary>(bulk).empty() == joins);
+    // It has compared, and is pulled from like everybody else.
+    node.receive(bulk, Compared{});
+    node.tick_for(2s);
+    CHECK_FALSE(node.sent<Summary>(bulk).empty());
+  }
+}

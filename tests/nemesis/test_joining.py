@@ -1,0 +1,94 @@
+"""A node that joins a cluster with data: what people see of it, and kill -9 of either side."""
+
+import json
+import unittest
+
+from harness import Cluster, Stopwatch, main, report, seeded, wait_until
+
+RECORDS = 100_000
+VALUE_BYTES = 1000
+
+
+class Joining(unittest.TestCase):
+    def setUp(self):
+        self.cluster = self.enterContext(Cluster(2))
+        value = seeded(self.id()).randbytes(VALUE_BYTES)
+        with self.cluster[0].client() as client:
+            client.write_all((("set", b"key-%07d" % n, value) for n in range(RECORDS)), window=2000)
+        self.wait_count()
+
+    def wait_count(self):
+        wait_until(lambda: all(node.call("count") == RECORDS for node in self.cluster), 90,
+                   "every node to have everything")
+
+    def row(self, seen_by, of):
+        rows = {row["name"]: row for row in json.loads(seen_by.call("nodes"))}
+        return rows.get(of.name, {})
+
+    def wait_half_way(self, late):
+        wait_until(lambda: self.row(late, late).get("catch_up_records", 0) > RECORDS // 10, 30,
+                   "the join to be under way")
+
+    def donor_of(self, late):
+        """Who has sent most, and the other one."""
+        donors = [node for node in self.cluster if node is not late]
+        return sorted(donors, key=lambda node: -node.stats()["replication_bulk_bytes_sent"])
+
+    def test_how_far_it_is_is_seen_on_every_node_until_it_is_done(self):
+        late = self.cluster.add()
+        self.wait_half_way(late)
+        donor, other = self.donor_of(late)
+        donor.pause()  # Meanwhile it gets no further.
+        seen = {}
+
+        def sees(node):
+            row = self.row(node, late)
+            if "catch_up_percent" in row:
+                seen[node.name] = row
+            return "catch_up_percent" in row
+
+        try:
+            wait_until(lambda: sees(late) and sees(other), 10, "joiner and bystander to tell")
+        finally:
+            donor.resume()
+        wait_until(lambda: sees(donor), 10, "the donor to tell")
+        for name, row in seen.items():
+            report(f"seen by {name}: {row['catch_up_percent']} %, {row['catch_up_bytes']} bytes")
+            self.assertGreater(row["catch_up_records"], 0)
+            self.assertLessEqual(row["catch_up_percent"], 100)
+            self.assertGreater(row["catch_up_bytes"], row["catch_up_records"] * VALUE_BYTES // 2)
+        self.wait_count()
+        self.cluster.wait_healthy(60)
+        wait_until(lambda: not any("catch_up_records" in self.row(node, late)
+                                   for node in self.cluster), 10, "nobody to tell of it any more")
+        self.assertEqual(late.stats()["catch_up"]["records"], 0)
+
+    def test_a_joiner_that_is_killed_goes_on_where_it_was(self):
+        late = self.cluster.add()
+        self.wait_half_way(late)
+        late.kill9()
+        sent = sum(self.cluster.sent_bytes().values())
+        had = late.restart().call("count")
+        self.wait_count()
+        self.cluster.wait_healthy(60)
+        again = sum(self.cluster.sent_bytes().values()) - sent
+        report(f"it had {had} of {RECORDS} records, and was sent {again} bytes for the rest")
+        self.assertGreater(had, 0)
+        # A key, a version and what stands around a record are less than a tenth of it.
+        self.assertLess(again, (RECORDS - had) * VALUE_BYTES * 1.3 + RECORDS * 100)
+
+    def test_a_donor_that_is_killed_is_replaced(self):
+        late = self.cluster.add()
+        self.wait_half_way(late)
+        donor, _ = self.donor_of(late)
+        watch = Stopwatch()
+        donor.kill9()
+        wait_until(lambda: late.call("count") == RECORDS, 60, "the other one to give the rest")
+        report(f"without {donor.name} it took {watch.seconds():.1f} s")
+        donor.restart()
+        self.wait_count()
+        self.cluster.wait_healthy(60)
+
+
+if __name__ == "__main__":
+    main()
