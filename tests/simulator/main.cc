@@ -1,10 +1,13 @@
 // dhrt-simulator: runs histories from seeds, stops at the first that breaks an invariant.
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdio>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "tests/simulator/detection.h"
 #include "tests/simulator/simulation.h"
 
 namespace {
@@ -12,7 +15,8 @@ namespace {
 using namespace dhrt::simulator;  // A program, not a header.
 
 constexpr std::string_view usage =
-    "usage: dhrt-simulator [--seed N | --seeds A..B] [--brief | --membership HOURS]\n"
+    "usage: dhrt-simulator [--seed N | --seeds A..B]\n"
+    "                      [--brief | --membership HOURS | --detection NODES]\n"
     "                      [--mutant NAME [--expect-failure]]\n"
     "\n"
     "  --seed N          run one history, print all about it; run it twice and compare\n"
@@ -20,6 +24,8 @@ constexpr std::string_view usage =
     "  --brief           histories of at most 200 operations on three keys, of 3 or 4 nodes\n"
     "  --membership HOURS  five nodes that store nothing for so long, one of which keeps\n"
     "                    standing still: nobody is to be called dead\n"
+    "  --detection NODES  10 deaths and 10 leaves in a cluster of so many that store\n"
+    "                    nothing (2 to 1000): how soon everybody knows\n"
     "  --mutant NAME     make a mistake on purpose: ack-early, no-tombstone,\n"
     "                    reuse-sequence, merge-early, report-early,\n"
     "                    counter-last-writer, counter-any-base, counter-in-place,\n"
@@ -33,6 +39,9 @@ constexpr std::string_view usage =
     "\n"
     "exit codes: 0 all invariants held (or broke, if expected), 1 not so, 2 usage\n";
 
+// A full mesh: a thousand nodes are a million connections, and some gigabytes.
+constexpr std::uint64_t detection_nodes_max = 1000;
+
 struct Arguments {
   std::uint64_t first = 1;
   std::uint64_t last = 500;
@@ -40,6 +49,7 @@ struct Arguments {
   bool expect_failure = false;
   bool brief = false;
   std::uint64_t membership_hours = 0;  // 0: histories with data.
+  std::uint64_t detection_nodes = 0;   // 0: as well.
   Mutant mutant = Mutant::none;
   std::string mutant_name;
 };
@@ -73,6 +83,10 @@ bool parse(int argc, char** argv, Arguments& arguments) {
         return false;
     } else if (flag == "--membership") {
       if (!parse_number(value, arguments.membership_hours) || arguments.membership_hours == 0)
+        return false;
+    } else if (flag == "--detection") {
+      if (!parse_number(value, arguments.detection_nodes) || arguments.detection_nodes < 2 ||
+          arguments.detection_nodes > detection_nodes_max)
         return false;
     } else if (flag == "--mutant") {
       const auto mutant = parse_mutant(value);
@@ -208,6 +222,43 @@ int run_all(const Arguments& arguments) {
   return 1;
 }
 
+std::string in_words(std::vector<std::uint64_t> milliseconds) {
+  std::ranges::sort(milliseconds);
+  const auto at = [&](std::size_t percent) {
+    const std::size_t place = milliseconds.size() * percent / 100;
+    return std::to_string(milliseconds[std::min(place, milliseconds.size() - 1)]);
+  };
+  return at(50) + " p50, " + at(99) + " p99, " + std::to_string(milliseconds.back()) + " max (" +
+         std::to_string(milliseconds.size()) + " times)";
+}
+
+int detect(const Arguments& arguments) {
+  constexpr std::uint64_t rounds = 10;
+  std::vector<std::uint64_t> wholes;
+  std::vector<std::uint64_t> deaths;
+  std::vector<std::uint64_t> leaves;
+  for (std::uint64_t seed = arguments.first; seed <= arguments.last; ++seed) {
+    const auto times = Detection(seed, arguments.detection_nodes).run(rounds);
+    if (!times) {
+      std::printf(
+          "MEMB: not everybody knew in time\nreplay: dhrt-simulator --seed %llu "
+          "--detection %llu\n",
+          static_cast<unsigned long long>(seed),
+          static_cast<unsigned long long>(arguments.detection_nodes));
+      return 1;
+    }
+    wholes.push_back(times->whole_milliseconds);
+    deaths.insert(deaths.end(), times->death_milliseconds.begin(), times->death_milliseconds.end());
+    leaves.insert(leaves.end(), times->leave_milliseconds.begin(), times->leave_milliseconds.end());
+  }
+  std::printf("%llu nodes, milliseconds of simulated time until all know\n",
+              static_cast<unsigned long long>(arguments.detection_nodes));
+  std::printf("  each other, from the start  %s\n", in_words(wholes).c_str());
+  std::printf("  of a death                  %s\n", in_words(deaths).c_str());
+  std::printf("  of a leave                  %s\n", in_words(leaves).c_str());
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -216,5 +267,5 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "%s", usage.data());
     return 2;
   }
-  return run_all(arguments);
+  return arguments.detection_nodes > 0 ? detect(arguments) : run_all(arguments);
 }

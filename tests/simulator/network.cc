@@ -171,7 +171,7 @@ void Network::close(NodeIndex from, ConnectionId connection) {
   close_wire(wire, end, cut ? random_.between(1000, 10000) : latency());
 }
 
-void Network::drop_all(NodeIndex node) {
+void Network::drop_all(NodeIndex node, bool in_order) {
   std::vector<std::pair<std::uint64_t, int>> mine;
   for (const auto& [key, place] : by_id_) {
     if (key.first == node) mine.push_back(place);
@@ -180,7 +180,11 @@ void Network::drop_all(NodeIndex node) {
     const auto& ends = wires_.at(wire).ends;
     by_id_.erase({node, ends[end].id});
     const bool cut = !reachable(ends[0].node, ends[1].node);
-    close_wire(wire, end, cut ? random_.between(1000, 10000) : random_.between(1, 10));
+    const Duration under_way = ends[1 - end].last_delivery - schedule_.now();
+    std::uint64_t delay = cut ? random_.between(1000, 10000) : random_.between(1, 10);
+    if (in_order && under_way.count() >= 0)
+      delay = std::max(delay, static_cast<std::uint64_t>(under_way.count()) + 1);
+    close_wire(wire, end, delay);
   }
 }
 

@@ -58,8 +58,9 @@ class Network {
   void connect(NodeIndex from, const Connect& connect);
   void send(NodeIndex from, const Send& send);
   void close(NodeIndex from, ConnectionId connection);
-  // The node's process is gone: its peers see resets.
-  void drop_all(NodeIndex node);
+  // The node's process is gone: its peers see resets, which may overtake what it sent last, unless
+  // it ended in order.
+  void drop_all(NodeIndex node, bool in_order);
   // Messages from `from` to `to` are swallowed while blocked.
   void block(NodeIndex from, NodeIndex to) { blocked_.insert({from, to}); }
   void heal();

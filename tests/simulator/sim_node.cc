@@ -84,6 +84,7 @@ void SimNode::start() {
   options.cluster.compared_keys = world_.random.between(1, 4);
   options.cluster.compared_bytes = static_cast<std::uint32_t>(world_.random.between(1, 400));
   options.cluster.audit_interval = 15s;
+  options.cluster.members_max = std::max(options.cluster.members_max, world_.options.nodes);
   if (world_.options.remembers_deletes()) options.cluster.remember_deletes = 2s;
   options.cluster.mutate_pull_uncompared = world_.options.mutant == Mutant::pull_uncompared;
   options.cluster.mutate_forget_early = world_.options.mutant == Mutant::forget_early;
@@ -121,7 +122,7 @@ void SimNode::crash() {
   levels_.clear();
   sync_under_way_ = false;
   store_->lose_unsynced();
-  world_.network->drop_all(index_);
+  world_.network->drop_all(index_, gone_);
 }
 
 void SimNode::leave() {
