@@ -295,8 +295,9 @@ void NodeReport::write_nodes(json::Writer& writer, const ClusterPicture& cluster
 // As few columns as do for a person who waits; what is not known yet is left out.
 void NodeReport::write_catch_up_of_node(json::Writer& writer, const CatchUp& catch_up) {
   if (catch_up.records_expected != 0) {
-    const std::uint64_t records = std::min(catch_up.records, catch_up.records_expected);
-    writer.key("catch_up_percent").number(records * 100 / catch_up.records_expected);
+    const double share =
+        static_cast<double>(catch_up.records) / static_cast<double>(catch_up.records_expected);
+    writer.key("catch_up_percent").number(static_cast<std::uint64_t>(100 * std::min(share, 1.0)));
   }
   writer.key("catch_up_records").number(catch_up.records);
   writer.key("catch_up_bytes").number(catch_up.bytes);
