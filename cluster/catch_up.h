@@ -33,9 +33,9 @@ class CatchUpMeter {
     if (!began_) return std::nullopt;
     CatchUp read = sum_;
     const auto passed = static_cast<std::uint64_t>((now - *began_).count());
-    if (sum_.records == 0 || passed < measured_milliseconds_min) return read;
-    const std::uint64_t expected = std::max(sum_.records_expected, sum_.records);
-    const double left = static_cast<double>(expected - sum_.records);
+    const bool is_known = sum_.records != 0 && sum_.records_expected > sum_.records;
+    if (!is_known || passed < measured_milliseconds_min) return read;
+    const double left = static_cast<double>(sum_.records_expected - sum_.records);
     const double seconds =
         static_cast<double>(passed) / 1000 * left / static_cast<double>(sum_.records);
     read.seconds_left = static_cast<std::uint32_t>(std::min(seconds, seconds_max)) + 1;

@@ -216,8 +216,8 @@ void Comparison::mend_here(std::vector<KeyedRecord> records, const Step& step) {
                                         .captured = *captured_});
 }
 
-// The peer works on the next question while these go into the store. The last word needs them
-// there.
+// If the next question is one to the peer, it works on it while these go into the store. The last
+// word needs them there.
 void Comparison::mend_and_go_on(std::vector<KeyedRecord> records, const Step& step) {
   const bool is_last = wanted_.empty() && owed_.empty() && !to_;
   if (is_last) mend_here(std::move(records), step);

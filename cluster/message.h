@@ -118,8 +118,9 @@ struct ClockReading {
 
 // How far the sender is with a collection that it brings in from others.
 struct CatchUp {
-  std::uint64_t records = 0;           // Brought in, or found to be here.
-  std::uint64_t records_expected = 0;  // All in all; about, and 0 if it is not known yet.
+  std::uint64_t records = 0;  // Brought in, or found to be here.
+  // All in all; about, and where keys were written more than once meanwhile at most. 0: not known.
+  std::uint64_t records_expected = 0;
   std::uint64_t bytes = 0;             // Of keys and values that came.
   std::uint32_t collections_left = 0;  // Behind this one.
   std::uint32_t seconds_left = 0;      // For this one, at the speed so far; 0: not known.

@@ -149,7 +149,7 @@ std::optional<NodeId> Synchronizer::choose_donor(const Step& step) const {
   std::vector<NodeId> others;
   for (const auto& [node, peer] : peers_) {
     const bool linked = links_.link(node, LinkClass::control) && links_.link(node, LinkClass::bulk);
-    const bool will_ask = joins_by_us(node) && !peer.has_asked;
+    const bool will_ask = joins_by_us(node) && !peer.has_asked && !peer.has_listed;
     if (!peer.wanted || step.now < peer.not_before || !linked || will_ask) continue;
     (membership_.state(node) == MemberState::healthy ? healthy : others).push_back(node);
   }
@@ -212,7 +212,13 @@ void Synchronizer::summary(ConnectionId from, const Summary& summary, const Step
   SummaryReply reply{.request = summary.request};
   for (const auto& [name, mirror] : mirrors_)
     reply.digests.push_back({{name, mirror.generation}, mirror.digest});
-  if (const auto peer = links_.peer_of(from)) reply.doubts = doubts_[*peer];
+  if (const auto node = links_.peer_of(from)) {
+    reply.doubts = doubts_[*node];
+    // If it finds nothing to ask for we do, a while later; the first time counts, as it goes on.
+    const auto peer = peers_.find(*node);
+    if (peer != peers_.end() && joins_by_us(*node) && !std::exchange(peer->second.has_listed, true))
+      peer->second.not_before = step.now + options_.pull_timeout;
+  }
   step.send(from, std::move(reply));
 }
 

@@ -137,7 +137,8 @@ class Synchronizer {
     std::optional<Attestation> claimed;    // It says it has pulled all from us in this state.
     Time finished;                         // When our last session ended.
     Time not_before{};                     // After a session that failed.
-    bool has_asked = false;                // It has begun a comparison with us.
+    bool has_asked = false;                // It has begun a comparison with us,
+    bool has_listed = false;               // or asked at least what there is.
     std::set<CollectionRef> compared;      // Of these a pull is enough, though not of all yet.
     unsigned failed_comparisons = 0;       // In a row.
   };

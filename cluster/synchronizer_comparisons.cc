@@ -18,7 +18,7 @@ void Synchronizer::set_compared(NodeId peer, bool compared) {
   if (!compared) ++doubts_[peer].count;
   if (const auto found = peers_.find(peer); found != peers_.end()) {
     found->second.compared.clear();
-    found->second.has_asked = false;
+    found->second.has_asked = found->second.has_listed = false;
     found->second.failed_comparisons = 0;
     // Its comparison with us is over, or was given up for ours.
     if (compared) found->second.not_before = {};

@@ -160,8 +160,8 @@ void Node::report_progress() {
   const bool healthy = core_->state() == MemberState::healthy;
   const SyncProgress& progress = core_->sync_progress();
   if (healthy && !was_healthy_ && !founds_)
-    log_info("synced " + std::to_string(progress.records_pulled + progress.records_mended) +
-             " records");
+    log_info("synced", {{"records_exchanged",
+                         std::to_string(progress.records_pulled + progress.records_mended)}});
   was_healthy_ = healthy;
   report_catch_up();
   if (was_member_ || leaving_) return;

@@ -285,8 +285,12 @@ void NodeReport::write_nodes(json::Writer& writer, const ClusterPicture& cluster
     writer.key("self").boolean(self);
     writer.key("epoch").number(std::uint64_t{member.epoch});
     write_clock(writer, cluster, id);
+    // Of one that is healthy, or dead, the last word may be older than its state.
+    const bool waits = state == MemberState::joining || state == MemberState::syncing ||
+                       state == MemberState::unhealthy;
     const auto catch_up = cluster.catching_up.find(id);
-    if (catch_up != cluster.catching_up.end()) write_catch_up_of_node(writer, catch_up->second);
+    if (waits && catch_up != cluster.catching_up.end())
+      write_catch_up_of_node(writer, catch_up->second);
     writer.end_object();
   }
   writer.end_array();

@@ -83,12 +83,44 @@ TEST_CASE("joining: how far it is can be read, and ends with it") {
   CHECK_MESSAGE(first.seconds_left == 0, "no speed was measured yet");
   node.tick_for(1s);
   CHECK(node.core().catch_up(node.now())->seconds_left == 20);
+  SUBCASE("a donor of an earlier version does not say how much there is") {
+    node.receive(node.bulk, AuditReply{.request = node.asked().request,
+                                       .collection = node.asked().collection,
+                                       .vector = dots(2, 1, 4),
+                                       .with_values = true,
+                                       .records = {record("c", dot(2, 4))},
+                                       .next = "d"});
+    CHECK(node.core().catch_up(node.now())->records == 3);
+    CHECK(node.core().catch_up(node.now())->records_expected == 0);
+    CHECK(node.core().catch_up(node.now())->seconds_left == 0);
+    return;
+  }
   answer({record("d", dot(2, 3))}, {});
   CHECK(node.core().catch_up(node.now())->records == 3);
   node.store();
   node.peer_mended();
   node.receive(node.bulk, Compared{.reply = true});
   CHECK_FALSE(node.core().catch_up(node.now()));
+}
+
+TEST_CASE("joining: who asks for nothing, or no longer, is asked after a while") {
+  CoreOptions options = core_options(1);
+  options.cluster.pull_timeout = 400ms;
+  // It has what we have, as it thinks; or it does not go on.
+  for (const Message& last :
+       {Message(Summary{7}), Message(Audit{.request = 7, .collection = users, .begins = true})}) {
+    Scripted node(options);
+    node.link(hello_of(comparing(member(2))));
+    const ConnectionId bulk = node.link(hello_of(comparing(member(2))), LinkClass::bulk);
+    node.tick_for(1s);
+    REQUIRE(node.sent<Summary>(bulk).empty());
+    node.receive(bulk, last);
+    node.tick_for(200ms);
+    CHECK(node.sent<Summary>(bulk).empty());
+    node.receive(bulk, Summary{8});  // It lists again, and again.
+    node.tick_for(500ms);
+    CHECK_FALSE(node.sent<Summary>(bulk).empty());
+  }
 }
 
 TEST_CASE("joining: who joins asks by itself, and nobody else") {

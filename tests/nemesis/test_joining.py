@@ -34,7 +34,11 @@ class Joining(unittest.TestCase):
         donors = [node for node in self.cluster if node is not late]
         return sorted(donors, key=lambda node: -node.stats()["replication_bulk_bytes_sent"])
 
+    def bulk_bytes(self):
+        return sum(node.stats()["replication_bulk_bytes_sent"] for node in self.cluster)
+
     def test_how_far_it_is_is_seen_on_every_node_until_it_is_done(self):
+        before = self.bulk_bytes()
         late = self.cluster.add()
         self.wait_half_way(late)
         donor, other = self.donor_of(late)
@@ -62,6 +66,8 @@ class Joining(unittest.TestCase):
         wait_until(lambda: not any("catch_up_records" in self.row(node, late)
                                    for node in self.cluster), 10, "nobody to tell of it any more")
         self.assertEqual(late.stats()["catch_up"]["records"], 0)
+        # Everything once, though two have it.
+        self.assertLess(self.bulk_bytes() - before, RECORDS * VALUE_BYTES * 1.3)
 
     def test_a_joiner_that_is_killed_goes_on_where_it_was(self):
         late = self.cluster.add()
@@ -74,6 +80,7 @@ class Joining(unittest.TestCase):
         again = sum(self.cluster.sent_bytes().values()) - sent
         report(f"it had {had} of {RECORDS} records, and was sent {again} bytes for the rest")
         self.assertGreater(had, 0)
+        self.assertLess(had, RECORDS)
         # A key, a version and what stands around a record are less than a tenth of it.
         self.assertLess(again, (RECORDS - had) * VALUE_BYTES * 1.3 + RECORDS * 100)
 
