@@ -183,8 +183,7 @@ std::string NodeReport::metrics() const {
              &OfDialect::errors_total);
   text.counter("records_pulled_total", "Records that came by catching up.",
                cluster->records_pulled);
-  const auto found = cluster->catching_up.find(cluster->self.id);
-  const CatchUp catch_up = found == cluster->catching_up.end() ? CatchUp() : found->second;
+  const CatchUp catch_up = cluster->own_catch_up();
   text.gauge("catch_up_records", "Brought in of the collection that is on its way.",
              static_cast<double>(catch_up.records));
   text.gauge("catch_up_records_expected",

@@ -243,8 +243,7 @@ void NodeReport::write_replication(json::Writer& writer, const ClusterPicture& c
   number("nkvd_writes_refused", &NodeFigures::nkvd_writes_refused);
   number("nkvd_records_copied", &NodeFigures::nkvd_records_copied);
   writer.key("records_pulled").number(cluster.records_pulled);
-  const auto catch_up = cluster.catching_up.find(cluster.self.id);
-  write_catch_up(writer, catch_up == cluster.catching_up.end() ? CatchUp() : catch_up->second);
+  write_catch_up(writer, cluster.own_catch_up());
   writer.key("sync_root").string(hex(cluster.root));
   writer.key("voters").number(std::uint64_t{cluster.layout.voters.size()});
   writer.key("peers").begin_object();

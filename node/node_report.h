@@ -51,6 +51,12 @@ struct ClusterPicture {
   std::map<std::string, std::uint64_t> conflicts;  // By collection.
   Layout layout;                                   // Who votes, as far as this node knows.
   bool agrees_with_all = false;                    // As Synchronizer has it.
+
+  // All 0 if this node brings in nothing that it waits for.
+  CatchUp own_catch_up() const {
+    const auto own = catching_up.find(self.id);
+    return own == catching_up.end() ? CatchUp() : own->second;
+  }
 };
 
 class ClusterBoard {
