@@ -361,13 +361,13 @@ JoinedRecord join(const RecordView& held, const RecordView& comes, CounterMistak
 
 RecordView expired_of(const RecordView& record) {
   RecordView tombstone = tombstone_of(record);
-  if (may_be_counter(record)) tombstone.attributes = record.attributes;
+  if (record.deleted || may_be_counter(record)) tombstone.attributes = record.attributes;
   return tombstone;
 }
 
 Record expired_of(const Record& record) {
   Record tombstone = tombstone_of(record);
-  if (may_be_counter(view_of(record))) tombstone.attributes = record.attributes;
+  if (record.deleted || may_be_counter(view_of(record))) tombstone.attributes = record.attributes;
   return tombstone;
 }
 

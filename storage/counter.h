@@ -102,7 +102,7 @@ struct JoinedRecord {
 JoinedRecord join(const RecordView& held, const RecordView& comes, CounterMistake mistake);
 
 // The tombstone that is left of a record whose deadline is over. It still says what was counted: a
-// node that expired a counter early must not take it for a delete.
+// node that expired a counter early must not take it for a delete. Of a delete: that delete.
 RecordView expired_of(const RecordView& record);
 Record expired_of(const Record& record);
 

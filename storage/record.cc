@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <tuple>
 
+#include "storage/record_codec.h"
+
 namespace dhrt {
 
 namespace {
@@ -12,11 +14,23 @@ bool name_byte(char c) {
          c == '_' || c == '-';
 }
 
+template <typename AnyRecord>
+std::strong_ordering ordered(const AnyRecord& left, const AnyRecord& right) {
+  const auto by_version =
+      std::tie(left.version, left.deleted) <=> std::tie(right.version, right.deleted);
+  if (by_version != 0) return by_version;
+  // Of the same delete there are two only where one was made anew.
+  if (left.deleted && left.dot != right.dot) {
+    const auto by_times = times_made_anew(left.attributes) <=> times_made_anew(right.attributes);
+    if (by_times != 0) return by_times;
+  }
+  return left.dot <=> right.dot;
+}
+
 }  // namespace
 
 std::strong_ordering compare(const Record& left, const Record& right) {
-  return std::tie(left.version, left.deleted, left.dot) <=>
-         std::tie(right.version, right.deleted, right.dot);
+  return ordered(left, right);
 }
 
 Record tombstone_of(const Record& record) {
@@ -55,8 +69,7 @@ Record copy_of(const RecordView& view) {
 }
 
 std::strong_ordering compare(const RecordView& left, const RecordView& right) {
-  return std::tie(left.version, left.deleted, left.dot) <=>
-         std::tie(right.version, right.deleted, right.dot);
+  return ordered(left, right);
 }
 
 RecordView tombstone_of(const RecordView& record) {

@@ -80,8 +80,9 @@ struct Record {
   bool operator==(const Record&) const = default;
 };
 
-// The one conflict rule. The total order is (hlc, node, delete bit, dot): the dot decides
-// between equal versions, or two replicas that hold different dots would never agree.
+// The one conflict rule. The total order is (hlc, node, delete bit, how often that delete was made
+// anew, dot): the dot decides between equal versions, or two replicas that hold different dots
+// would never agree.
 std::strong_ordering compare(const Record& left, const Record& right);
 inline bool newer(const Record& left, const Record& right) {
   return compare(left, right) > 0;

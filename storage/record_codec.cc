@@ -273,4 +273,19 @@ std::optional<std::string> find_attribute(Bytes attributes, std::uint64_t id) {
   return std::nullopt;
 }
 
+std::uint64_t times_made_anew(Bytes attributes) {
+  if (attributes.empty()) return 0;
+  const auto encoded = find_attribute(attributes, attribute_made_anew);
+  if (!encoded) return 0;
+  ByteReader reader(*encoded);
+  const std::uint64_t times = reader.varint();
+  return reader.ok() ? times : 0;
+}
+
+std::string with_times_made_anew(Bytes attributes, std::uint64_t times) {
+  std::string encoded;
+  ByteWriter(encoded).varint(times);
+  return with_attribute(attributes, attribute_made_anew, encoded);
+}
+
 }  // namespace dhrt

@@ -87,6 +87,11 @@ inline constexpr std::uint64_t attribute_content_type = 1;
 // The write came from a mesh of nkvd, or was not meant for it; the value is empty.
 inline constexpr std::uint64_t attribute_not_for_nkvd = 2;
 inline constexpr std::uint64_t attribute_counter = 3;
+// Of a tombstone: how often the delete was written once more, as what it deletes had come back
+// (varint). Absent: never.
+inline constexpr std::uint64_t attribute_made_anew = 4;
+std::uint64_t times_made_anew(Bytes attributes);
+std::string with_times_made_anew(Bytes attributes, std::uint64_t times);
 std::string with_attribute(Bytes attributes, std::uint64_t id, Bytes value);
 std::string without_attribute(Bytes attributes, std::uint64_t id);
 std::optional<std::string> find_attribute(Bytes attributes, std::uint64_t id);

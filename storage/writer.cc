@@ -4,6 +4,8 @@
 #include <optional>
 #include <utility>
 
+#include "storage/record_codec.h"
+
 namespace dhrt {
 
 namespace {
@@ -439,10 +441,15 @@ Result<RecordWriter::Put> RecordWriter::bury(Collection& collection, const Hashe
 }
 
 // A delete that was forgotten here, and what it deletes has come back: who was told of the delete
-// is not told of the same dot again.
+// is not told of the same dot again. Where it was not forgotten it must be replaced by this one, or
+// who was told meanwhile of what had come back would hear no more of it there.
 Result<RecordWriter::Put> RecordWriter::delete_anew(Collection& collection, const HashedKey& key,
                                                     const RecordView& tombstone) {
-  auto made = bury(collection, key, tombstone);
+  const std::string attributes =
+      with_times_made_anew(tombstone.attributes, times_made_anew(tombstone.attributes) + 1);
+  RecordView anew = tombstone;
+  anew.attributes = attributes;
+  auto made = bury(collection, key, anew);
   if (made) made->must_delete_anew = made->position == 0;
   return made;
 }

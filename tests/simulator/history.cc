@@ -179,6 +179,27 @@ bool History::may_have_come_back(const std::string& collection, const std::strin
          });
 }
 
+// A node that was given up had counted on nothing, which those had not seen who deleted the key,
+// forgot that and counted on nothing, too: both is joined, as if there had been no delete.
+bool History::was_counted_alone(const std::string& collection, const std::string& key,
+                                const CounterState& held) const {
+  const auto writes = made_of_key_.find({collection, key});
+  if (!nodes_are_evicted_ || held.base != CounterState::Base() || writes == made_of_key_.end())
+    return false;
+  const auto is_held = [&held](const Addition& addition) {
+    return std::ranges::any_of(held.cells, [&addition](const CounterCell& cell) {
+      return cell.node == addition.dot.origin.node && cell.opened == addition.opened;
+    });
+  };
+  return std::ranges::any_of(additions_, [&](const Addition& addition) {
+    return addition.collection == collection && addition.key == key && is_held(addition) &&
+           std::ranges::any_of(writes->second, [&](const Made* made) {
+             return made->record.deleted && addition.opened < made->record.version.hlc &&
+                    !made->seen.contains(addition.dot);
+           });
+  });
+}
+
 // By somebody who had seen it, in what is forgotten by now: what others had counted alone goes on.
 bool History::was_deleted(const Addition& addition) const {
   return std::ranges::any_of(promises_, [&](const Promise& promise) {
@@ -220,6 +241,7 @@ void History::check_counter(const std::string& collection, const std::string& ke
     if (const auto known = counter_of(view)) counter = *known;
     if (!held->deleted) value = std::stoll(held->value);
   }
+  if (was_counted_alone(collection, key, counter)) return;
   counter.base = base_of(collection, key, counter);
   if (may_have_come_back(collection, key, counter.base)) return;
   const auto number = number_of(collection, key, counter.base);

@@ -97,6 +97,8 @@ class History {
   bool was_deleted(const Addition& addition) const;
   bool may_have_come_back(const std::string& collection, const std::string& key,
                           const CounterState::Base& base) const;
+  bool was_counted_alone(const std::string& collection, const std::string& key,
+                         const CounterState& held) const;
   CounterState::Base greatest_delete(
       const std::string& collection, const std::string& key,
       const std::function<bool(const Made&, const CounterState::Base&)>& counts) const;

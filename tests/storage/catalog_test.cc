@@ -92,7 +92,8 @@ TEST_CASE("catalog: two names say by themselves where their records are kept") {
     CHECK_FALSE(node.catalog.config("hdd").memory);
     must(node.catalog.drop("memory", noon));
     must(node.catalog.drop("hdd", noon));
-    for (const auto& [name, memory] : {std::pair("memory", false), std::pair("hdd", true)}) {
+    for (const bool memory : {false, true}) {
+      const std::string name = memory ? "hdd" : "memory";
       CAPTURE(name);
       const auto made = node.catalog.create(name, {.memory = memory}, noon);
       REQUIRE_FALSE(made);

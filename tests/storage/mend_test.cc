@@ -258,5 +258,29 @@ TEST_CASE("pull: a delete that was forgotten and comes again deletes under a dot
   });
 }
 
+// Or who was told of it and then, elsewhere, of what had come back, would be told nothing there.
+TEST_CASE("push: a delete that was made anew replaces the same delete, whatever its dot") {
+  on_both([](Node& node) {
+    const Origin greater{.node = own_origin().node + 1, .epoch = 1, .loop = 0};
+    const KeyedRecord deleted = tombstone("k", {greater, 5});
+    must(node.writer.push(node.users, views_of({deleted}), noon));
+    node.forget();
+    must(node.writer.push(node.users, views_of({put("k", "late", {there, 1})}), noon));
+    must(node.writer.pull(node.users, {deleted}, noon));
+    const Record anew = node.writer.take_joined().at(0).entry.record;
+    REQUIRE_MESSAGE(anew.dot < deleted.record.dot, "the dot alone would not do");
+    CHECK(newer(anew, deleted.record));
+    CHECK_FALSE(newer(deleted.record, anew));
+    CHECK(newer(put("k", "next", {there, 6}).record, anew));
+
+    Node holds(make_memory_store({}));
+    must(holds.writer.push(holds.users, views_of({deleted}), noon));
+    must(holds.writer.push(holds.users, views_of({{"k", anew}}), noon));
+    CHECK(must(holds.users.find("k"))->dot == anew.dot);
+    must(holds.writer.pull(holds.users, {deleted}, noon));
+    CHECK(must(holds.users.find("k"))->dot == anew.dot);
+  });
+}
+
 }  // namespace
 }  // namespace dhrt::test
