@@ -243,6 +243,7 @@ struct MendRecords {
   Context captured;
 };
 // Tombstones of these dots may be dropped.
+  Context seen_there;  // By the sender, durably, before it read the records.
 struct ForgetTombstones {
   CollectionRef collection;
   Context everywhere;

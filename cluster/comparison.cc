@@ -87,7 +87,8 @@ bool Comparison::ranged(const Ranged& ranged, const Step& step) {
     ask(Mend{.request = next_request(),
              .collection = collection_,
              .records = ranged.records,
-             .captured = *peer_captured_},
+             .captured = *peer_captured_,
+             .vector = ranged.vector},
         step);
     return true;
   }
@@ -204,25 +205,28 @@ void Comparison::compare(const AuditReply& reply, const Step& step) {
   }
   for (; mine != end; ++mine)
     they_lack(*mine);
-  mend_and_go_on(std::move(due), step);
+  mend_and_go_on(std::move(due), reply.vector, step);
 }
 
-void Comparison::mend_here(std::vector<KeyedRecord> records, const Step& step) {
+void Comparison::mend_here(std::vector<KeyedRecord> records, const Context& seen_there,
+                           const Step& step) {
   if (records.empty()) return;
   records_mended_ += records.size();
   step.actions.emplace_back(MendRecords{.token = apply_token(),
                                         .collection = collection_,
                                         .records = std::move(records),
-                                        .captured = *captured_});
+                                        .captured = *captured_,
+                                        .seen_there = seen_there});
 }
 
 // If the next question is one to the peer, it works on it while these go into the store. The last
 // word needs them there.
-void Comparison::mend_and_go_on(std::vector<KeyedRecord> records, const Step& step) {
+void Comparison::mend_and_go_on(std::vector<KeyedRecord> records, const Context& seen_there,
+                                const Step& step) {
   const bool is_last = wanted_.empty() && owed_.empty() && !to_;
-  if (is_last) mend_here(std::move(records), step);
+  if (is_last) mend_here(std::move(records), seen_there, step);
   go_on(step);
-  if (!is_last) mend_here(std::move(records), step);
+  if (!is_last) mend_here(std::move(records), seen_there, step);
 }
 
 // What is to be had first, then what is owed, then the next range.
@@ -273,7 +277,7 @@ bool Comparison::reply(const FetchReply& reply, const Step& step) {
   meter_.add(0, bytes_of(reply.records));
   wanted_.erase(wanted_.begin(),
                 wanted_.begin() + std::min<std::ptrdiff_t>(reply.done, std::ssize(wanted_)));
-  mend_and_go_on(reply.records, step);
+  mend_and_go_on(reply.records, reply.vector, step);
   return true;
 }
 
@@ -410,7 +414,8 @@ bool Comparisons::asked(ConnectionId from, const Mend& mend, bool is_over, const
   step.actions.emplace_back(MendRecords{.token = token,
                                         .collection = mend.collection,
                                         .records = mend.records,
-                                        .captured = mend.captured});
+                                        .captured = mend.captured,
+                                        .seen_there = mend.vector});
   return true;
 }
 

@@ -84,8 +84,10 @@ class Comparison {
   bool does_not_get_on(const AuditReply& reply);
   bool answers(std::uint64_t request, MessageType asked);
   void compare(const AuditReply& reply, const Step& step);
-  void mend_here(std::vector<KeyedRecord> records, const Step& step);
-  void mend_and_go_on(std::vector<KeyedRecord> records, const Step& step);
+  // `seen_there`: by the peer, durably, before it read the records.
+  void mend_here(std::vector<KeyedRecord> records, const Context& seen_there, const Step& step);
+  void mend_and_go_on(std::vector<KeyedRecord> records, const Context& seen_there,
+                      const Step& step);
   void go_on(const Step& step);
   void next_range(const Step& step);
   void finish(const Step& step);

@@ -370,7 +370,7 @@ struct Mend {
   std::uint16_t partition = 0;
   std::vector<KeyedRecord> records;
   Context captured;   // The receiver's own context from before the comparison.
-  Context vector;     // At the end, without records: joins the receiver's context.
+  Context vector;     // What the sender had before it; at the end, without records: joins ours.
   Context forgotten;  // As in AuditReply; with the vector.
   std::uint64_t forgotten_hlc = 0;
 };

@@ -285,7 +285,8 @@ void StoreDriver::mend(const MendRecords& action, WallMilliseconds now,
     inputs.emplace_back(Applied{action.token, collection.has_value()});
     return;
   }
-  Result<Position> position = writer_.mend(**collection, action.records, action.captured, now);
+  Result<Position> position =
+      writer_.mend(**collection, action.records, action.captured, action.seen_there, now);
   took_in(**collection);
   keep_losers(**collection, now);
   if (!position) {

@@ -32,6 +32,7 @@ enum class CounterMistake : std::uint8_t {
   last_writer,  // Nothing is joined.
   any_base,     // Cells count on whatever base there is.
   in_place,     // What is joined keeps the dot of the newer record.
+  replaced,     // What was replaced is joined all the same.
 };
 
 // What one node added in the starts `from` to `epoch` of it.

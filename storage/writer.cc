@@ -45,6 +45,15 @@ HashedKey hashed(const WriteRequest& request) {
   return request.hash == 0 ? HashedKey(request.key) : HashedKey(request.key, request.hash);
 }
 
+// Who made or sent the later record had what is held, and does not count on it any more. So it was
+// deleted, or its deadline passed, and that is forgotten: what is left of it must not be joined.
+bool has_replaced(const RecordView& later, const RecordView& held, const Context* seen_there) {
+  if (!newer(later, held)) return false;
+  const Dot& old = held.dot;
+  const bool by_writer = later.dot.origin == old.origin && later.dot.sequence > old.sequence;
+  return by_writer || (seen_there != nullptr && seen_there->contains(old));
+}
+
 bool may_be_blind(const WriteRequest& request) {
   return request.blind && !request.deletes && !request.if_absent && !request.if_version;
 }
@@ -217,7 +226,7 @@ Result<RecordWriter::Put> RecordWriter::put_if_newer(Collection& collection,
         made.replaced.reset();
         made.lost_to_unsettled = false;
         made.lost = Put::Lost::nothing;
-        made.must_join = meet(held, record, known.flushed);
+        made.must_join = meet(collection, held, record, known.flushed, arrival);
         if (made.must_join) return false;
         // It was here, and is deleted or was evicted; where nothing is evicted it is deleted also
         // if something older has come since.
@@ -253,9 +262,12 @@ Result<RecordWriter::Put> RecordWriter::put_if_newer(Collection& collection,
 
 // What was flushed takes nothing with it that the flush had not seen: it only loses, or wins. And
 // nothing can be written above the last version.
-bool RecordWriter::meet(const RecordView* held, const RecordView& record,
-                        const Context& flushed) const {
+bool RecordWriter::meet(const Collection& collection, const RecordView* held,
+                        const RecordView& record, const Context& flushed,
+                        const Arrival& arrival) const {
   return held != nullptr && must_join(*held, record, options_.mistake) &&
+         !(collection.keeps_all() && options_.mistake != CounterMistake::replaced &&
+           has_replaced(record, *held, arrival.seen_there)) &&
          !has_last_version(held, record.version.hlc) && !flushed.contains(held->dot) &&
          !flushed.contains(record.dot);
 }
@@ -265,7 +277,7 @@ bool RecordWriter::meet(const RecordView* held, const RecordView& record,
 Result<RecordWriter::Put> RecordWriter::join_with_held(Collection& collection, const HashedKey& key,
                                                        const RecordView& record,
                                                        const Context& flushed,
-                                                       WallMilliseconds wall) {
+                                                       const Arrival& arrival) {
   Put made;
   Written written;
   JoinedRecord content;
@@ -273,7 +285,7 @@ Result<RecordWriter::Put> RecordWriter::join_with_held(Collection& collection, c
   written.dot = {origin_, collection.last_sequence(origin_) + 1};
   const auto position = store_.update(
       collection, key, Store::Joins::seen, [&](const RecordView* held, RecordView& put) {
-        made.must_join = !meet(held, record, flushed);
+        made.must_join = !meet(collection, held, record, flushed, arrival);
         if (made.must_join) return false;
         content = join(*held, record, options_.mistake);
         made.replaced = held->unseen ? std::optional(held->dot) : std::nullopt;
@@ -282,7 +294,7 @@ Result<RecordWriter::Put> RecordWriter::join_with_held(Collection& collection, c
               .attributes = content.attributes,
               .deadline = content.deadline,
               .deletes = content.deleted},
-             visible(*held, wall), record.version.hlc, wall, written, put);
+             visible(*held, arrival.wall), record.version.hlc, arrival.wall, written, put);
         // Just behind the two, whatever the clock says: a later change of a deadline, which the
         // join has not met yet, must not lose to it.
         written.version.hlc = std::max(held->version.hlc, record.version.hlc) + 1;
@@ -298,7 +310,7 @@ Result<RecordWriter::Put> RecordWriter::join_with_held(Collection& collection, c
   made.position = *position;
   made.joined = !made.must_join;
   if (!made.joined || in_place) return made;
-  clock_.take(written.version.hlc, wall);
+  clock_.take(written.version.hlc, arrival.wall);
   ++joins_;
   const WriteRequest request{.key = key.bytes,
                              .deletes = content.deleted,
@@ -326,7 +338,7 @@ Result<RecordWriter::Put> RecordWriter::put_or_join(Collection& collection,
     if (!made || !made->must_join) return made;
     // Only what comes live may hold a key twice, and is never much at once.
     if (arrival.live && repeated_later(records, place)) return made;
-    made = join_with_held(collection, keys_[place], record, known.flushed, arrival.wall);
+    made = join_with_held(collection, keys_[place], record, known.flushed, arrival);
     if (!made || !made->must_join) return made;
   }
 }
@@ -405,7 +417,7 @@ Result<Position> RecordWriter::pull(Collection& collection, const std::vector<Ke
   views.reserve(records.size());
   for (const KeyedRecord& entry : records)
     views.push_back(view_of(entry));
-  return put_newer(collection, views, {.wall = wall, .donor = donor});
+  return put_newer(collection, views, {.wall = wall, .donor = donor, .seen_there = donor.vector});
 }
 
 Result<Position> RecordWriter::heal(Collection& collection, const KeyedRecord& record,
@@ -457,7 +469,7 @@ Result<RecordWriter::Put> RecordWriter::delete_anew(Collection& collection, cons
 Result<RecordWriter::Put> RecordWriter::mend_one(Collection& collection,
                                                  std::span<const KeyedView> records,
                                                  std::size_t place, const Known& known,
-                                                 const Context& captured, WallMilliseconds wall) {
+                                                 const Context& captured, const Arrival& arrival) {
   const RecordView& record = records[place].record;
   const bool was_seen = captured.contains(record.dot);
   const bool is_flushed = known.flushed.contains(record.dot);
@@ -467,7 +479,7 @@ Result<RecordWriter::Put> RecordWriter::mend_one(Collection& collection,
     // What does not even decode is not absent, and may be newer: who heals it asks everybody.
     if (!held && held.error().code == ErrorCode::corrupt) return Put();
     if (!held) return tl::unexpected(held.error());
-    const bool was_deleted = !is_flushed && collection.keeps_all() && visible(record, wall);
+    const bool was_deleted = !is_flushed && collection.keeps_all() && visible(record, arrival.wall);
     const bool is_held = *held && (*held)->dot == record.dot;
     // The delete bit makes it newer than the record, and nothing else that was ever written is
     // between the two.
@@ -477,11 +489,12 @@ Result<RecordWriter::Put> RecordWriter::mend_one(Collection& collection,
     // says above which version the next write must be.
     if (was_seen && !*held) return Put();
   }
-  return put_or_join(collection, records, place, known, {.wall = wall});
+  return put_or_join(collection, records, place, known, arrival);
 }
 
 Result<Position> RecordWriter::mend(Collection& collection, const std::vector<KeyedRecord>& records,
-                                    const Context& captured, WallMilliseconds wall) {
+                                    const Context& captured, const Context& seen_there,
+                                    WallMilliseconds wall) {
   const Known known{collection.seen(), collection.flushed()};
   std::vector<KeyedView> views;
   views.reserve(records.size());
@@ -493,7 +506,8 @@ Result<Position> RecordWriter::mend(Collection& collection, const std::vector<Ke
   Status status;
   for (std::size_t i = 0; i < views.size(); ++i) {
     clock_.observe(views[i].record.version.hlc, wall);
-    const auto made = mend_one(collection, views, i, known, captured, wall);
+    const auto made =
+        mend_one(collection, views, i, known, captured, {.wall = wall, .seen_there = &seen_there});
     if (!made) {
       status = tl::unexpected(made.error());
       break;

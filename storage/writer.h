@@ -141,8 +141,9 @@ class RecordWriter {
   // a dot of ours takes its place, here and, by telling peers of it, everywhere. Any other is put
   // if it is newer. (storage/README.md, Deletes.)
   // The position is that of the last that was written: when it is durable, all is.
+  // `seen_there`: what the sender had durably before it read these.
   Result<Position> mend(Collection& collection, const std::vector<KeyedRecord>& records,
-                        const Context& captured, WallMilliseconds wall);
+                        const Context& captured, const Context& seen_there, WallMilliseconds wall);
   // The end of a pull: the peer's vector, of which everything is held or known to be deleted.
   Result<Position> merge(Collection& collection, const Context& vector);
   // Deletes everything seen here; the result is what was flushed, for the peers.
@@ -187,6 +188,8 @@ class RecordWriter {
     bool heals = false;  // What is not held may have been lost, seen or not.
     bool keeps = false;  // What is lost to a concurrent write is wanted.
     Donor donor{};
+    const Context* seen_there =
+        nullptr;  // By the sender, before it read the records; null: unknown.
   };
   // What the collection had seen and what of it was flushed, when a record comes in.
   struct Known {
@@ -197,9 +200,10 @@ class RecordWriter {
                            const Known& known, const Arrival& arrival);
   Put::Lost lost_of(const RecordView& held, const RecordView& record, const Context& seen,
                     const Arrival& arrival) const;
-  bool meet(const RecordView* held, const RecordView& record, const Context& flushed) const;
+  bool meet(const Collection& collection, const RecordView* held, const RecordView& record,
+            const Context& flushed, const Arrival& arrival) const;
   Result<Put> join_with_held(Collection& collection, const HashedKey& key, const RecordView& record,
-                             const Context& flushed, WallMilliseconds wall);
+                             const Context& flushed, const Arrival& arrival);
   // One of `records`, whose keys are keys_.
   Result<Put> put_or_join(Collection& collection, std::span<const KeyedView> records,
                           std::size_t place, const Known& known, const Arrival& arrival);
@@ -211,7 +215,7 @@ class RecordWriter {
   Result<Put> bury(Collection& collection, const HashedKey& key, RecordView tombstone);
   Result<Put> mend_one(Collection& collection, std::span<const KeyedView> records,
                        std::size_t place, const Known& known, const Context& captured,
-                       WallMilliseconds wall);
+                       const Arrival& arrival);
   Result<Put> delete_anew(Collection& collection, const HashedKey& key,
                           const RecordView& tombstone);
 

@@ -23,6 +23,8 @@ CounterMistake counter_mistake(Mutant mutant) {
       return CounterMistake::any_base;
     case Mutant::counter_in_place:
       return CounterMistake::in_place;
+    case Mutant::counter_join_replaced:
+      return CounterMistake::replaced;
     default:
       return CounterMistake::none;
   }

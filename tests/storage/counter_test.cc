@@ -310,6 +310,33 @@ TEST_CASE("counter: a node that lost its disk counts beside what it counted befo
   CHECK(again.held() == other.held());
 }
 
+// A delete that is forgotten by all who knew of it comes to nobody any more.
+TEST_CASE("counter: what its writer or its sender had seen, and counts on no more, is not joined") {
+  enum class Comes { live_of_its_writer, pulled, mended, of_one_who_may_not_know };
+  for (const Comes comes :
+       {Comes::live_of_its_writer, Comes::pulled, Comes::mended, Comes::of_one_who_may_not_know}) {
+    CAPTURE(static_cast<int>(comes));
+    Node one(1);
+    Node given_up(2);
+    one.set("24");
+    given_up.take_in(one.told, true);
+    const Dot number = one.held().dot;
+    const Context seen = context_of(number.origin, 1, number.sequence);
+    // As after the delete and its forgetting.
+    Node since(comes == Comes::live_of_its_writer ? 1 : 3);
+    must(since.writer->write(since.users, {.key = "other"}, noon));
+    since.add(2, noon + 5);
+    if (comes == Comes::live_of_its_writer)
+      given_up.take_in(since.told, true, noon);
+    else if (comes == Comes::mended)
+      must(given_up.writer->mend(given_up.users, since.told, {}, seen, noon));
+    else
+      must(given_up.writer->pull(given_up.users, since.told, noon,
+                                 {.node = 3, .vector = comes == Comes::pulled ? &seen : nullptr}));
+    CHECK(given_up.value() == (comes == Comes::of_one_who_may_not_know ? "26" : "2"));
+  }
+}
+
 TEST_CASE("counter: many starts of a node take few bytes, and are not counted twice") {
   Node one(1);
   Node other(2);

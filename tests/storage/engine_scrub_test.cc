@@ -258,7 +258,7 @@ TEST_CASE("engine scrub: what does not decode may be newer than what a compariso
   const KeyedRecord older = put("a", "older", {there, 1});
   Context captured;
   captured.add(older.record.dot);
-  must(writer.mend(life.users(), {older}, captured, noon));
+  must(writer.mend(life.users(), {older}, captured, {}, noon));
   CHECK_MESSAGE(writer.take_joined().empty(), "it is not absent");
   CHECK_MESSAGE(!life.users().find("a"), "one that is newer may be had from another node");
   CHECK(life.engine->figures().damaged == 1);

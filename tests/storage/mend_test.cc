@@ -126,7 +126,7 @@ TEST_CASE("mend: what was seen and is absent becomes a tombstone, what was not i
       Context captured = node.users.durable();
       if (c.seen) captured.add(c.comes.record.dot);
       const CollectionCounts before = node.users.counts();
-      const Position position = must(node.writer.mend(node.users, {c.comes}, captured, noon));
+      const Position position = must(node.writer.mend(node.users, {c.comes}, captured, {}, noon));
       CHECK(node.value("k") == c.value);
       const std::vector<Joined> buried = node.writer.take_joined();
       REQUIRE(buried.size() == (c.buries ? 1 : 0));
@@ -142,7 +142,7 @@ TEST_CASE("mend: what was seen and is absent becomes a tombstone, what was not i
       CHECK(node.users.counts().tombstones == before.tombstones + 1);
       node.sync();
       CHECK(node.users.durable().contains(grave.dot));
-      must(node.writer.mend(node.users, {c.comes}, captured, noon));
+      must(node.writer.mend(node.users, {c.comes}, captured, {}, noon));
       CHECK_MESSAGE(node.writer.take_joined().empty(), "the same delete is not written twice");
     });
   }
@@ -155,7 +155,7 @@ TEST_CASE("mend: what was flushed is not there, and need not be") {
     node.forget();
     node.forget();
     REQUIRE(node.value("k") == "(none)");
-    must(node.writer.mend(node.users, {put("k", "v", {there, 1})}, node.users.durable(), noon));
+    must(node.writer.mend(node.users, {put("k", "v", {there, 1})}, node.users.durable(), {}, noon));
     CHECK(node.writer.take_joined().empty());
     CHECK(node.value("k") == "(none)");
   });
@@ -168,7 +168,7 @@ TEST_CASE("mend: what was flushed before it came is kept as a tombstone") {
     must(node.writer.apply_flush(node.users, flushed));
     node.sync();
     const KeyedRecord late = put("k", "v", {there, 7});
-    must(node.writer.mend(node.users, {late}, {}, noon));
+    must(node.writer.mend(node.users, {late}, {}, {}, noon));
     CHECK(node.value("k") == "(deleted)");
     const auto next = must(node.writer.write(node.users, {.key = "k", .value = "next"}, 1));
     CHECK_MESSAGE(late.record.version < next.version, "it says above which the next write must be");
@@ -181,8 +181,8 @@ TEST_CASE("mend: a damaged record is healed, not deleted") {
     damaged.record.damaged = true;
     must(node.writer.push(node.users, views_of({damaged}), noon));
     node.sync();
-    must(
-        node.writer.mend(node.users, {put("k", "intact", {there, 1})}, node.users.durable(), noon));
+    must(node.writer.mend(node.users, {put("k", "intact", {there, 1})}, node.users.durable(), {},
+                          noon));
     CHECK(node.writer.take_joined().empty());
     CHECK(node.value("k") == "intact");
   });
@@ -196,7 +196,7 @@ TEST_CASE("mend: where records may be evicted, an absent one was not deleted") {
   const KeyedRecord record = put("k", "v", {there, 1});
   Context captured;
   captured.add(record.record.dot);
-  must(node.writer.mend(node.users, {record}, captured, noon));
+  must(node.writer.mend(node.users, {record}, captured, {}, noon));
   CHECK(node.writer.take_joined().empty());
   CHECK(node.value("k") != "(deleted)");
 }
