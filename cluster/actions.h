@@ -98,6 +98,7 @@ struct Ranged {
   std::uint64_t forgotten_hlc = 0;
   std::uint32_t done = 0;          // Of the keys asked for.
   std::uint64_t records_held = 0;  // In all ranges, about.
+  std::vector<std::string> hot;    // Keys that are read most of late, if they were asked for.
 };
 // A client's read that the node cannot answer alone.
 struct FanoutRead {
@@ -226,6 +227,7 @@ struct RangeLocal {
   bool with_values = false;
   std::size_t records_max = 0;
   std::size_t bytes_max = 0;
+  std::size_t hot_keys_max = 0;
 };
 // The records of these keys that nobody can lose any more; at least the first is looked at.
 struct FetchLocal {
@@ -241,9 +243,9 @@ struct MendRecords {
   CollectionRef collection;
   std::vector<KeyedRecord> records;
   Context captured;
+  Context seen_there;  // By the sender, durably, before it read the records.
 };
 // Tombstones of these dots may be dropped.
-  Context seen_there;  // By the sender, durably, before it read the records.
 struct ForgetTombstones {
   CollectionRef collection;
   Context everywhere;

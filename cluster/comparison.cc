@@ -24,8 +24,16 @@ namespace {
 // The most that a peer may ask for in one answer; its frame then stays below the frame limit.
 constexpr std::size_t listed_keys_max = 8192;
 constexpr std::size_t fetched_keys_max = 1024;
+// A joiner's reads are answered by others until it has the record: of a thousand keys some are read
+// as often as all others.
+constexpr std::size_t hot_keys_max = 4096;
 // Some thirty thousand keys each time.
 constexpr unsigned times_put_off_max = 100'000;
+
+// From who joins, with the first question about the collection.
+bool is_of_nothing(const Audit& audit) {
+  return audit.fingerprint.count == 0 && audit.from.empty() && !audit.to;
+}
 
 bool same_write(const Record& left, const Record& right) {
   return left.dot == right.dot && left.version == right.version;
@@ -205,7 +213,18 @@ void Comparison::compare(const AuditReply& reply, const Step& step) {
   }
   for (; mine != end; ++mine)
     they_lack(*mine);
+  if (reply.next) want_hot_ones(reply.hot, *reply.next);
   mend_and_go_on(std::move(due), reply.vector, step);
+}
+
+// What is read most is to be here first. What lies before `behind` has come already.
+void Comparison::want_hot_ones(std::vector<std::string> keys, const std::string& behind) {
+  if (!mine_.empty() || keys.size() > hot_keys_max) return;
+  std::erase_if(keys, [&behind](const std::string& key) { return key < behind; });
+  std::ranges::sort(keys);
+  const auto repeated = std::ranges::unique(keys);
+  keys.erase(repeated.begin(), repeated.end());
+  wanted_.insert(wanted_.end(), std::move_iterator(keys.begin()), std::move_iterator(keys.end()));
 }
 
 void Comparison::mend_here(std::vector<KeyedRecord> records, const Context& seen_there,
@@ -371,7 +390,8 @@ bool Comparisons::asked(ConnectionId from, const Audit& audit, bool is_over, con
                                        .to = audit.to,
                                        .with_values = with_values,
                                        .records_max = listed_keys_max,
-                                       .bytes_max = options_.compared_bytes});
+                                       .bytes_max = options_.compared_bytes,
+                                       .hot_keys_max = is_of_nothing(audit) ? hot_keys_max : 0});
   return true;
 }
 
@@ -467,7 +487,8 @@ void Comparisons::ranged(const Ranged& ranged, const Step& step) {
                    .forgotten = ranged.forgotten,
                    .forgotten_hlc = ranged.forgotten_hlc,
                    .with_values = question.with_values,
-                   .records_held = ranged.records_held};
+                   .records_held = ranged.records_held,
+                   .hot = ranged.hot};
   if (!reply.equal) {
     reply.records = ranged.records;
     reply.next = ranged.next;

@@ -88,6 +88,7 @@ class Comparison {
   void mend_here(std::vector<KeyedRecord> records, const Context& seen_there, const Step& step);
   void mend_and_go_on(std::vector<KeyedRecord> records, const Context& seen_there,
                       const Step& step);
+  void want_hot_ones(std::vector<std::string> keys, const std::string& behind);
   void go_on(const Step& step);
   void next_range(const Step& step);
   void finish(const Step& step);

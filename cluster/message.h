@@ -346,6 +346,9 @@ struct AuditReply {
   std::vector<KeyedRecord> records;  // By key, tombstones too.
   std::optional<std::string> next;   // Where the records end; absent: at the end of the range.
   std::uint64_t records_held = 0;    // In all ranges, about; earlier versions do not say.
+  // To an asker who has nothing at all: keys that are read most of late. Earlier versions name
+  // none.
+  std::vector<std::string> hot;
 };
 // Asks for records by key.
 struct Fetch {

@@ -13,7 +13,10 @@ constexpr std::size_t pushed_at_once = 64;
 // Each slice is a look at every part of the collection in memory; the first ones bring it into
 // order.
 constexpr std::size_t fetched_slice_records = 256;
-constexpr unsigned fetched_slices_max = 16;
+// Of one key each, where they lie apart: about a millisecond.
+constexpr unsigned fetched_slices_max = 128;
+// One key in a hundred is hot, and one of few.
+constexpr std::uint64_t hot_share = 100;
 constexpr WallMilliseconds forgotten_ahead_max = WallMilliseconds{366} * 24 * 3'600'000;
 // About what stands around a key and a value.
 constexpr std::size_t record_overhead_bytes = 64;
@@ -235,13 +238,14 @@ void StoreDriver::list(const RangeLocal& action, std::vector<Input>& inputs) {
       answer.forgotten_hlc = (*collection)->forgotten_hlc();
       const CollectionCounts held = (*collection)->counts();
       answer.records_held = held.live + held.tombstones;
+      answer.hot = (*collection)->hottest(std::min(action.hot_keys_max, 1 + held.live / hot_share));
     }
   }
   inputs.emplace_back(std::move(answer));
 }
 
-// In ranges, which show no write that could be lost: the keys lie close to each other, as they come
-// from a listing. Where they do not, each range begins at the next one.
+// In ranges, which show no write that could be lost. Where the keys lie close to each other, as
+// they do that come from a listing, the ranges grow; where they lie apart each one is of a key.
 void StoreDriver::fetch(const FetchLocal& action, std::vector<Input>& inputs) {
   Ranged answer{.token = action.token};
   const auto& keys = action.keys;
@@ -250,17 +254,19 @@ void StoreDriver::fetch(const FetchLocal& action, std::vector<Input>& inputs) {
   std::string from = keys.empty() ? "" : keys.front();
   std::size_t bytes = 0;
   std::optional<Context> vector;
+  std::size_t records_max = 1;
   for (unsigned slices = 0; collection != nullptr && slices < fetched_slices_max; ++slices) {
     if (wanted == keys.end() || bytes > action.bytes_max) break;
-    auto slice = collection->range(
-        {.from = from,
-         .to = keys.back() + '\0',
-         .limits = {.records_max = fetched_slice_records, .bytes_max = action.bytes_max}});
+    auto slice =
+        collection->range({.from = from,
+                           .to = keys.back() + '\0',
+                           .limits = {.records_max = records_max, .bytes_max = action.bytes_max}});
     if (!slice) {
       wanted = keys.begin();
       break;
     }
     keep_common(vector, slice->durable);
+    const std::size_t had = answer.records.size();
     for (KeyedRecord& record : slice->records) {
       wanted = std::lower_bound(wanted, keys.end(), record.key);
       if (wanted == keys.end() || *wanted != record.key) continue;
@@ -268,6 +274,8 @@ void StoreDriver::fetch(const FetchLocal& action, std::vector<Input>& inputs) {
       answer.records.push_back(std::move(record));
       ++wanted;
     }
+    const bool are_close = 2 * (answer.records.size() - had) >= slice->records.size();
+    records_max = are_close ? std::min(2 * records_max, fetched_slice_records) : 1;
     wanted = slice->next ? std::lower_bound(wanted, keys.end(), *slice->next) : keys.end();
     if (wanted != keys.end()) from = std::max(*slice->next, *wanted);
   }

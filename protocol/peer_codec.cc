@@ -268,6 +268,10 @@ void fields(auto& archive, Is<Audit> auto& audit) {
   archive.context(audit.flushed);
 }
 
+void fields(auto& archive, Is<std::vector<std::string>> auto& keys) {
+  archive.list(keys);
+}
+
 void fields(auto& archive, Is<AuditReply> auto& reply) {
   archive.origins();
   archive.u64(reply.request);
@@ -283,6 +287,7 @@ void fields(auto& archive, Is<AuditReply> auto& reply) {
   archive.list(reply.records);
   archive.optional(reply.next);
   archive.tail(reply.records_held);
+  archive.tail(reply.hot);
 }
 
 void fields(auto& archive, Is<Fetch> auto& fetch) {

@@ -76,6 +76,7 @@ Status EngineCollection::read(const HashedKey& key, FunctionRef<void(const Recor
     show(nullptr);
     return {};
   }
+  hot_keys_.read(key.bytes);
   std::unique_lock<std::mutex> lock;
   const auto held = lock_held(key, lock);
   if (!held) return tl::unexpected(held.error());

@@ -216,6 +216,7 @@ void MemoryCollection::note_forgotten(const Context& dots, std::uint64_t hlc) {
 }
 
 Result<std::optional<Record>> MemoryCollection::find(Bytes key) {
+  hot_keys_.read(key);
   const Record* record = state_.find(key);
   if (record == nullptr) return std::nullopt;
   if (!state_.deleted(*record)) return *record;

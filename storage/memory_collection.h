@@ -18,6 +18,7 @@
 
 #include "storage/dot_order.h"
 #include "storage/durable_context.h"
+#include "storage/hot_keys.h"
 #include "storage/store.h"
 #include "storage/stored_collection.h"
 #include "storage/tally.h"
@@ -100,6 +101,9 @@ class MemoryCollection final : public StoredCollection {
   Result<ScanSlice> scan(const ScanRequest& request) override { return state_.scan(request); }
   Result<WalkSlice> walk(const WalkRequest& request) override;
   Result<RangeSlice> range(const RangeRequest& request) override;
+  std::vector<std::string> hottest(std::size_t keys_max) const override {
+    return hot_keys_.hottest(keys_max);
+  }
   Context seen() const override { return state_.seen(); }
   Context durable() const override { return contexts_.seen(); }
   Context flushed() const override { return state_.flushed(); }
@@ -111,6 +115,7 @@ class MemoryCollection final : public StoredCollection {
  private:
   Options options_;
   MemoryState state_;
+  HotKeys hot_keys_{1};
   DurableContext contexts_;
   // Only if it loses what is not synced: what would be on the disk, and what is on its way.
   std::unique_ptr<MemoryState> on_disk_;

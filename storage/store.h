@@ -136,6 +136,9 @@ class Collection {
 
   // For who compares all of it with another node's.
   virtual Result<RangeSlice> range(const RangeRequest& request) = 0;
+  // At most so many keys that were read most of late, the hottest first (hot_keys.h). Some of them
+  // may be gone.
+  virtual std::vector<std::string> hottest(std::size_t keys_max) const = 0;
 
   virtual Context seen() const = 0;     // Everything appended.
   virtual Context durable() const = 0;  // What survives a power cut now.

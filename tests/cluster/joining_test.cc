@@ -19,6 +19,66 @@ TEST_CASE("joining: who holds nothing of a range is sent the records at once") {
   CHECK(node.sent<Fetch>().empty());
 }
 
+TEST_CASE("joining: who holds nothing asks for what is read most before all else") {
+  Asker node;
+  node.peer_begins(dots(2, 1, 9));
+  node.we_hold({});
+  AuditReply first{.request = node.asked().request,
+                   .collection = users,
+                   .vector = dots(2, 1, 9),
+                   .with_values = true,
+                   .records = {record("a", dot(2, 1))},
+                   .next = "b",
+                   .hot = {"x", "a", "m", "x"}};
+  node.receive(node.bulk, first);
+  REQUIRE(node.sent<Fetch>().size() == 1);
+  // In order, once, what is not here yet.
+  CHECK(node.sent<Fetch>()[0].keys == Keys{"m", "x"});
+  node.receive(node.bulk, FetchReply{.request = node.sent<Fetch>()[0].request,
+                                     .collection = users,
+                                     .vector = dots(2, 1, 9),
+                                     .done = 2,
+                                     .records = {record("m", dot(2, 5)), record("x", dot(2, 6))}});
+  CHECK(keys_of(node.actions<MendRecords>().back().records) == Keys{"m", "x"});
+  CHECK_MESSAGE(node.asked().from == "b", "and goes on where it was");
+}
+
+TEST_CASE("joining: who holds something already asks for no hot keys") {
+  for (const bool too_many : {false, true}) {
+    CAPTURE(too_many);
+    Asker node;
+    node.peer_begins(dots(2, 1, 9));
+    if (too_many)
+      node.we_hold({});
+    else
+      node.we_hold({record("a", dot(1, 1))});
+    node.receive(node.bulk, AuditReply{.request = node.asked().request,
+                                       .collection = users,
+                                       .vector = dots(2, 1, 9),
+                                       .with_values = too_many,
+                                       .records = {record("a", dot(1, 1))},
+                                       .next = "b",
+                                       .hot = Keys(too_many ? 4097 : 1, "m")});
+    CHECK(node.sent<Fetch>().empty());
+    CHECK(node.asked().from == "b");
+  }
+}
+
+TEST_CASE("joining: only the first question of who holds nothing asks for hot keys") {
+  Scripted node(core_options(1));
+  const ConnectionId control = node.link(hello_of(healthy(member(2))));
+  (void)control;
+  const ConnectionId bulk = node.link(hello_of(healthy(member(2))), LinkClass::bulk);
+  const auto hot_keys_max = [&](const Audit& audit) {
+    node.receive(bulk, audit);
+    return node.actions<RangeLocal>().back().hot_keys_max;
+  };
+  CHECK(hot_keys_max({.request = 1, .collection = users}) > 0);
+  CHECK(hot_keys_max({.request = 2, .collection = users, .from = "b"}) == 0);
+  CHECK(hot_keys_max({.request = 3, .collection = users, .to = "x"}) == 0);
+  CHECK(hot_keys_max({.request = 4, .collection = users, .fingerprint = {.count = 1}}) == 0);
+}
+
 TEST_CASE("joining: it goes on where the peer's answer ended, without listing anew") {
   Asker node;
   node.peer_begins(dots(2, 1, 4));

@@ -68,6 +68,30 @@ class Joining(unittest.TestCase):
         # Everything once, though two have it.
         self.assertLess(self.bulk_bytes() - before, RECORDS * VALUE_BYTES * 1.3)
 
+    def test_what_is_read_most_is_there_first(self):
+        # At the end, where it would come last.
+        hot = [b"key-%07d" % n for n in range(RECORDS - 200, RECORDS)]
+        for node in self.cluster:
+            with node.client() as client:
+                for _ in range(500):
+                    client.write_all((("get", key) for key in hot), window=2000)
+        late = self.cluster.add()
+        self.wait_half_way(late)
+        donor, _ = self.donor_of(late)
+        donor.pause()
+        try:
+            part = self.row(late, late)["catch_up_percent"]
+            with late.client() as client:
+                found = client.pipeline([("get", key, "--read", "one") for key in hot])
+        finally:
+            donor.resume()
+        here = sum(isinstance(value, bytes) for value in found)
+        report(f"at {part} % it had {here} of {len(hot)} hot keys")
+        self.assertLess(part, 90)
+        self.assertGreater(here, len(hot) * 9 // 10)
+        self.wait_count()
+        self.cluster.wait_healthy(60)
+
     def test_a_joiner_that_is_killed_goes_on_where_it_was(self):
         late = self.cluster.add()
         self.wait_half_way(late)

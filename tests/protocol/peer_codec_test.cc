@@ -160,7 +160,8 @@ std::vector<Message> messages() {
                  .with_values = true,
                  .records = {record("a"), tombstone("b")},
                  .next = "next",
-                 .records_held = 5},
+                 .records_held = 5,
+                 .hot = {"hot", "h\0"s}},
       AuditReply{.request = 1, .collection = collection, .failed = true},
       Fetch{.request = 1, .collection = collection, .partition = 2, .keys = {"a", "b\0"s}},
       FetchReply{.request = 1,
@@ -294,7 +295,12 @@ std::vector<std::size_t> tails(const Message& message) {
     return {told, told + retires_bytes, told + layout_bytes};
   }
   if (std::holds_alternative<WriteAck>(message)) return {retires_bytes, layout_bytes};
-  if (std::holds_alternative<AuditReply>(message)) return {held_bytes};
+  if (const auto* reply = std::get_if<AuditReply>(&message)) {
+    std::size_t hot = 1;
+    for (const std::string& key : reply->hot)
+      hot += 1 + key.size();
+    return {hot, hot + held_bytes};
+  }
   if (std::holds_alternative<DurableReadReply>(message) ||
       std::holds_alternative<StoreReply>(message))
     return {retires_bytes};

@@ -194,8 +194,9 @@ void Network::heal() {
 
 std::vector<ConnectionId> Network::older_than(NodeIndex node, Time before) const {
   std::vector<ConnectionId> ids;
-  for (const auto& [key, place] : by_id_) {
-    if (key.first == node && wires_.at(place.first).since < before) ids.push_back(key.second);
+  for (auto it = by_id_.lower_bound({node, 0}); it != by_id_.end() && it->first.first == node;
+       ++it) {
+    if (wires_.at(it->second.first).since < before) ids.push_back(it->first.second);
   }
   return ids;
 }
