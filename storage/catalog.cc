@@ -93,9 +93,32 @@ Status Catalog::load(WallMilliseconds now) {
       return entry.record.damaged && entry.record.dot.sequence == 0;
     });
     if (auto status = refresh(slice->records); !status) return status;
-    if (!slice->next) return {};
+    if (!slice->next) return end_unrecorded();
     request.from = *slice->next;
   }
+}
+
+// A life that was begun just before a power cut, which took what says so. It would refuse what
+// peers tell of the life before it, which for them is not over.
+Status Catalog::end_unrecorded() {
+  const Changing changing(shared_->mutex);
+  std::vector<CollectionRef> unrecorded;
+  for (const Collection* collection : store_.collections()) {
+    const CollectionRef& ref = collection->ref();
+    const CollectionCounts counts = collection->counts();
+    const bool is_empty = collection->seen().empty() && counts.live == 0 && counts.tombstones == 0;
+    if (is_empty && !system_collection_name(ref.name) &&
+        ref.generation > config(ref.name, changing).generation)
+      unrecorded.push_back(ref);
+  }
+  for (const CollectionRef& ref : unrecorded) {
+    if (auto status = store_.erase(ref.name); !status) return status;
+    const auto known = shared_->configs.find(ref.name);
+    if (known == shared_->configs.end()) continue;
+    const CollectionConfig config = known->second;
+    if (auto status = adopt(ref.name, config, changing); !status) return status;
+  }
+  return {};
 }
 
 // --- Looking up -----------------------------------------------------------------------------

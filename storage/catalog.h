@@ -124,6 +124,7 @@ class Catalog {
   Result<Collection*> write_config(Bytes name, const CollectionConfig& config, WallMilliseconds now,
                                    const Changing& changing);
   Status refresh(const std::vector<KeyedRecord>& configurations, const Changing& changing);
+  Status end_unrecorded();
   Status adopt(const std::string& name, const CollectionConfig& config, const Changing& changing);
   Result<Collection*> open(const CollectionRef& ref, bool memory, const Changing& changing);
   CollectionConfig config(Bytes name, const Changing& changing) const;

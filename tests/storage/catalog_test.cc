@@ -121,6 +121,26 @@ TEST_CASE("catalog: a dropped collection comes back as another life") {
   CHECK(refused.error().code == ErrorCode::invalid_argument);
 }
 
+TEST_CASE("catalog: a life of which nothing is recorded ends with the next start, if it is empty") {
+  for (const bool has_data : {false, true}) {
+    CAPTURE(has_data);
+    Node node(here);
+    must(node.catalog.find_or_create("users", noon));
+    // A power cut took the configuration, and perhaps not what came behind it.
+    for (const CollectionRef& ref : {CollectionRef{"users", 3}, CollectionRef{"others", 2}})
+      must(node.store->open({.ref = ref}));
+    if (has_data) {
+      must(node.writer.write(*node.catalog.find("users"), {.key = "k", .value = "v"}, noon));
+      must(node.writer.write(*node.catalog.find("others"), {.key = "k", .deletes = true}, noon));
+    }
+    Catalog later(*node.store, node.writer, {});
+    must(later.load(noon));
+    CHECK(later.find("users")->ref().generation == (has_data ? 3 : 1));
+    CHECK((later.find("others") != nullptr) == has_data);
+    CHECK((must(later.for_peer({"users", 1})) != nullptr) == !has_data);
+  }
+}
+
 TEST_CASE("catalog: the limit of collections is an error that names its option") {
   Node node(here, {.memory = false, .collections_max = 2});
   must(node.catalog.find_or_create("a", noon));
