@@ -441,8 +441,9 @@ class EngineCollection final : public Collection,
   const CollectionRef ref_;
   const bool memory_;
   const std::uint32_t number_;  // In EngineShared::owners.
-  // A sample takes a lock and a look at a hash table: some hundredth of what 64 reads take.
-  static constexpr std::uint32_t reads_per_hot_sample = 64;
+  // A sample takes a lock, a look at a hash table and often some memory: as long as two or three
+  // reads of a pipeline.
+  static constexpr std::uint32_t reads_per_hot_sample = 256;
 
   HotKeys hot_keys_{reads_per_hot_sample};
   Table table_;

@@ -70,10 +70,10 @@ class Joining(unittest.TestCase):
 
     def test_what_is_read_most_is_there_first(self):
         # At the end, where it would come last.
-        hot = [b"key-%07d" % n for n in range(RECORDS - 200, RECORDS)]
+        hot = [b"key-%07d" % n for n in range(RECORDS - 100, RECORDS)]
         for node in self.cluster:
             with node.client() as client:
-                for _ in range(500):
+                for _ in range(2000):
                     client.write_all((("get", key) for key in hot), window=2000)
         late = self.cluster.add()
         self.wait_half_way(late)
