@@ -1,6 +1,7 @@
 #include "cluster/stability.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 namespace dhrt {
@@ -13,6 +14,10 @@ constexpr std::size_t vectors_per_report_max = 256;
 constexpr Duration say_again_after = std::chrono::seconds(10);
 
 }  // namespace
+
+std::uint64_t digest_of(const Context& durable, const Context& flushed) {
+  return durable.hash() ^ std::rotl(flushed.hash(), 1);
+}
 
 void Stability::tick(const std::set<NodeId>& compared, std::uint64_t root, bool clock_is_wrong,
                      const Step& step) {
@@ -92,8 +97,8 @@ void Stability::send_reports(const Step& step) {
       if (mirror == mirrors_.end()) continue;
       const Mirror& held = mirror->second;
       const auto known = told.digests.find(name);
-      if (known != told.digests.end() && known->second == held.digest) continue;
-      told.digests[name] = held.digest;
+      if (known != told.digests.end() && known->second == held.digest()) continue;
+      told.digests[name] = held.digest();
       report.vectors.push_back({{name, held.generation}, held.durable});
     }
     if (!report.vectors.empty())

@@ -31,6 +31,9 @@
 
 namespace dhrt {
 
+// Of what a node holds of a collection; equal where both contexts are.
+std::uint64_t digest_of(const Context& durable, const Context& flushed);
+
 class Stability {
  public:
   // What is durable here, by collection name.
@@ -38,7 +41,13 @@ class Stability {
     std::uint32_t generation = 0;
     Context durable;
     Context flushed;
-    std::uint64_t digest = 0;
+    // The hash of both. Reckoned when it is first asked for: they change with every turn of a node
+    // that is written to, and are looked at with every ping.
+    std::uint64_t digest() const {
+      if (!known_digest) known_digest = digest_of(durable, flushed);
+      return *known_digest;
+    }
+    mutable std::optional<std::uint64_t> known_digest{};
   };
   using Mirrors = std::map<std::string, Mirror>;
 

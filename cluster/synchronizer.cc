@@ -1,7 +1,6 @@
 #include "cluster/synchronizer.h"
 
 #include <algorithm>
-#include <bit>
 #include <utility>
 
 #include "storage/base/codec.h"
@@ -27,10 +26,6 @@ bool since_change(const std::optional<Attestation>& said, const Member& member) 
 
 }  // namespace
 
-std::uint64_t digest_of(const Context& durable, const Context& flushed) {
-  return durable.hash() ^ std::rotl(flushed.hash(), 1);
-}
-
 std::uint64_t root_hash(const std::vector<CollectionDigest>& digests) {
   std::string bytes;
   ByteWriter writer(bytes);
@@ -44,23 +39,24 @@ std::uint64_t root_hash(const std::vector<CollectionDigest>& digests) {
 
 // --- What is durable here -------------------------------------------------------------------
 
-void Synchronizer::refresh_root() {
+std::uint64_t Synchronizer::root() const {
+  if (known_root_) return *known_root_;
   std::vector<CollectionDigest> digests;
   for (const auto& [name, mirror] : mirrors_) {
     // An empty collection may not have been made everywhere yet; there is nothing to pull.
     if (mirror.durable.empty() && mirror.flushed.empty()) continue;
-    digests.push_back({{name, mirror.generation}, mirror.digest});
+    digests.push_back({{name, mirror.generation}, mirror.digest()});
   }
-  root_ = root_hash(digests);
+  known_root_ = root_hash(digests);
+  return *known_root_;
 }
 
 void Synchronizer::store_changed(const StoreChanged& changed) {
   mirrors_[changed.collection.name] = {.generation = changed.collection.generation,
                                        .durable = changed.durable,
-                                       .flushed = changed.flushed,
-                                       .digest = digest_of(changed.durable, changed.flushed)};
+                                       .flushed = changed.flushed};
   stability_.store_changed(changed.collection.name);
-  refresh_root();
+  known_root_.reset();
 }
 
 void Synchronizer::collection_gone(const CollectionRef& collection) {
@@ -68,7 +64,7 @@ void Synchronizer::collection_gone(const CollectionRef& collection) {
   if (found == mirrors_.end() || found->second.generation > collection.generation) return;
   mirrors_.erase(found);
   stability_.collection_gone(collection);
-  refresh_root();
+  known_root_.reset();
 }
 
 bool Synchronizer::is_over(const CollectionRef& collection) const {
@@ -106,8 +102,8 @@ void Synchronizer::link_lost(NodeId peer, LinkClass link_class, const Step& step
 void Synchronizer::root_heard(NodeId peer, std::uint64_t root, Time now) {
   const auto found = peers_.find(peer);
   if (found == peers_.end()) return;
-  found->second.agreed = root == root_;
-  if (root == root_) {
+  found->second.agreed = root == this->root();
+  if (found->second.agreed) {
     found->second.mismatch_since.reset();
     stability_.agrees(peer, root);
   } else if (!found->second.mismatch_since) {
@@ -139,7 +135,7 @@ void Synchronizer::tick(bool clock_is_wrong, const Step& step) {
   }
   if (!session_) begin_session(step);
   if (!session_) begin_audit(step);
-  stability_.tick(compared_, root_, clock_is_wrong, step);
+  stability_.tick(compared_, root(), clock_is_wrong, step);
   consider_attesting(step);
   consider_self(step);
 }
@@ -211,7 +207,7 @@ void Synchronizer::want_again(NodeId node, const Step& step) {
 void Synchronizer::summary(ConnectionId from, const Summary& summary, const Step& step) {
   SummaryReply reply{.request = summary.request};
   for (const auto& [name, mirror] : mirrors_)
-    reply.digests.push_back({{name, mirror.generation}, mirror.digest});
+    reply.digests.push_back({{name, mirror.generation}, mirror.digest()});
   if (const auto node = links_.peer_of(from)) {
     reply.doubts = doubts_[*node];
     // If it finds nothing to ask for we do, a while later; the first time counts, as it goes on.
@@ -234,7 +230,7 @@ void Synchronizer::summary_reply(NodeId from, const SummaryReply& reply, const S
                          ours == mirrors_.end() ||
                          ours->second.generation < theirs.collection.generation ||
                          (ours->second.generation == theirs.collection.generation &&
-                          ours->second.digest != theirs.hash);
+                          ours->second.digest() != theirs.hash);
     if (session_->compares && !must_compare(from, theirs.collection)) {
       if (differs) session_->compared.push_back(theirs.collection);
       continue;
@@ -254,7 +250,7 @@ void Synchronizer::summary_reply(NodeId from, const SummaryReply& reply, const S
       theirs.insert(digest.collection.name);
     for (const auto& [name, mirror] : mirrors_) {
       const CollectionRef collection{name, mirror.generation};
-      if (mirror.digest != empty && !theirs.contains(name) && must_compare(from, collection))
+      if (mirror.digest() != empty && !theirs.contains(name) && must_compare(from, collection))
         session_->queue.push_back(collection);
     }
     session_->peer_doubts = reply.doubts;

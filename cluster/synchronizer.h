@@ -41,7 +41,6 @@
 namespace dhrt {
 
 // The hash that two nodes compare in every ping: equal roots, equal contexts everywhere.
-std::uint64_t digest_of(const Context& durable, const Context& flushed);
 std::uint64_t root_hash(const std::vector<CollectionDigest>& digests);
 
 struct SyncProgress {
@@ -98,7 +97,8 @@ class Synchronizer {
   // Part of a large message has come.
   void message_coming(ConnectionId from, Time now);
 
-  std::uint64_t root() const { return root_; }
+  // Reckoned when it is first asked for, as a mirror's digest.
+  std::uint64_t root() const;
   const Context* durable(const CollectionRef& collection) const;
   const Context* flushed(const CollectionRef& collection) const;
   const SyncProgress& progress() const { return progress_; }
@@ -210,14 +210,13 @@ class Synchronizer {
   // Its root differs for longer than writes are under way.
   bool differs_for_long(const Peer& peer, Time now) const;
   void attest(NodeId node, const Step& step);
-  void refresh_root();
 
   const ClusterOptions& options_;
   Membership& membership_;
   const Links& links_;
   const FailureDetector& detector_;
   std::map<std::string, Mirror> mirrors_;
-  std::uint64_t root_ = root_hash({});
+  mutable std::optional<std::uint64_t> known_root_;
   std::map<NodeId, Peer> peers_;
   std::optional<Session> session_;
   Numbers numbers_;

@@ -53,7 +53,7 @@ bool Synchronizer::has_compared_all(NodeId peer) const {
   const std::uint64_t empty = digest_of({}, {});
   return std::ranges::all_of(mirrors_, [&](const auto& held) {
     const auto& [name, mirror] = held;
-    return mirror.digest == empty || !must_compare(peer, {name, mirror.generation});
+    return mirror.digest() == empty || !must_compare(peer, {name, mirror.generation});
   });
 }
 
