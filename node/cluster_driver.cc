@@ -16,6 +16,35 @@ constexpr Duration finish_timeout{1000};
 constexpr Duration malformed_log_interval{1000};
 constexpr std::size_t calls_max = 4096;
 
+bool is_anti_entropy(MessageType type) {
+  switch (type) {
+    case MessageType::resynced:
+    case MessageType::pull:
+    case MessageType::pull_reply:
+    case MessageType::audit:
+    case MessageType::audit_reply:
+    case MessageType::fetch:
+    case MessageType::fetch_reply:
+    case MessageType::summary:
+    case MessageType::summary_reply:
+    case MessageType::mend:
+    case MessageType::mended:
+    case MessageType::compared:
+    case MessageType::report:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// What the node would not do if live writes always arrived. A tick is for other things, too.
+bool is_anti_entropy(const Input& input) {
+  if (const auto* message = std::get_if<MessageIn>(&input))
+    return is_anti_entropy(type_of(message->message));
+  return std::holds_alternative<Tick>(input) || std::holds_alternative<Applied>(input) ||
+         std::holds_alternative<Walked>(input) || std::holds_alternative<Ranged>(input);
+}
+
 }  // namespace
 
 ClusterDriver::ClusterDriver(EventLoop& loop, Core& core, StoreDriver& store, NodeFigures& figures,
@@ -47,10 +76,13 @@ void ClusterDriver::pump() {
   while (!inputs_.empty()) {
     const Input next = std::move(inputs_.front());
     inputs_.pop_front();
+    const bool is_measured = is_anti_entropy(next);
+    const std::uint64_t began = is_measured ? uv_hrtime() : 0;
     core_.step(monotonic_now(), next, actions);
     for (Action& action : actions)
       perform(action);
     actions.clear();
+    if (is_measured) figures_.anti_entropy_nanoseconds_total += uv_hrtime() - began;
   }
   pumping_ = false;
 }

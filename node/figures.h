@@ -50,7 +50,8 @@ struct NodeFigures {
   Counter replication_bytes_received;
   Counter replication_bulk_bytes_sent;  // Of those, what catching up took.
   Counter replication_bulk_bytes_received;
-  Counter replication_dropped_total;  // Live writes and the like that a peer was too slow for.
+  Counter replication_dropped_total;       // Live writes and the like that a peer was too slow for.
+  Counter anti_entropy_nanoseconds_total;  // Of the loop that has the core.
   Counter peer_frames_malformed;
   Counter peers_refused_total;  // Links that came to nothing for want of a key, or of TLS.
   Counter turns_total;

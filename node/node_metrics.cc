@@ -119,6 +119,9 @@ void NodeReport::write_client_metrics(const WriteMetric& write) const {
   counter("requests_refused_total", "Requests refused for want of a token that allows them.",
           &NodeFigures::requests_refused_total);
   counter("fanout_reads_total", "Reads that asked other nodes.", &NodeFigures::fanout_reads_total);
+  const std::uint64_t nanoseconds = sum(&NodeFigures::anti_entropy_nanoseconds_total);
+  write("anti_entropy_milliseconds_total",
+        "Time that comparing with other nodes took, and what they miss.", nanoseconds / 1'000'000);
   counter("levels_timed_out_total", "Reads and writes whose level was not reached in time.",
           &NodeFigures::levels_timed_out_total);
   counter("replication_sent_bytes_total", "Bytes sent to other nodes.",

@@ -205,6 +205,8 @@ void NodeReport::write_clients(json::Writer& writer) const {
   number("wrong_tokens_total", &NodeFigures::wrong_tokens_total);
   number("requests_refused_total", &NodeFigures::requests_refused_total);
   number("fanout_reads_total", &NodeFigures::fanout_reads_total);
+  const std::uint64_t anti_entropy = sum(&NodeFigures::anti_entropy_nanoseconds_total);
+  writer.key("anti_entropy_milliseconds_total").number(anti_entropy / 1'000'000);
   number("durable_position", &NodeFigures::durable_position);
   writer.key("connections_by_loop").begin_array();
   for (const NodeFigures* figures : node_.figures)

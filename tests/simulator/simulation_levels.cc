@@ -79,7 +79,9 @@ void Simulation::retire_someone() {
   const std::vector<NodeId>& voters = layouts_.in_force().voters;
   if (voters.size() < 2 || totals_.retirements + 2 > nodes_.size()) return;
   SimNode& node = *nodes_[random_.below(nodes_.size())];
-  if (node.retire(voters[random_.below(voters.size())])) ++totals_.retirements;
+  if (!node.retire(voters[random_.below(voters.size())])) return;
+  ++totals_.retirements;
+  history_.nodes_are_evicted();  // Deletes do not wait for it any more.
 }
 
 void Simulation::write_at_level() {
