@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "storage/base/random.h"
+
 namespace dhrt {
 
 void HotKeys::count(Bytes key) {
@@ -17,15 +19,12 @@ void HotKeys::count(Bytes key) {
 }
 
 std::uint32_t HotKeys::next_gap() const {
-  // xorshift32 (Marsaglia, 2003).
-  static thread_local std::uint32_t state = 2463534242;
-  state ^= state << 13;
-  state ^= state >> 17;
-  state ^= state << 5;
-  return state % (2 * reads_per_sample_ - 1);
+  static thread_local Random random(1);
+  return static_cast<std::uint32_t>(random.below(2 * std::uint64_t{reads_per_sample_} - 1));
 }
 
 std::vector<std::string> HotKeys::hottest(std::size_t keys_max) const {
+  if (keys_max == 0) return {};  // As for most slices that a peer asks for.
   std::vector<std::pair<std::uint32_t, std::string>> counted;
   {
     const std::scoped_lock lock(mutex_);

@@ -188,8 +188,8 @@ class RecordWriter {
     bool heals = false;  // What is not held may have been lost, seen or not.
     bool keeps = false;  // What is lost to a concurrent write is wanted.
     Donor donor{};
-    const Context* seen_there =
-        nullptr;  // By the sender, before it read the records; null: unknown.
+    // By the sender, durably, before it read the records; null: nobody says.
+    const Context* seen_there = nullptr;
   };
   // What the collection had seen and what of it was flushed, when a record comes in.
   struct Known {

@@ -43,7 +43,7 @@ TEST_CASE("joining: who holds nothing asks for what is read most before all else
   CHECK_MESSAGE(node.asked().from == "b", "and goes on where it was");
 }
 
-TEST_CASE("joining: who holds something already asks for no hot keys") {
+TEST_CASE("joining: who holds something, or is told of too many, asks for no hot keys") {
   for (const bool too_many : {false, true}) {
     CAPTURE(too_many);
     Asker node;
@@ -66,8 +66,7 @@ TEST_CASE("joining: who holds something already asks for no hot keys") {
 
 TEST_CASE("joining: only the first question of who holds nothing asks for hot keys") {
   Scripted node(core_options(1));
-  const ConnectionId control = node.link(hello_of(healthy(member(2))));
-  (void)control;
+  node.link(hello_of(healthy(member(2))));
   const ConnectionId bulk = node.link(hello_of(healthy(member(2))), LinkClass::bulk);
   const auto hot_keys_max = [&](const Audit& audit) {
     node.receive(bulk, audit);

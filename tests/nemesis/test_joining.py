@@ -65,6 +65,8 @@ class Joining(unittest.TestCase):
         wait_until(lambda: not any("catch_up_records" in self.row(node, late)
                                    for node in self.cluster), 10, "nobody to tell of it any more")
         self.assertEqual(late.stats()["catch_up"]["records"], 0)
+        # It took in 100 MB, which is some tenths of a second.
+        self.assertGreater(late.stats()["anti_entropy_milliseconds_total"], 10)
         # Everything once, though two have it.
         self.assertLess(self.bulk_bytes() - before, RECORDS * VALUE_BYTES * 1.3)
 

@@ -217,6 +217,32 @@ TEST_CASE("catalog: on disk, collections and drops survive a restart") {
   }
 }
 
+TEST_CASE("catalog: on disk, too, a life of which nothing is recorded ends with the next start") {
+  const TemporaryDirectory directory;
+  for (int start = 0; start < 3; ++start) {
+    CAPTURE(start);
+    const auto run = static_cast<std::uint32_t>(start + 1);
+    EngineStore engine(open_engine(engine_options(directory.path(), run)));
+    Store* const store = &engine;
+    HybridClock clock;
+    RecordWriter writer(*store, clock, own_origin(run));
+    Catalog catalog(*store, writer, {});
+    must(catalog.load(noon));
+    if (start == 0) {
+      must(catalog.find_or_create("users", noon));
+      must(store->open({.ref = {"users", 3}}));
+      must(store->drain());
+      continue;
+    }
+    REQUIRE(catalog.find("users") != nullptr);
+    CHECK(catalog.find("users")->ref().generation == 1);
+    CHECK(must(catalog.for_peer({"users", 1})) != nullptr);
+    if (start == 1) must(writer.write(*catalog.find("users"), {.key = "a", .value = "1"}, noon));
+    if (start == 2) CHECK(must(catalog.find("users")->find("a"))->value == "1");
+    must(store->drain());
+  }
+}
+
 TEST_CASE("configuration: every field is read back, and every cut is noticed") {
   const CollectionConfig config{.generation = 9,
                                 .exists = false,
