@@ -222,8 +222,7 @@ void Comparison::want_hot_ones(std::vector<std::string> keys, const std::string&
   if (!mine_.empty() || keys.size() > hot_keys_max) return;
   std::erase_if(keys, [&behind](const std::string& key) { return key < behind; });
   std::ranges::sort(keys);
-  const auto repeated = std::ranges::unique(keys);
-  keys.erase(repeated.begin(), repeated.end());
+  keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
   wanted_.insert(wanted_.end(), std::move_iterator(keys.begin()), std::move_iterator(keys.end()));
 }
 
