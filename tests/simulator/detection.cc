@@ -54,10 +54,20 @@ bool Detection::wait(Duration interval, Condition condition) {
   return true;
 }
 
-bool Detection::is_whole() const {
-  return std::ranges::all_of(nodes_, [this](const auto& node) {
-    return node->healthy() && node->core().linked_count() + 1 == nodes_.size() &&
-           std::ranges::all_of(node->core().members(), [](const auto& entry) {
+// Who lacked something at the last look is asked first.
+template <typename Condition>
+bool Detection::holds_everywhere(Condition condition) {
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    if (!condition(*nodes_[asked_first_])) return false;
+    asked_first_ = (asked_first_ + 1) % nodes_.size();
+  }
+  return true;
+}
+
+bool Detection::is_whole() {
+  return holds_everywhere([this](const SimNode& node) {
+    return node.healthy() && node.core().linked_count() + 1 == nodes_.size() &&
+           std::ranges::all_of(node.core().members(), [](const auto& entry) {
              return state_of(entry.second) == MemberState::healthy;
            });
   });
@@ -65,14 +75,12 @@ bool Detection::is_whole() const {
 
 std::optional<std::uint64_t> Detection::time_until_all_see(std::size_t node, MemberState state) {
   const Time began = schedule_.now();
-  const std::string name = "node" + std::to_string(node);
-  const auto sees = [&](const std::unique_ptr<SimNode>& other) {
-    if (other == nodes_[node]) return true;
-    return std::ranges::any_of(other->core().members(), [&](const auto& entry) {
-      return entry.second.name == name && state_of(entry.second) == state;
-    });
+  const auto sees = [&](const SimNode& other) {
+    if (&other == nodes_[node].get()) return true;
+    const auto found = other.core().members().find(nodes_[node]->id());
+    return found != other.core().members().end() && state_of(found->second) == state;
   };
-  if (!wait(look_interval, [&] { return std::ranges::all_of(nodes_, sees); })) return std::nullopt;
+  if (!wait(look_interval, [&] { return holds_everywhere(sees); })) return std::nullopt;
   return static_cast<std::uint64_t>((schedule_.now() - began).count());
 }
 

@@ -30,7 +30,9 @@ class Detection {
   // False if it is not so after two minutes; looked at each `interval`.
   template <typename Condition>
   bool wait(Duration interval, Condition condition);
-  bool is_whole() const;
+  template <typename Condition>
+  bool holds_everywhere(Condition condition);
+  bool is_whole();
   std::optional<std::uint64_t> time_until_all_see(std::size_t node, MemberState state);
   bool bring_back(std::size_t node);
 
@@ -44,6 +46,7 @@ class Detection {
   SimNode::World world_;
   std::unique_ptr<Network> network_;
   std::vector<std::unique_ptr<SimNode>> nodes_;
+  std::size_t asked_first_ = 0;  // Index into nodes_.
 };
 
 }  // namespace dhrt::simulator

@@ -52,19 +52,21 @@ void Network::connect(NodeIndex from, const Connect& connect) {
       });
       return;
     }
-    const std::uint64_t wire = next_wire_++;
-    Connection& connection = wires_[wire];
-    connection.link_class = connect.link_class;
-    connection.since = schedule_.now();
-    connection.ends[0] = {from, next_id_++, schedule_.now()};
-    connection.ends[1] = {to, next_id_++, schedule_.now()};
-    const ConnectionId caller = connection.ends[0].id;
-    const ConnectionId called = connection.ends[1].id;
-    by_id_[{from, caller}] = {wire, 0};
-    by_id_[{to, called}] = {wire, 1};
-    deliver_(to, ConnectionUp{called, connect.link_class, false, "", ""});
-    deliver_(from, ConnectionUp{caller, connect.link_class, true, connect.address, ""});
+    const Wire wire = wires_.size();
+    const Time now = schedule_.now();
+    wires_.push_back({{{from, true, now}, {to, true, now}}, connect.link_class});
+    deliver_(to, ConnectionUp{id_of(wire, 1), connect.link_class, false, "", ""});
+    deliver_(from, ConnectionUp{id_of(wire, 0), connect.link_class, true, connect.address, ""});
   });
+}
+
+std::optional<Network::Place> Network::find(NodeIndex node, ConnectionId id) const {
+  const Wire wire = static_cast<Wire>(id - 1) / 2;
+  const auto end = static_cast<std::size_t>(id - 1) % 2;
+  if (id == 0 || wire >= wires_.size()) return std::nullopt;
+  const End& found = wires_[wire].ends[end];
+  if (found.node != node || !found.open) return std::nullopt;
+  return Place{wire, static_cast<int>(end)};
 }
 
 void Network::send(NodeIndex from, const Send& send) {
@@ -72,9 +74,9 @@ void Network::send(NodeIndex from, const Send& send) {
   check(encoded.has_value(), "what the core says can be encoded");
   const std::string& bytes = *encoded;
   for (const ConnectionId id : send.connections) {
-    const auto found = by_id_.find({from, id});
-    if (found == by_id_.end()) continue;
-    const auto [wire, end] = found->second;
+    const auto found = find(from, id);
+    if (!found) continue;
+    const auto [wire, end] = *found;
     ++totals_.messages;
     if (faults_ && random_.chance(options_.loss)) {
       ++totals_.lost;
@@ -93,9 +95,8 @@ void Network::send(NodeIndex from, const Send& send) {
   }
 }
 
-void Network::deliver_later(std::uint64_t wire, int to_end, const std::string& bytes,
-                            MessageType type) {
-  End& end = wires_.at(wire).ends[to_end];
+void Network::deliver_later(Wire wire, int to_end, const std::string& bytes, MessageType type) {
+  End& end = wires_[wire].ends[to_end];
   Time when = schedule_.now() + Duration(static_cast<Duration::rep>(latency()));
   const bool may_overtake = faults_ && options_.reorder;
   if (when < end.last_delivery) {
@@ -110,30 +111,28 @@ void Network::deliver_later(std::uint64_t wire, int to_end, const std::string& b
 }
 
 // Every other message that is under way for long is a large one, whose parts come all the time.
-void Network::announce_parts(std::uint64_t wire, int to_end, Time whole) {
+void Network::announce_parts(Wire wire, int to_end, Time whole) {
   constexpr Duration between_parts{200};
   const Duration under_way = whole - schedule_.now();
   if (under_way <= between_parts || under_way.count() % 2 != 0) return;
   for (Time part = schedule_.now() + between_parts; part < whole; part = part + between_parts) {
     ++totals_.parts;
     schedule_.at(part, [this, wire, to_end] {
-      const auto found = wires_.find(wire);
-      if (found == wires_.end()) return;
-      const End& to = found->second.ends[to_end];
-      const End& from = found->second.ends[1 - to_end];
-      const bool open = by_id_.contains({to.node, to.id}) && up_(to.node) && up_(from.node);
-      if (open && !blocked_.contains({from.node, to.node})) deliver_(to.node, MessageComing{to.id});
+      if (wires_[wire].over) return;
+      const End& to = wires_[wire].ends[to_end];
+      const End& from = wires_[wire].ends[1 - to_end];
+      const bool open = to.open && up_(to.node) && up_(from.node);
+      if (open && !blocked_.contains({from.node, to.node}))
+        deliver_(to.node, MessageComing{id_of(wire, to_end)});
     });
   }
 }
 
-void Network::deliver_now(std::uint64_t wire, int to_end, const std::string& bytes,
-                          MessageType type) {
-  const auto found = wires_.find(wire);
-  if (found == wires_.end()) return;
-  const End& to = found->second.ends[to_end];
-  const End& from = found->second.ends[1 - to_end];
-  if (!by_id_.contains({to.node, to.id}) || !up_(to.node)) return;
+void Network::deliver_now(Wire wire, int to_end, const std::string& bytes, MessageType type) {
+  if (wires_[wire].over) return;
+  const End to = wires_[wire].ends[to_end];
+  const End from = wires_[wire].ends[1 - to_end];
+  if (!to.open || !up_(to.node)) return;
   if (blocked_.contains({from.node, to.node})) {
     // Swallowed. TCP would try again for a while, then give up.
     if (random_.chance(0.05)) close_wire(wire, 1 - to_end, random_.between(1000, 10000));
@@ -143,42 +142,44 @@ void Network::deliver_now(std::uint64_t wire, int to_end, const std::string& byt
   check(message.has_value(), "what the codec wrote it reads");
   transcript_ = hash64(bytes) ^ (transcript_ * 31) ^
                 static_cast<std::uint64_t>(schedule_.now().since_start.count()) ^ (to.node << 48);
-  deliver_(to.node, MessageIn{to.id, std::move(*message)});
+  deliver_(to.node, MessageIn{id_of(wire, to_end), std::move(*message)});
 }
 
-void Network::close_wire(std::uint64_t wire, int by_end, std::uint64_t delay) {
-  const auto found = wires_.find(wire);
-  if (found == wires_.end()) return;
+void Network::close_wire(Wire wire, int by_end, std::uint64_t delay) {
+  if (wires_[wire].over) return;
   // Both ends learn of it, each in its own time; nothing passes any more.
   for (const int index : {by_end, 1 - by_end}) {
-    const End end = found->second.ends[index];
-    if (!by_id_.contains({end.node, end.id})) continue;
+    if (!wires_[wire].ends[index].open) continue;
     const std::uint64_t wait = index == by_end ? 0 : delay;
-    schedule_.in(wait, [this, end] {
-      if (by_id_.erase({end.node, end.id}) > 0 && up_(end.node))
-        deliver_(end.node, ConnectionDown{end.id});
+    schedule_.in(wait, [this, wire, index] {
+      End& end = wires_[wire].ends[index];
+      if (std::exchange(end.open, false) && up_(end.node))
+        deliver_(end.node, ConnectionDown{id_of(wire, index)});
     });
   }
-  schedule_.in(delay + 1, [this, wire] { wires_.erase(wire); });
+  schedule_.in(delay + 1, [this, wire] { wires_[wire].over = true; });
 }
 
 void Network::close(NodeIndex from, ConnectionId connection) {
-  const auto found = by_id_.find({from, connection});
-  if (found == by_id_.end()) return;
-  const auto [wire, end] = found->second;
-  const auto& ends = wires_.at(wire).ends;
+  const auto found = find(from, connection);
+  if (!found) return;
+  const auto [wire, end] = *found;
+  const auto& ends = wires_[wire].ends;
   const bool cut = !reachable(ends[0].node, ends[1].node);
   close_wire(wire, end, cut ? random_.between(1000, 10000) : latency());
 }
 
 void Network::drop_all(NodeIndex node, bool in_order) {
-  std::vector<std::pair<std::uint64_t, int>> mine;
-  for (const auto& [key, place] : by_id_) {
-    if (key.first == node) mine.push_back(place);
+  std::vector<Place> mine;
+  for (Wire wire = 0; wire < wires_.size(); ++wire) {
+    for (const int end : {0, 1}) {
+      if (wires_[wire].ends[end].node == node && wires_[wire].ends[end].open)
+        mine.push_back({wire, end});
+    }
   }
   for (const auto& [wire, end] : mine) {
-    const auto& ends = wires_.at(wire).ends;
-    by_id_.erase({node, ends[end].id});
+    auto& ends = wires_[wire].ends;
+    ends[end].open = false;
     const bool cut = !reachable(ends[0].node, ends[1].node);
     const Duration under_way = ends[1 - end].last_delivery - schedule_.now();
     std::uint64_t delay = cut ? random_.between(1000, 10000) : random_.between(1, 10);
@@ -190,15 +191,6 @@ void Network::drop_all(NodeIndex node, bool in_order) {
 
 void Network::heal() {
   blocked_.clear();
-}
-
-std::vector<ConnectionId> Network::older_than(NodeIndex node, Time before) const {
-  std::vector<ConnectionId> ids;
-  for (auto it = by_id_.lower_bound({node, 0}); it != by_id_.end() && it->first.first == node;
-       ++it) {
-    if (wires_.at(it->second.first).since < before) ids.push_back(it->first.second);
-  }
-  return ids;
 }
 
 }  // namespace dhrt::simulator

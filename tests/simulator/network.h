@@ -7,7 +7,7 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
+#include <optional>
 #include <queue>
 #include <set>
 #include <string>
@@ -67,30 +67,38 @@ class Network {
   void set_faults(bool on) { faults_ = on; }
   // A hash over everything delivered so far; equal seeds, equal hashes.
   std::uint64_t transcript() const { return transcript_; }
-  // Connections of the node that were made before `before`, for greeting time-outs.
-  std::vector<ConnectionId> older_than(NodeIndex node, Time before) const;
 
   static std::string address_of(NodeIndex node) { return "n" + std::to_string(node) + ":7453"; }
 
  private:
   struct End {
     NodeIndex node = 0;
-    ConnectionId id = 0;
+    bool open = false;
     Time last_delivery{};
   };
   struct Connection {
     End ends[2];
     LinkClass link_class = LinkClass::control;
-    Time since{};
+    bool over = false;
   };
+  using Wire = std::size_t;  // Index into wires_.
 
   bool reachable(NodeIndex from, NodeIndex to) const {
     return !blocked_.contains({from, to}) && !blocked_.contains({to, from});
   }
-  void deliver_later(std::uint64_t wire, int to_end, const std::string& bytes, MessageType type);
-  void deliver_now(std::uint64_t wire, int to_end, const std::string& bytes, MessageType type);
-  void announce_parts(std::uint64_t wire, int to_end, Time whole);
-  void close_wire(std::uint64_t wire, int by_end, std::uint64_t delay);
+  static ConnectionId id_of(Wire wire, int end) {
+    return 2 * wire + static_cast<ConnectionId>(end) + 1;
+  }
+  struct Place {
+    Wire wire = 0;
+    int end = 0;
+  };
+  // Absent: the node has no such connection, or none any more.
+  std::optional<Place> find(NodeIndex node, ConnectionId id) const;
+  void deliver_later(Wire wire, int to_end, const std::string& bytes, MessageType type);
+  void deliver_now(Wire wire, int to_end, const std::string& bytes, MessageType type);
+  void announce_parts(Wire wire, int to_end, Time whole);
+  void close_wire(Wire wire, int by_end, std::uint64_t delay);
   std::uint64_t latency();
 
   const SimulationOptions& options_;
@@ -101,10 +109,8 @@ class Network {
   std::function<bool(NodeIndex)> up_;
   bool faults_ = true;
   std::set<std::pair<NodeIndex, NodeIndex>> blocked_;
-  std::uint64_t next_wire_ = 1;
-  std::map<std::uint64_t, Connection> wires_;
-  std::map<std::pair<NodeIndex, ConnectionId>, std::pair<std::uint64_t, int>> by_id_;
-  ConnectionId next_id_ = 1;
+  // All that ever were: an end has its id by where it is.
+  std::vector<Connection> wires_;
   std::uint64_t transcript_ = 0;
 };
 

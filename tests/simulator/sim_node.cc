@@ -48,14 +48,13 @@ void SimNode::start() {
   paused_until_ = noted_ = {};
   if (world_.options.mutant != Mutant::reuse_sequence || epoch_ == 0) ++epoch_;
   incarnation_ = std::max<std::uint64_t>(incarnation_ + 1, wall());
-  const NodeId id = index_ + 1;
 
   clock_ = std::make_unique<HybridClock>(world_.options.mutant == Mutant::no_clamp
                                              ? unclamped_milliseconds
                                              : default_clock_offset_max);
   if (world_.options.mutant == Mutant::no_bump) clock_->mutate_no_bump();
   writer_ = std::make_unique<RecordWriter>(
-      *store_, *clock_, Origin{id, epoch_, 0},
+      *store_, *clock_, Origin{id(), epoch_, 0},
       WriterOptions{.mistake = counter_mistake(world_.options.mutant)});
   catalog_ = std::make_unique<Catalog>(*store_, *writer_, CatalogOptions{});
   check(catalog_->load(wall()).has_value(), "a memory store loads");
@@ -68,7 +67,7 @@ void SimNode::start() {
   conflict_check_.emplace(world_, *writer_);
 
   CoreOptions options;
-  options.self = {.id = id,
+  options.self = {.id = id(),
                   .name = "node" + std::to_string(index_),
                   .address = Network::address_of(index_),
                   .epoch = epoch_,
@@ -119,6 +118,7 @@ void SimNode::crash() {
   clock_.reset();
   inputs_.clear();
   put_off_.clear();
+  made_.clear();
   waiting_.clear();
   reads_.clear();
   levels_.clear();
@@ -160,16 +160,18 @@ void SimNode::tick(std::uint64_t life) {
 }
 
 void SimNode::close_silent_connections() {
-  if (world_.schedule.now().since_start < greeting_timeout) return;
-  const Time before{world_.schedule.now().since_start - greeting_timeout};
-  for (const ConnectionId id : world_.network->older_than(index_, before)) {
-    if (core_->greeted(id)) continue;
-    world_.network->close(index_, id);
+  while (up() && !made_.empty() &&
+         world_.schedule.now() - made_.front().second > greeting_timeout) {
+    const ConnectionId id = made_.front().first;
+    made_.pop_front();
+    if (!core_->greeted(id)) world_.network->close(index_, id);
   }
 }
 
 void SimNode::input(Input input) {
   if (!up()) return;
+  if (const auto* made = std::get_if<ConnectionUp>(&input))
+    made_.emplace_back(made->connection, world_.schedule.now());
   if (world_.schedule.now() >= paused_until_ && put_off_.empty()) return take(std::move(input));
   put_off_.push_back(std::move(input));
   if (put_off_.size() == 1) go_on_later();

@@ -55,6 +55,7 @@ class SimNode {
   std::size_t evict_the_gone();
   void input(Input input);
 
+  NodeId id() const { return index_ + 1; }
   bool up() const { return core_ != nullptr; }
   bool healthy() const { return up() && core_->state() == MemberState::healthy; }
   bool serves() const { return up() && core_->belongs() && !leaving_; }
@@ -165,7 +166,8 @@ class SimNode {
   std::unique_ptr<Core> core_;
   bool running_ = false;
   std::deque<Input> inputs_;
-  std::deque<Input> put_off_;  // While it is paused.
+  std::deque<Input> put_off_;                       // While it is paused.
+  std::deque<std::pair<ConnectionId, Time>> made_;  // That may still have to greet.
   Position appended_ = 0;
   Position syncing_ = 0;
   bool sync_under_way_ = false;
