@@ -69,10 +69,13 @@ void ClockSkew::tick(WallMilliseconds wall, const Step& step) {
 void ClockSkew::forget_old_ones(Time now) {
   const auto members = static_cast<Duration::rep>(membership_.members().size());
   const Duration age_max = options_.clock_age_max + options_.probe_interval * members;
+  const bool some_may_be_gone =
+      std::exchange(members_seen_, membership_.changes()) != membership_.changes();
   std::erase_if(samples_, [&](const auto& entry) {
+    if (now - entry.second.heard > age_max) return true;
+    if (!some_may_be_gone) return false;
     const MemberState state = membership_.state(entry.first);
-    return state == MemberState::left || state == MemberState::evicted ||
-           now - entry.second.heard > age_max;
+    return state == MemberState::left || state == MemberState::evicted;
   });
 }
 

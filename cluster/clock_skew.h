@@ -84,6 +84,7 @@ class ClockSkew {
   const Membership& membership_;
   std::optional<Duration> own_ahead_;  // Our wall clock, of our monotonic clock.
   std::map<NodeId, Sample> samples_;
+  std::uint64_t members_seen_ = 0;  // As Membership::changes() was at the last look.
   Duration offset_{};
   bool fenced_ = false;
   bool apart_ = false;

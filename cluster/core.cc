@@ -59,16 +59,29 @@ void Core::step(Time now, const Input& input, Actions& actions) {
 }
 
 void Core::broadcast(Message message, const Step& step) {
+  tell(links_.linked(), std::move(message), step);
+}
+
+void Core::tell(const std::vector<NodeId>& nodes, Message message, const Step& step) {
   std::vector<ConnectionId> connections;
-  for (const NodeId node : links_.linked())
+  for (const NodeId node : nodes)
     connections.push_back(*links_.link(node, LinkClass::control));
   if (connections.empty()) return;
   step.actions.emplace_back(
       Send{std::move(connections), std::make_shared<const Message>(std::move(message))});
 }
 
-// Everybody passes a change on once, at once: at most n * n small messages, and it arrives even
-// where links are missing. Pings repeat it in case that was lost.
+// All, unless they are many.
+std::vector<NodeId> Core::hear_news(const Step& step) {
+  std::vector<NodeId> nodes = links_.linked();
+  if (nodes.size() <= options_.news_fanout) return nodes;
+  step.random.shuffle(nodes);
+  nodes.resize(options_.news_fanout);
+  return nodes;
+}
+
+// Everybody passes a change on once, at once: at most n * news_fanout small messages, and it
+// arrives even where links are missing. Pings repeat it in case that was lost.
 void Core::publish_changes(const Step& step) {
   const bool belonging_changed = links_.take_belonging_changed();
   const bool voters_changed = voters_.take_changed();
@@ -92,7 +105,7 @@ void Core::publish_changes(const Step& step) {
     news.members.push_back(*membership_.find(node));
     log_state(news.members.back(), step);
   }
-  broadcast(std::move(news), step);
+  tell(hear_news(step), std::move(news), step);
 }
 
 // Whoever noticed it, every node's log tells the same story of the others.

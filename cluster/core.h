@@ -70,7 +70,7 @@ class Core {
   bool is_retiring_somebody() const { return voters_.is_retiring_somebody(); }
   // Who votes is not known to this node alone.
   bool layout_is_shared() const { return voters_.is_shared(); }
-  std::size_t linked_count() const { return links_.linked().size(); }
+  std::size_t linked_count() const { return links_.linked_count(); }
   const SyncProgress& sync_progress() const { return synchronizer_.progress(); }
   // How far this node is with what it brings in, while it joins or syncs,
   std::optional<CatchUp> catch_up(Time now) const;
@@ -129,6 +129,8 @@ class Core {
   void evict_the_long_gone(const Step& step);
   bool someone_has_our_writes() const;
   void broadcast(Message message, const Step& step);
+  void tell(const std::vector<NodeId>& nodes, Message message, const Step& step);
+  std::vector<NodeId> hear_news(const Step& step);
   // Control links of all but the dead.
   std::vector<ConnectionId> listening() const;
 

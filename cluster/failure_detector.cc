@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "storage/base/random.h"
 
@@ -195,6 +196,8 @@ void FailureDetector::accuse(ConnectionId from, const Accuse& accuse, const Step
 }
 
 void FailureDetector::judge_suspects(const Step& step) {
+  const bool is_news = std::exchange(judged_, membership_.changes()) != membership_.changes();
+  if (!is_news && suspects_.empty()) return;
   const std::size_t members = membership_.active_count();
   for (const auto& [node, member] : membership_.members()) {
     if (member.liveness != Liveness::suspect || node == membership_.self_id()) {

@@ -118,6 +118,7 @@ class FailureDetector {
   std::deque<NodeId> urgent_;  // Each member at most once.
   bool was_urgent_ = false;    // The round goes on between two urgent probes.
   std::optional<Time> ticked_;
+  std::uint64_t judged_ = 0;  // As Membership::changes() was then.
   std::map<std::uint64_t, Relay> relays_;
   std::map<NodeId, Suspicion> suspects_;
   std::set<NodeId> accused_;

@@ -75,9 +75,14 @@ LinkEvent Links::connection_down(ConnectionId id, const Step& step) {
     dial_settled({connection.address, connection.link_class}, lasted, step);
   }
   if (!connection.peer) return {};
-  const auto link = links_.find({*connection.peer, connection.link_class});
-  if (link == links_.end() || link->second != id) return {};  // Another one had taken its place.
-  links_.erase(link);
+  const auto links = links_.find(*connection.peer);
+  if (links == links_.end()) return {};
+  std::optional<ConnectionId>& link = links->second.of(connection.link_class);
+  if (link != id) return {};  // Another one had taken its place.
+  linked_at_.reset();
+  if (connection.link_class == LinkClass::control) --linked_count_;
+  link.reset();
+  if (!links->second.control && !links->second.bulk) links_.erase(links);
   return {LinkEvent::Kind::lost, *connection.peer, connection.link_class};
 }
 
@@ -214,17 +219,18 @@ LinkEvent Links::establish_link(ConnectionId id, const Hello& hello, const Step&
   member.liveness = Liveness::alive;  // It speaks; whatever else it says of that is wrong.
   membership_.apply(member);
 
-  const Key key{peer, connection.link_class};
-  const auto existing = links_.find(key);
-  if (existing != links_.end()) {
-    if (keeps_existing(connections_.at(existing->second), connection, peer)) {
+  std::optional<ConnectionId>& link = links_[peer].of(connection.link_class);
+  if (link) {
+    if (keeps_existing(connections_.at(*link), connection, peer)) {
       connection.peer.reset();
       step.actions.emplace_back(Close{id});
       return {};
     }
-    step.actions.emplace_back(Close{existing->second});
+    step.actions.emplace_back(Close{*link});
+  } else if (connection.link_class == LinkClass::control) {
+    ++linked_count_;
   }
-  links_[key] = id;
+  link = id;
   unlinked_since_.erase(peer);
   return {LinkEvent::Kind::established, peer, connection.link_class};
 }
@@ -235,15 +241,15 @@ std::optional<NodeId> Links::peer_of(ConnectionId connection) const {
 }
 
 std::optional<ConnectionId> Links::link(NodeId peer, LinkClass link_class) const {
-  const auto found = links_.find({peer, link_class});
+  const auto found = links_.find(peer);
   if (found == links_.end()) return std::nullopt;
-  return found->second;
+  return link_class == LinkClass::control ? found->second.control : found->second.bulk;
 }
 
 std::vector<NodeId> Links::linked() const {
   std::vector<NodeId> nodes;
-  for (const auto& [key, connection] : links_) {
-    if (key.second == LinkClass::control) nodes.push_back(key.first);
+  for (const auto& [peer, links] : links_) {
+    if (links.control) nodes.push_back(peer);
   }
   return nodes;
 }
@@ -298,14 +304,20 @@ bool is_called(const Member& member) {
 }  // namespace
 
 void Links::dial_members(const Step& step) {
-  if (identity_.belonging.id.none()) return;
+  if (identity_.belonging.id.none() || linked_at_ == membership_.changes()) return;
+  bool misses_nobody = true;
+  auto links = links_.begin();  // Goes along: both are in order of id.
   for (const auto& [node, member] : membership_.members()) {
+    while (links != links_.end() && links->first < node)
+      ++links;
+    const bool has_links = links != links_.end() && links->first == node;
+    if (has_links && links->second.control && links->second.bulk) continue;
     if (node == membership_.self_id() || !is_called(member)) continue;
     if (member.address.empty()) continue;
-    const auto control = link(node, LinkClass::control);
-    if (control) {
+    misses_nobody = false;
+    if (has_links && links->second.control) {
       // Whoever dialled the control link dials the bulk link.
-      if (connections_.at(*control).dialled && !link(node, LinkClass::bulk))
+      if (connections_.at(*links->second.control).dialled)
         dial(member.address, LinkClass::bulk, step);
       continue;
     }
@@ -314,6 +326,7 @@ void Links::dial_members(const Step& step) {
         membership_.self_id() < node || step.now - since->second >= options_.dial_patience;
     if (our_turn) dial(member.address, LinkClass::control, step);
   }
+  if (misses_nobody) linked_at_ = membership_.changes();
 }
 
 void Links::add_seed(const std::string& address, const Step& step) {
@@ -325,8 +338,7 @@ void Links::add_seed(const std::string& address, const Step& step) {
 
 void Links::dial_seeds(const Step& step) {
   // With most of the members linked the seeds have nothing to tell us.
-  const std::size_t linked_count = linked().size();
-  if (!identity_.belonging.id.none() && 2 * (linked_count + 1) >= membership_.active_count() &&
+  if (!identity_.belonging.id.none() && 2 * (linked_count_ + 1) >= membership_.active_count() &&
       membership_.active_count() > 1)
     return;
   for (const std::string& seed : identity_.seeds) {

@@ -64,6 +64,7 @@ class Links {
   std::optional<ConnectionId> link(NodeId peer, LinkClass link_class) const;
   // Members with a control link, in order of id.
   std::vector<NodeId> linked() const;
+  std::size_t linked_count() const { return linked_count_; }
 
   const Belonging& belonging() const { return identity_.belonging; }
   // A cluster of our own, unless we belong to one. True if we did not.
@@ -94,7 +95,14 @@ class Links {
     std::optional<NodeId> reached;  // Who answered there last.
     std::string failure;            // Why the last call came to nothing; told once.
   };
-  using Key = std::pair<NodeId, LinkClass>;
+  struct PeerLinks {
+    std::optional<ConnectionId> control;
+    std::optional<ConnectionId> bulk;
+
+    std::optional<ConnectionId>& of(LinkClass link_class) {
+      return link_class == LinkClass::control ? control : bulk;
+    }
+  };
 
   Hello own_hello() const;
   std::optional<HelloAck> refusal(const Hello& hello) const;
@@ -117,7 +125,11 @@ class Links {
   bool stopping_ = false;
   std::size_t seeds_found_ = 0;
   std::map<ConnectionId, Connection> connections_;
-  std::map<Key, ConnectionId> links_;
+  std::map<NodeId, PeerLinks> links_;  // Of who has one.
+  std::size_t linked_count_ = 0;
+  // As Membership::changes() was when everybody who is called had both links, and no link has ended
+  // since.
+  std::optional<std::uint64_t> linked_at_;
   std::map<Address, Dial> dials_;
   std::map<NodeId, Time> unlinked_since_;
   std::map<NodeId, std::pair<std::uint32_t, std::uint64_t>> starts_;  // Epoch and start nonce met.

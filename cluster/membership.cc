@@ -34,11 +34,15 @@ MemberState Membership::state(NodeId node) const {
 }
 
 std::size_t Membership::active_count() const {
-  return static_cast<std::size_t>(std::ranges::count_if(
-      members_, [](const auto& entry) { return entry.second.liveness < Liveness::left; }));
+  if (!active_count_)
+    active_count_ = static_cast<std::size_t>(std::ranges::count_if(
+        members_, [](const auto& entry) { return entry.second.liveness < Liveness::left; }));
+  return *active_count_;
 }
 
 void Membership::changed(NodeId node) {
+  ++changes_;
+  active_count_.reset();
   changed_.insert(node);
   // Each rumour is passed on O(log n) times, which reaches everybody with high probability
   // (SWIM, section 4.1).
@@ -134,6 +138,8 @@ void Membership::restore(const std::vector<Member>& members) {
     if (member.id != self_) continue;
     self.synced = std::max(self.synced, without_contradictions(member).synced);
   }
+  ++changes_;
+  active_count_.reset();
 }
 
 void Membership::leave() {

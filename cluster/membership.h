@@ -1,8 +1,8 @@
 // The table of members and the rumours about them.
 //
 // Intuition: every node holds the same table, because records merge (member.h) and every change
-// is told to everybody: at once to all connected nodes by whoever noticed it, and again with
-// the next pings, a few times, in case that was lost.
+// is told to everybody: at once by whoever it is news to, to all connected nodes or many of them
+// (news_fanout), and again with the next pings, a few times, in case that was lost.
 //
 // A rumour that we are suspect or dead is answered with a higher incarnation, which only we may
 // raise; nobody else ever speaks for a member except to accuse it.
@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -32,12 +33,14 @@ class Membership {
 
   const Member& self() const { return members_.at(self_); }
   NodeId self_id() const { return self_; }
-  // Null if the node was never heard of.
+  // Null if the node was never heard of. Else it stays where it is: no member is ever removed.
   const Member* find(NodeId node) const;
   const std::map<NodeId, Member>& members() const { return members_; }
   MemberState state(NodeId node) const;
   // Members that count: neither left nor evicted, ourselves included.
   std::size_t active_count() const;
+  // Counts all changes: while it is the same, so is the table.
+  std::uint64_t changes() const { return changes_; }
 
   // Takes in a record from anybody. True if the table changed.
   bool apply(const Member& record);
@@ -70,6 +73,8 @@ class Membership {
   std::map<NodeId, Member> members_;
   std::map<NodeId, unsigned> rumours_;  // Member -> times its record is still to be passed on.
   std::set<NodeId> changed_;
+  std::uint64_t changes_ = 0;
+  mutable std::optional<std::size_t> active_count_;  // Counted when it is asked for.
   bool accused_ = false;
 };
 

@@ -53,6 +53,9 @@ struct ClusterOptions {
   unsigned slowness_max = 8;
   // Between two ticks; a loop that was busy for longer hears answers late.
   Duration loop_lag_max = 200ms;
+  // Who hears of a change at the table of members at once, and passes it on once. Of n members one
+  // is left out of it with probability n * e^-32; pings and tables bring it the change later.
+  std::size_t news_fanout = 32;
   // Whole member tables are exchanged with a random peer this often, which heals what gossip lost.
   Duration table_exchange_interval = 30s;
   // Reconnects back off between these.

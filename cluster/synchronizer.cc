@@ -89,7 +89,9 @@ void Synchronizer::link_established(NodeId peer, LinkClass link_class) {
     peers_[peer] = {};
     stability_.link_lost(peer);  // One may have taken the place of another.
   }
-  peers_[peer].wanted = true;
+  Peer& known = peers_[peer];
+  known.member = membership_.find(peer);
+  known.wanted = true;
 }
 
 void Synchronizer::link_lost(NodeId peer, LinkClass link_class, const Step& step) {
@@ -125,10 +127,10 @@ void Synchronizer::tick(bool clock_is_wrong, const Step& step) {
       peer.wanted = true;
   }
   for (auto& [node, peer] : peers_) {
-    const Member* member = membership_.find(node);
-    if (member == nullptr) continue;
-    const bool someone_unsynced = unsynced(state_of(*member)) || unsynced(state_of(self));
-    if (unsynced(state_of(*member)) && !since_change(peer.pulled, *member)) peer.wanted = true;
+    if (peer.member == nullptr) continue;
+    const bool is_unsynced = unsynced(state_of(*peer.member));
+    const bool someone_unsynced = is_unsynced || unsynced_since_.has_value();
+    if (is_unsynced && !since_change(peer.pulled, *peer.member)) peer.wanted = true;
     // Whoever attests has not heard of it, or its word was lost: say it again.
     if (someone_unsynced && step.now - peer.finished > options_.claim_interval) peer.wanted = true;
     if (differs_for_long(peer, step.now)) peer.wanted = true;
@@ -144,9 +146,10 @@ std::optional<NodeId> Synchronizer::choose_donor(const Step& step) const {
   std::vector<NodeId> healthy;
   std::vector<NodeId> others;
   for (const auto& [node, peer] : peers_) {
+    if (!peer.wanted || step.now < peer.not_before) continue;
     const bool linked = links_.link(node, LinkClass::control) && links_.link(node, LinkClass::bulk);
     const bool will_ask = joins_by_us(node) && !peer.has_asked && !peer.has_listed;
-    if (!peer.wanted || step.now < peer.not_before || !linked || will_ask) continue;
+    if (!linked || will_ask) continue;
     (membership_.state(node) == MemberState::healthy ? healthy : others).push_back(node);
   }
   const auto& candidates = healthy.empty() ? others : healthy;
@@ -518,9 +521,8 @@ void Synchronizer::attest(NodeId node, const Step& step) {
 void Synchronizer::consider_attesting(const Step& step) {
   const MemberState own = state_of(membership_.self());
   for (const auto& [node, peer] : peers_) {
-    const Member* member = membership_.find(node);
-    if (member == nullptr || !unsynced(state_of(*member))) continue;
-    if (!exchanged_since_change(*member, peer)) continue;
+    if (peer.member == nullptr || !unsynced(state_of(*peer.member))) continue;
+    if (!exchanged_since_change(*peer.member, peer)) continue;
     const bool we_accused = own != MemberState::joining && detector_.accused_by_us(node);
     if (own == MemberState::healthy || we_accused) attest(node, step);
   }

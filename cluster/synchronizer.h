@@ -128,6 +128,7 @@ class Synchronizer {
  private:
   // What we know of one linked peer. Dropped with the link.
   struct Peer {
+    const Member* member = nullptr;        // In the table of members.
     bool wanted = false;                   // A session is to be held.
     std::optional<Time> mismatch_since;    // Its root differs from ours since then.
     bool agreed = false;                   // It was equal when it was told last.

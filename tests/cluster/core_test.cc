@@ -1,6 +1,7 @@
 // The core as a whole: broadcast, acknowledgement, leaving, and what peers can do to it.
 #include "cluster/core.h"
 
+#include <set>
 #include <utility>
 
 #include <doctest/doctest.h>
@@ -342,6 +343,28 @@ TEST_CASE("core: what changes is told to all and kept for the next start") {
   node.receive(two, Members{false, {member(3)}});
   CHECK(node.actions<Persist>().empty());
   CHECK(node.sent<Members>().empty());
+}
+
+TEST_CASE("core: of many peers some are told what changes, and none twice") {
+  Scripted node(1);
+  const std::size_t told = ClusterOptions().news_fanout;
+  for (NodeId peer = 2; peer < told + 12; ++peer)
+    node.link(peer);
+  node.clear();
+  node.receive(1, Members{false, {member(1000)}});
+  std::vector<Send> news;
+  for (const Send& send : node.actions<Send>()) {
+    if (std::holds_alternative<Members>(*send.message)) news.push_back(send);
+  }
+  REQUIRE(news.size() == 1);
+  const std::set<ConnectionId> heard(news[0].connections.begin(), news[0].connections.end());
+  CHECK(heard.size() == told);
+  CHECK(news[0].connections.size() == told);
+  node.clear();
+  node.receive(1, Members{false, {member(1001)}});
+  const std::vector<Send> more = node.actions<Send>();
+  REQUIRE(more.size() == 1);
+  CHECK(std::set(more[0].connections.begin(), more[0].connections.end()) != heard);
 }
 
 TEST_CASE("core: who was attested once may vouch for itself when it starts alone") {
