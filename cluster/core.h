@@ -59,6 +59,10 @@ class Core {
   const std::map<NodeId, Member>& members() const { return membership_.members(); }
   const Belonging& belonging() const { return links_.belonging(); }
   bool belongs() const { return !links_.belonging().id.none(); }
+  // The member at the other end; absent: it has not greeted.
+  std::optional<NodeId> peer_of(ConnectionId connection) const {
+    return links_.peer_of(connection);
+  }
   // The greeting is done; a shell closes connections for which it takes too long.
   bool greeted(ConnectionId connection) const { return links_.peer_of(connection).has_value(); }
   // Who votes, as far as this node knows.

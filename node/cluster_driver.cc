@@ -55,7 +55,10 @@ ClusterDriver::ClusterDriver(EventLoop& loop, Core& core, StoreDriver& store, No
       figures_(figures),
       options_(options),
       hooks_(std::move(hooks)),
-      refused_(figures) {}
+      refused_(figures),
+      pacer_(loop, figures, options.join_delay_max,
+             {.pass = [this](MessageIn request) { input(std::move(request)); },
+              .requests = hooks_.requests}) {}
 
 void ClusterDriver::announce() {
   std::vector<Input> inputs;
@@ -265,6 +268,7 @@ void ClusterDriver::close(ConnectionId connection, const std::string& reason) {
   if (found == links_.end()) return;
   PeerLink& link = *found->second;
   const bool was_up = link.ready();
+  pacer_.drop(connection);
   std::optional<ConnectFailed> failed;
   if (!was_up && link.dialled()) failed = {link.address(), link.link_class(), reason};
   link.finish();
@@ -298,7 +302,17 @@ void ClusterDriver::link_refused(PeerLink& link, LinkRefusal refusal, bool ours)
   close(link.id(), reason);
 }
 
+// Of a peer that has nothing yet, and will ask for all there is.
+bool ClusterDriver::asks_for_a_slice(ConnectionId connection, const Message& message) const {
+  const bool is_one = std::holds_alternative<Pull>(message) ||
+                      std::holds_alternative<Audit>(message) ||
+                      std::holds_alternative<Fetch>(message);
+  const auto peer = is_one ? core_.peer_of(connection) : std::nullopt;
+  return peer && state_of(core_.members().at(*peer)) == MemberState::joining;
+}
+
 void ClusterDriver::link_received(PeerLink& link, Message message) {
+  if (asks_for_a_slice(link.id(), message)) return pacer_.take({link.id(), std::move(message)});
   input(MessageIn{link.id(), std::move(message)});
   if (!core_.greeted(link.id())) return;
   link.greeted();

@@ -17,6 +17,7 @@
 #include "cluster/core.h"
 #include "node/dial.h"
 #include "node/figures.h"
+#include "node/handoff_pacer.h"
 #include "node/peer_link.h"
 #include "node/refused_peers.h"
 #include "node/store_driver.h"
@@ -27,6 +28,7 @@ class ClusterDriver final : public PeerLink::Owner {
  public:
   struct Options {
     Duration handshake_timeout{};
+    Duration join_delay_max{};          // 0: who joins gets what it asks for at once.
     const ClusterKeys* keys = nullptr;  // Null: links are made without; else there is one.
     TlsContext* tls = nullptr;          // Null: links are plain.
   };
@@ -43,6 +45,8 @@ class ClusterDriver final : public PeerLink::Owner {
     std::function<void(Persist)> persist;
     // True when it is on the disk, with all that was persisted before.
     std::function<bool(LayoutNotes)> note_layout;
+    // Of clients, that the node has served since it started.
+    std::function<std::uint64_t()> requests;
     std::function<void()> left;
   };
 
@@ -80,6 +84,7 @@ class ClusterDriver final : public PeerLink::Owner {
   void link_ended(PeerLink& link, const std::string& reason) override;
   void link_malformed(PeerLink& link, const std::string& reason) override;
 
+  bool asks_for_a_slice(ConnectionId connection, const Message& message) const;
   void pump();
   void perform(Action& action);
   void send(const Send& send);
@@ -115,6 +120,7 @@ class ClusterDriver final : public PeerLink::Owner {
   std::uint64_t numbers_ = 0;
   std::optional<Time> malformed_logged_;
   RefusedPeers refused_;
+  HandoffPacer pacer_;
   bool key_was_refused_ = false;
 };
 

@@ -40,6 +40,13 @@ struct NodeFigures {
   };
   std::array<OfDialect, client_dialects.size()> dialects;
   OfDialect& of(ClientDialect dialect) { return dialects[static_cast<std::size_t>(dialect)]; }
+  // In all dialects.
+  std::uint64_t commands_total() const {
+    std::uint64_t sum = 0;
+    for (const OfDialect& of_dialect : dialects)
+      sum += of_dialect.commands_total;
+    return sum;
+  }
   Counter slow_clients_disconnected;
   Counter wrong_tokens_total;
   Counter requests_refused_total;  // For want of a token, or of a better one.
@@ -52,6 +59,7 @@ struct NodeFigures {
   Counter replication_bulk_bytes_received;
   Counter replication_dropped_total;       // Live writes and the like that a peer was too slow for.
   Counter anti_entropy_nanoseconds_total;  // Of the loop that has the core.
+  Counter handoff_paused_milliseconds_total;  // Requests of who joins waited for so long.
   Counter peer_frames_malformed;
   Counter peers_refused_total;  // Links that came to nothing for want of a key, or of TLS.
   Counter turns_total;

@@ -122,6 +122,9 @@ void NodeReport::write_client_metrics(const WriteMetric& write) const {
   const std::uint64_t nanoseconds = sum(&NodeFigures::anti_entropy_nanoseconds_total);
   write("anti_entropy_milliseconds_total",
         "Time that comparing with other nodes took, and what they miss.", nanoseconds / 1'000'000);
+  counter("handoff_paused_milliseconds_total",
+          "Time that joining nodes waited because clients did (--join-delay-max).",
+          &NodeFigures::handoff_paused_milliseconds_total);
   counter("levels_timed_out_total", "Reads and writes whose level was not reached in time.",
           &NodeFigures::levels_timed_out_total);
   counter("replication_sent_bytes_total", "Bytes sent to other nodes.",

@@ -207,6 +207,7 @@ void NodeReport::write_clients(json::Writer& writer) const {
   number("fanout_reads_total", &NodeFigures::fanout_reads_total);
   const std::uint64_t anti_entropy = sum(&NodeFigures::anti_entropy_nanoseconds_total);
   writer.key("anti_entropy_milliseconds_total").number(anti_entropy / 1'000'000);
+  number("handoff_paused_milliseconds_total", &NodeFigures::handoff_paused_milliseconds_total);
   number("durable_position", &NodeFigures::durable_position);
   writer.key("connections_by_loop").begin_array();
   for (const NodeFigures* figures : node_.figures)

@@ -345,6 +345,7 @@ void Node::make_core() {
   cluster_.emplace(
       events(), *core_, main_loop().driver(), main_loop().figures(),
       ClusterDriver::Options{.handshake_timeout = options_.handshake_timeout,
+                             .join_delay_max = options_.join_delay_max,
                              .keys = keys_.none() ? nullptr : &keys_,
                              .tls = peer_tls_.get()},
       ClusterDriver::Hooks{
@@ -380,6 +381,13 @@ void Node::make_core() {
                 identity_.layout = std::move(notes);
                 persist_identity();
                 return !identity_failed_;
+              },
+          .requests =
+              [this] {
+                std::uint64_t sum = 0;
+                for (const auto& loop : loops_)
+                  sum += loop->figures().commands_total();
+                return sum;
               },
           .left = [this] { left(); }});
   update_view();

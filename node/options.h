@@ -109,7 +109,8 @@ struct NodeOptions {
   Duration found_if_alone{};                            // 0: never.
   Duration evict_after = ClusterOptions().evict_after;  // 0: never.
   Duration remember_deletes{};
-  std::string replace;  // Whose place this node takes: a name, an id or an address.
+  Duration join_delay_max{};  // 0: joins are not slowed down.
+  std::string replace;        // Whose place this node takes: a name, an id or an address.
   Duration handshake_timeout{};
   Duration leave_timeout{};
   Duration timeout{};  // Of an idle client; 0: never.

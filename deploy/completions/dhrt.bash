@@ -11,7 +11,7 @@ _dhrt_flags_of() {
     --peer-tls-cert --peer-tls-key --peer-tls-ca --data-dir --memory
     --backup-dir --durability --sync-interval --log-segment-bytes --checkpoint-bytes --checkpoint-age
     --unflushed-max --cache-bytes --cache-evict --memory-limit --evict --evict-after --remember-deletes
-    --replace --scrub-rate --read-timeout --write-timeout
+    --join-delay-max --replace --scrub-rate --read-timeout --write-timeout
     --handshake-timeout --timeout --max-value-bytes --max-clients --max-collections --output-buffer-max
     --cpu-num --notify-keyspace-events --log-level --log-requests
     --log-requests-format --config --print-config --help"

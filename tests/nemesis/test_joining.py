@@ -1,9 +1,10 @@
 """A node that joins a cluster with data: what people see of it, and kill -9 of either side."""
 
 import json
+import threading
 import unittest
 
-from harness import Cluster, Stopwatch, main, report, seeded, wait_until
+from harness import Cluster, Stopwatch, main, report, run_for, seeded, wait_until
 
 RECORDS = 100_000
 VALUE_BYTES = 1000
@@ -93,6 +94,51 @@ class Joining(unittest.TestCase):
         self.assertGreater(here, len(hot) * 9 // 10)
         self.wait_count()
         self.cluster.wait_healthy(60)
+
+    def paused(self):
+        return sum(node.stats()["handoff_paused_milliseconds_total"] for node in self.cluster)
+
+    def joins(self):
+        """Of all who ask for something, only the joiner is asked here; how long it waited."""
+        before = self.paused()
+        late = self.cluster.add()
+        wait_until(lambda: late.call("count") == RECORDS, 60, "the joiner to have everything")
+        self.cluster.wait_healthy(60)
+        return self.paused() - before
+
+    def test_a_join_is_slower_where_clients_wait(self):
+        alone = self.joins()
+        donors, over = list(self.cluster), threading.Event()
+
+        def stand_still():
+            """10 ms of every 30, in which no request is answered."""
+            while not over.wait(0.02):
+                for donor in donors:
+                    donor.pause()
+                run_for(0.01)
+                for donor in donors:
+                    donor.resume()
+
+        def ask(donor):
+            with donor.client() as client:
+                while not over.is_set():
+                    client.call("get", b"key-0000001")
+
+        threads = [threading.Thread(target=stand_still)]
+        threads += [threading.Thread(target=ask, args=[donor]) for donor in donors]
+        for thread in threads:
+            thread.start()
+        try:
+            hindered = self.joins()
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join()
+        report(f"a joiner's requests waited {alone} ms where nobody else asks, and {hindered} ms "
+               "where clients wait 10 ms of every 30")
+        # 100 MB are 400 slices, with pauses of up to 10 ms.
+        self.assertGreater(hindered, 1000)
+        self.assertLess(alone, hindered / 2)
 
     def test_a_joiner_that_is_killed_goes_on_where_it_was(self):
         late = self.cluster.add()

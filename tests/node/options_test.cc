@@ -302,6 +302,7 @@ TEST_CASE("options: a bad value is told with its place and a right one") {
       {{"--max-clock-offset", "0"}, "--max-clock-offset is '0'", "longer than 0"},
       {{"--evict-after", "7"}, "--evict-after: duration '7' has no unit", "e.g. 7s"},
       {{"--remember-deletes", "7"}, "--remember-deletes: duration '7' has no unit", "e.g. 7s"},
+      {{"--join-delay-max", "7"}, "--join-delay-max: duration '7' has no unit", "e.g. 7s"},
       {{"--replace", "a\tb"}, "--replace", "control characters"},
       {{"--max-value-bytes", "1000"}, "--max-value-bytes is '1000'", "needs a unit"},
       {{"--max-value-bytes", "1gb"}, "--max-value-bytes is '1gb'", "from 1b to 512mb"},
