@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Connections in all dialects that send valid, cut and mutated requests, as many at a time as are
-asked for, until the time is over.
+asked for, until the time is over; at --pace E no more than E of them do something in a millisecond.
 
-usage: soak.py --seed N --seconds S [--connections C] DIALECT=HOST:PORT...
+usage: soak.py --seed N --seconds S [--connections C] [--pace E] DIALECT=HOST:PORT...
        soak.py --seed N --show NUMBER       what connection NUMBER of a run sends, piece by piece
 
 Requests come from the tables of tests/conformance and from what stands below. What a connection
@@ -22,6 +22,7 @@ import socket
 import ssl
 import struct
 import sys
+import threading
 import time
 
 sys.dont_write_bytecode = True
@@ -261,8 +262,11 @@ class Connection:
 
 
 class Soak:
-    def __init__(self, seed, addresses, connection_count):
+    def __init__(self, seed, addresses, connection_count, pace):
         self.seed, self.addresses, self.connection_count = seed, addresses, connection_count
+        # Events handled, and connections begun, in a millisecond; None: as many as there are.
+        self.pace = pace
+        self.never = threading.Event()
         self.requests = {dialect: requests for dialect, requests in all_requests().items()
                          if dialect.split()[0] in addresses}
         self.epoll = select.epoll()
@@ -276,9 +280,12 @@ class Soak:
         looked = time.monotonic()
         while (time.monotonic() < over or
                self.figures["connections"] < 2 * self.connection_count):
-            while len(self.open) < self.connection_count:
+            missing = self.connection_count - len(self.open)
+            for _ in range(missing if self.pace is None else min(missing, self.pace)):
                 self.begin()
-            for number, events in self.epoll.poll(POLL_SECONDS):
+            if self.pace is not None:
+                self.never.wait(0.001)
+            for number, events in self.epoll.poll(POLL_SECONDS, self.pace or -1):
                 if number in self.open and not self.open[number].handle(events):
                     self.end(number)
             if time.monotonic() - looked > POLL_SECONDS:
@@ -311,6 +318,7 @@ def main():
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--connections", type=int, default=CONNECTIONS)
+    parser.add_argument("--pace", type=int)
     parser.add_argument("--show", type=int)
     parser.add_argument("addresses", nargs="*")
     options = parser.parse_args()
@@ -325,7 +333,7 @@ def main():
         dialect, _, address = word.partition("=")
         host, _, port = address.rpartition(":")
         addresses[dialect] = (host, int(port))
-    soak = Soak(options.seed, addresses, options.connections)
+    soak = Soak(options.seed, addresses, options.connections, options.pace)
     soak.run(options.seconds)
     print(json.dumps({**soak.figures, "by_dialect": soak.by_dialect}))
 

@@ -26,6 +26,12 @@ ROUNDS = 10 if SECONDS >= 100 else 5
 SETTLED = 2
 # A machine that does much else leaves little of a round to anybody.
 WITNESS_ROUNDS_MIN = 20
+# Between two of them, so that as many fall into a time when all is slow as into any other.
+WITNESS_PAUSE_SECONDS = 0.001
+# In this round the rubbish leaves processors free: two that are all in use are what a client waits
+# for, more than for the node.
+PACED_ROUND = SETTLED
+PACE = 2
 MEGABYTE = 1 << 20
 # What all rounds may leave behind for good, and each connection besides: a session that is forgotten
 # takes 1,500 bytes. A sanitizer keeps freed memory for itself.
@@ -57,8 +63,9 @@ class Soak(unittest.TestCase):
 
     def garbage(self, number):
         """A round of it, and what it did."""
+        pace = ["--pace", str(PACE)] if number == PACED_ROUND else []
         done = subprocess.run([sys.executable, "-B", str(DRIVER), "--seed", str(self.seed + number),
-                               "--seconds", str(SECONDS / ROUNDS), *self.addresses()],
+                               "--seconds", str(SECONDS / ROUNDS), *pace, *self.addresses()],
                               capture_output=True, text=True, check=False,
                               # The client that behaves is to wait for the node, not for this.
                               preexec_fn=lambda: os.nice(10))
@@ -67,7 +74,7 @@ class Soak(unittest.TestCase):
 
     def witness(self, during):
         """What a client that behaves sees meanwhile: rounds, and (p50, p99, worst) in seconds."""
-        witness = Witness(self.victim)
+        witness = Witness(self.victim, WITNESS_PAUSE_SECONDS)
         witness.start()
         result = during(witness)
         return result, len(witness.latencies), witness.finish()
@@ -110,9 +117,11 @@ class Soak(unittest.TestCase):
             self.assertGreater(figures["answered"], figures["connections"] / 50)
             self.empty()
             held.append(self.unexplained_bytes())
-            report(f"round {number}, seed {self.seed + number}: {figures['connections']} connections, "
-                   f"{figures['answered']} answered, {figures['bytes_sent'] / MEGABYTE:.1f} MiB there "
-                   f"and {figures['bytes_received'] / MEGABYTE:.1f} back; beside it {count} writes "
+            how = ", with processors to spare" if number == PACED_ROUND else ""
+            report(f"round {number}{how}, seed {self.seed + number}: "
+                   f"{figures['connections']} connections, {figures['answered']} answered, "
+                   f"{figures['bytes_sent'] / MEGABYTE:.1f} MiB there and "
+                   f"{figures['bytes_received'] / MEGABYTE:.1f} back; beside it {count} writes "
                    f"and reads, p50 {middle * 1e3:.2f} ms, p99 {busy * 1e3:.2f} ms "
                    f"({busy / p99:.1f} times), worst {worst * 1e3:.1f} ms; "
                    f"{held[-1] / MEGABYTE:.1f} MiB beside the records")

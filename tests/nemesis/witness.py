@@ -7,11 +7,15 @@ from client import Client
 
 
 class Witness(threading.Thread):
-    """A client that behaves, beside those that do not."""
+    """A client that behaves, beside those that do not.
 
-    def __init__(self, node):
+    It waits for `pause_seconds` between rounds: one that goes on at once asks least when all is slow.
+    """
+
+    def __init__(self, node, pause_seconds=0):
         super().__init__(daemon=True)
         self.node = node
+        self.pause_seconds = pause_seconds
         self.latencies = []
         self.error = None
         self._over = threading.Event()
@@ -19,7 +23,7 @@ class Witness(threading.Thread):
     def run(self):
         try:
             with Client(self.node.address) as client:
-                while not self._over.is_set():
+                while not self._over.wait(self.pause_seconds):
                     began = time.monotonic()
                     number = b"%d" % len(self.latencies)
                     client.call("set", "witness", b"key", number)
