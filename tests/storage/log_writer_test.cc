@@ -139,6 +139,32 @@ TEST_CASE("log: its first frame may be larger than a segment") {
   CHECK(replay(found) == positions_and_keys(1, 11));
 }
 
+TEST_CASE("log: a turn that outgrows its segment asks for space a few times, not for each record") {
+  const TemporaryDirectory directory;
+  LogSegments segments(directory.path(), {.run = 1}, 1, 64 << 10);
+  auto made = segments.next(64 << 10);
+  REQUIRE(made);
+  LogSegment& segment = **made;
+  int enlarged = 0;
+  for (std::size_t bytes = 64 << 10; bytes < 8 << 20; bytes += 500) {
+    const std::size_t before = segment.capacity;
+    REQUIRE(segments.enlarge(segment, bytes));
+    CHECK(segment.capacity >= bytes);
+    enlarged += segment.capacity > before ? 1 : 0;
+  }
+  CHECK(enlarged <= 42);
+}
+
+TEST_CASE("log: where the disk has less than is asked for ahead, what is needed is enough") {
+  const SmallDisk disk("2m");
+  LogSegments segments(disk.path(), {.run = 1}, 1, 1900 << 10);
+  auto made = segments.next(1900 << 10);
+  REQUIRE(made);
+  LogSegment& segment = **made;
+  REQUIRE(segments.enlarge(segment, 2000 << 10));
+  CHECK(segment.capacity == 2000 << 10);
+}
+
 TEST_CASE("log: released segments are used again, and what was in them is not replayed") {
   const TemporaryDirectory directory;
   LogBench bench(log_options(directory.path()));
@@ -201,7 +227,7 @@ TEST_CASE("log: a segment is released when something behind it is synced, so tha
   LogOptions options = log_options(directory.path());
   options.durability = Durability::none;
   LogBench bench(options);
-  bench.write_many(1, 3500);
+  bench.write_many(1, 2900);
   REQUIRE(bench.log->sync_now());
   bench.write_many(2, 1500);  // In the second segment, and not synced.
   REQUIRE(bench.log->figures().segments == 2);
