@@ -6,6 +6,7 @@
 
 #include "node/http_routes.h"
 #include "node/http_token.h"
+#include "node/session_rule.h"
 #include "node/session_waits.h"
 #include "protocol/json.h"
 
@@ -238,13 +239,7 @@ void HttpExchange::respond(const http::Response& response, Position position) {
 }
 
 void HttpExchange::saw(Bytes collection, const Dot& dot) {
-  if (!seen_) return;
-  const Collection* const place = database().find(collection);
-  // Another node may have shown something of one that is not here yet.
-  const std::string name(collection);
-  seen_->saw(place != nullptr ? place->ref()
-                              : CollectionRef{name, database().config(collection).generation},
-             dot);
+  if (seen_) seen_->saw(shown_in(database(), collection), dot);
 }
 
 void HttpExchange::add_headers(http::Response& response) const {

@@ -7,6 +7,7 @@
 
 #include "node/engine_report.h"
 #include "node/machine.h"
+#include "node/session_rule.h"
 #include "protocol/json.h"
 #include "storage/base/system_clock.h"
 
@@ -138,11 +139,7 @@ NodeReport::Figures NodeReport::figures() const {
 bool NodeReport::has_ended_everywhere(const Origin& origin) const {
   // Of some moment is as good as of this one: what was nowhere then is nowhere now.
   const auto cluster = node_.cluster.get();
-  if (!cluster->agrees_with_all) return false;
-  const auto member = cluster->members.find(origin.node);
-  // Of whom we have not heard yet we know nothing.
-  return member != cluster->members.end() &&
-         (member->second.liveness == Liveness::evicted || member->second.epoch > origin.epoch);
+  return dhrt::has_ended_everywhere(origin, cluster->members, cluster->agrees_with_all);
 }
 
 Address NodeReport::own_address() const {

@@ -105,8 +105,7 @@ class NodeReport {
   std::string cluster_overview() const;
   // Figures in the text format of Prometheus, 0.0.4.
   std::string metrics() const;
-  // Writes of that origin that are not here are nowhere: it has ended, and all nodes agree on what
-  // there is. Those that were given up are not asked.
+  // As node/session_rule.h has it.
   bool has_ended_everywhere(const Origin& origin) const;
   // `GET /`: the node in the words of HTTP clients.
   std::string overview() const;

@@ -9,7 +9,6 @@
 
 #include <cstddef>
 #include <functional>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,6 +16,7 @@
 #include "node/database.h"
 #include "node/event_loop.h"
 #include "node/node_report.h"
+#include "node/session_rule.h"
 #include "protocol/session_token.h"
 
 namespace dhrt {
@@ -49,15 +49,6 @@ class SessionWaits {
   void leave();
 
  private:
-  struct Missing {
-    std::string collection;
-    Origin origin;
-  };
-  // What was seen here, of the collections that were asked for; all waits share it.
-  using Contexts = std::map<std::string, Context>;
-  std::optional<Missing> missing(const SessionToken& token,
-                                 const std::vector<std::string>& collections, Contexts& contexts);
-  std::optional<Origin> missing_of(const Context& seen, const SessionToken::Tips& tips) const;
   struct Wait {
     SessionToken token;
     std::vector<std::string> collections;
@@ -68,8 +59,8 @@ class SessionWaits {
     Outcome outcome{};
     std::string why;
   };
-  // Absent: it goes on.
-  std::optional<End> end_of(const Wait& wait, Time now, Contexts& contexts);
+  // Absent: it goes on. All waits share what was seen here.
+  static std::optional<End> end_of(const Wait& wait, Time now, SessionRule& rule);
   void look();
 
   Parts parts_;
