@@ -106,6 +106,9 @@ inline LevelMutant level_mutant(Mutant mutant) {
   }
 }
 
+// Of the time that a history takes, for a brief one.
+inline constexpr std::uint64_t brief_share = 6;
+
 struct SimulationOptions {
   std::uint64_t seed = 1;
   std::size_t nodes = 3;
