@@ -48,10 +48,6 @@ bool is_run_within_multi(const RedisCommand& command) {
 
 }  // namespace
 
-std::string redis_collection(std::int64_t database) {
-  return database == 0 ? std::string(default_collection) : "db" + std::to_string(database);
-}
-
 bool takes_silence(RedisClient& client) {
   using Replies = RedisClient::Replies;
   if (client.replies == Replies::skip_next) {

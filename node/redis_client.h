@@ -15,7 +15,9 @@ namespace dhrt {
 
 // SELECT's numbers: 0 is the default collection, n is "db<n>".
 inline constexpr std::int64_t redis_databases = 16;
-std::string redis_collection(std::int64_t database);
+inline std::string redis_collection(std::int64_t database) {
+  return database == 0 ? std::string(default_collection) : "db" + std::to_string(database);
+}
 
 struct RedisCommand;
 

@@ -26,8 +26,9 @@ void History::assigned(const CollectionRef& collection, const KeyedRecord& write
   if (!is_new && place->second != mine)
     violated("VEC", "dot used twice: " + describe(write.record));
   writes_[{collection.name, write.record.dot}] = write.record;
-  const auto [made, is_first] = made_.try_emplace({collection, write.record.dot},
-                                                  Made{write.record, std::move(seen), by_client});
+  const auto [made, is_first] =
+      made_.try_emplace({collection, write.record.dot},
+                        Made{collection.generation, write.record, std::move(seen), by_client});
   if (is_first) made_of_key_[{collection.name, write.key}].push_back(&made->second);
 }
 
@@ -179,21 +180,23 @@ bool History::may_have_come_back(const std::string& collection, const std::strin
          });
 }
 
-// A node that was given up had counted on nothing, which those had not seen who deleted the key,
-// forgot that and counted on nothing, too: both is joined, as if there had been no delete.
+// A node that was given up, or joins, had counted on nothing, which those had not seen who deleted
+// the key, forgot that and counted on nothing, too: both is joined, as if there had been no delete.
 bool History::was_counted_alone(const std::string& collection, const std::string& key,
                                 const CounterState& held) const {
   const auto writes = made_of_key_.find({collection, key});
-  if (!nodes_are_evicted_ || held.base != CounterState::Base() || writes == made_of_key_.end())
-    return false;
+  if (held.base != CounterState::Base() || writes == made_of_key_.end()) return false;
   const auto is_held = [&held](const Addition& addition) {
     return std::ranges::any_of(held.cells, [&addition](const CounterCell& cell) {
       return cell.node == addition.dot.origin.node && cell.opened == addition.opened;
     });
   };
+  const auto is_alone = [&](const Addition& addition) {
+    return nodes_are_evicted_ || is_of_joiner(collection, addition.dot);
+  };
   return std::ranges::any_of(additions_, [&](const Addition& addition) {
     return addition.collection == collection && addition.key == key && is_held(addition) &&
-           std::ranges::any_of(writes->second, [&](const Made* made) {
+           is_alone(addition) && std::ranges::any_of(writes->second, [&](const Made* made) {
              return made->record.deleted && addition.opened < made->record.version.hlc &&
                     !made->seen.contains(addition.dot);
            });

@@ -45,6 +45,25 @@ class History {
   bool excuses(const std::string& collection) const { return excused_.contains(collection); }
 
   using Find = std::function<std::optional<Record>(const std::string&, const std::string&)>;
+  // What a client was shown, by its dot; absent: nobody made that in this life of the collection.
+  std::optional<Record> made(const CollectionRef& collection, const std::string& key,
+                             const Dot& dot) const;
+  // Why a key of which `shown` was shown may be gone without a trace.
+  enum class Gone {
+    no,
+    deleted,  // By a delete that is forgotten: then all know it who were not given up.
+    flushed,  // Perhaps here, and not yet elsewhere.
+  };
+  Gone why_gone(const CollectionRef& collection, const std::string& key, const Record& shown) const;
+  // The least delete above `shown`, if there is one.
+  std::optional<Record> delete_above(const CollectionRef& collection, const std::string& key,
+                                     const Record& shown) const;
+  // Something older than what was shown is new to all who know what deleted that, and forgot it: a
+  // joiner or a node that was given up brought it.
+  bool may_have_come_late(const CollectionRef& collection, const std::string& key,
+                          const Record& shown, const Dot& late) const;
+  bool gives_up_nodes() const { return nodes_are_evicted_; }
+
   // DUR-1: what a coordinator acknowledged is there after its restart, or something greater is.
   void check_durable(NodeIndex coordinator, const Find& find);
   // NOLOSS and NORES: every acknowledged write or delete is there, or something greater is; or
@@ -85,6 +104,7 @@ class History {
 
   std::vector<Promise> promises_;
   struct Made {
+    std::uint32_t generation = 0;  // Of the collection.
     Record record;
     Context seen;  // By the node that made it.
     bool by_client = false;

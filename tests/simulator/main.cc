@@ -34,7 +34,8 @@ constexpr std::string_view usage =
     "                    majority-of-reachable, joining-votes, no-write-back,\n"
     "                    all-let-through, no-pull-to-vote, no-layout-stamp,\n"
     "                    answer-unnoted, nothing-known, no-pull-to-retire,\n"
-    "                    next-not-counted, hasty (membership)\n"
+    "                    next-not-counted, session-unwaited, session-reads-forgotten,\n"
+    "                    hasty (membership)\n"
     "  --expect-failure  succeed only if an invariant is broken\n"
     "\n"
     "exit codes: 0 all invariants held (or broke, if expected), 1 not so, 2 usage\n";
@@ -131,6 +132,7 @@ constexpr std::array faults{
     Fault{"conflicts", &Totals::conflicts},
     Fault{"increments", &Totals::additions},
     Fault{"joins", &Totals::joins},
+    Fault{"session waits", &Totals::session_waits},
 };
 
 SimulationOptions options_of(const Arguments& arguments, std::uint64_t seed) {
@@ -176,6 +178,12 @@ bool print_totals(const Sums& sums, std::uint64_t seeds, bool all_faults) {
               static_cast<unsigned long long>(sums.totals.register_sets),
               static_cast<unsigned long long>(sums.totals.register_gets),
               static_cast<unsigned long long>(sums.totals.level_timeouts));
+  std::printf("sessions: %llu reads, %llu writes, %llu waited, %llu not in time, %llu lost\n",
+              static_cast<unsigned long long>(sums.totals.session_reads),
+              static_cast<unsigned long long>(sums.totals.session_writes),
+              static_cast<unsigned long long>(sums.totals.session_waits),
+              static_cast<unsigned long long>(sums.totals.session_timeouts),
+              static_cast<unsigned long long>(sums.totals.sessions_lost));
   std::printf("unsynced batches lost in crashes: %llu\n",
               static_cast<unsigned long long>(sums.totals.batches_lost));
   bool covered = true;

@@ -38,6 +38,9 @@ SimulationOptions SimulationOptions::from_seed(std::uint64_t seed) {
   options.uneven = on();
   options.lose_news = on();
   options.retire = on();
+  // A chance of its own: without sessions each seed has the history that it would have without
+  // this.
+  options.sessions = Random(seed ^ 0x5e5510).chance(0.5);
   return options;
 }
 
@@ -90,7 +93,8 @@ std::string SimulationOptions::describe() const {
                                     {stall, " stall"},
                                     {uneven, " uneven"},
                                     {lose_news, " lose-news"},
-                                    {counters, " counters"}}) {
+                                    {counters, " counters"},
+                                    {sessions, " sessions"}}) {
     if (is_on) text += name;
   }
   return text + ", clocks up to " + std::to_string(max_clock_offset_milliseconds) + " ms";
@@ -135,6 +139,11 @@ void Totals::add(const Totals& other) {
   watchers_moved += other.watchers_moved;
   additions += other.additions;
   joins += other.joins;
+  session_reads += other.session_reads;
+  session_writes += other.session_writes;
+  session_waits += other.session_waits;
+  session_timeouts += other.session_timeouts;
+  sessions_lost += other.sessions_lost;
   simulated_milliseconds += other.simulated_milliseconds;
 }
 

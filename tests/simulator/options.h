@@ -41,7 +41,9 @@ enum class Mutant {
   answer_unnoted,
   nothing_known,
   no_pull_to_retire,
-  next_not_counted
+  next_not_counted,
+  session_unwaited,
+  session_reads_forgotten
 };
 
 inline std::optional<Mutant> parse_mutant(std::string_view name) {
@@ -73,6 +75,8 @@ inline std::optional<Mutant> parse_mutant(std::string_view name) {
   if (name == "nothing-known") return Mutant::nothing_known;
   if (name == "no-pull-to-retire") return Mutant::no_pull_to_retire;
   if (name == "next-not-counted") return Mutant::next_not_counted;
+  if (name == "session-unwaited") return Mutant::session_unwaited;
+  if (name == "session-reads-forgotten") return Mutant::session_reads_forgotten;
   return std::nullopt;
 }
 
@@ -146,6 +150,7 @@ struct SimulationOptions {
   // One node stands still for two seconds, again and again, and is never to be called dead.
   bool stall = false;
   bool counters = false;  // Increments, in a collection of their own.
+  bool sessions = false;  // Clients that carry what they saw from node to node.
   Mutant mutant = Mutant::none;
 
   static SimulationOptions from_seed(std::uint64_t seed);
@@ -195,7 +200,12 @@ struct Totals {
   std::uint64_t watched = 0;         // Events that were told to who watches.
   std::uint64_t watchers_moved = 0;  // To another node, with a token.
   std::uint64_t additions = 0;
-  std::uint64_t joins = 0;  // Of records of a counter, in the last start of each node.
+  std::uint64_t joins = 0;             // Of records of a counter, in the last start of each node.
+  std::uint64_t session_reads = 0;     // Answered.
+  std::uint64_t session_writes = 0;    // Acknowledged.
+  std::uint64_t session_waits = 0;     // What the session saw was not there yet.
+  std::uint64_t session_timeouts = 0;  // Nor in time.
+  std::uint64_t sessions_lost = 0;     // And will never be.
   std::uint64_t simulated_milliseconds = 0;
 
   void add(const Totals& other);

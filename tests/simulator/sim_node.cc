@@ -97,6 +97,7 @@ void SimNode::start() {
   if (index_ == 0 && kept_.belonging.id.none()) found_cluster(options, {7, 7});
   options.cluster.level_mutant = level_mutant(world_.options.mutant);
   core_ = std::make_unique<Core>(std::move(options));
+  desk_ = std::make_unique<SessionDesk>(*this);
   goes_by(core_->layout());
 
   std::vector<Input> inputs;
@@ -110,6 +111,8 @@ void SimNode::crash() {
   if (!up()) return;
   ++world_.totals.crashes;
   if (appended_ > store_->collect()) ++world_.totals.batches_lost;
+  desk_->end();
+  desk_.reset();
   core_.reset();
   conflict_check_.reset();
   driver_.reset();

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cluster/core.h"
@@ -21,6 +22,7 @@
 #include "tests/simulator/network.h"
 #include "tests/simulator/options.h"
 #include "tests/simulator/registers.h"
+#include "tests/simulator/session_desk.h"
 #include "tests/simulator/sim_clock.h"
 
 namespace dhrt::simulator {
@@ -89,6 +91,13 @@ class SimNode {
   void flush(const std::string& collection);
   void drop(const std::string& collection);
   void read(const std::string& key);
+  // The node is up. As SessionDesk::receive().
+  void receive(SessionRequest request, SessionDesk::Done done) {
+    desk_->receive(std::move(request), std::move(done));
+  }
+  void drop_sessions() {
+    if (up()) desk_->drop_all();
+  }
   void say(const std::string& payload);
   // What clients of other nodes said, in the order in which it came.
   const std::vector<std::string>& heard() const { return heard_; }
@@ -102,6 +111,8 @@ class SimNode {
   std::size_t tombstones(Duration since);
 
  private:
+  friend class SessionDesk;  // A part of the node that has a file of its own.
+
   WallMilliseconds wall() { return wall_clock_.show(world_.schedule.now()); }
   bool refuses_writes();
   Collection* place_for(const std::string& collection);
@@ -164,6 +175,7 @@ class SimNode {
   std::unique_ptr<StoreDriver> driver_;
   std::optional<ConflictCheck> conflict_check_;
   std::unique_ptr<Core> core_;
+  std::unique_ptr<SessionDesk> desk_;
   bool running_ = false;
   std::deque<Input> inputs_;
   std::deque<Input> put_off_;                       // While it is paused.

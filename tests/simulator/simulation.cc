@@ -17,6 +17,7 @@ constexpr Duration remembered_bound = 40s;
 constexpr Duration pause_max = 12s;
 constexpr std::uint64_t watch_interval_milliseconds = 70;
 constexpr std::size_t counted_keys = 4;
+constexpr Duration read_everywhere_by = 20s;
 
 }  // namespace
 
@@ -44,6 +45,12 @@ Simulation::Simulation(const SimulationOptions& options)
   for (const char* collection : {"default", "second"})
     watchers_.push_back(std::make_unique<SimWatcher>(collection, nodes_, totals_,
                                                      options.seed ^ watchers_.size() ^ 0x3a7c4));
+  for (const char* name : {"a", "b"}) {
+    if (options_.sessions)
+      sessions_.push_back(std::make_unique<SimSession>(
+          SimSession::World{options_, nodes_, schedule_, history_, totals_}, name,
+          options.seed ^ sessions_.size() ^ 0x5e551));
+  }
 }
 
 Outcome Simulation::run() {
@@ -63,8 +70,11 @@ Outcome Simulation::run() {
   schedule_faults();
   schedule_clock_faults();
   watch();
+  for (const auto& session : sessions_)
+    session->begin();
   run_until({Duration(static_cast<Duration::rep>(options_.duration_milliseconds))});
 
+  end_sessions();
   heal();
   const Time healed = schedule_.now();
   Outcome outcome;
@@ -74,6 +84,7 @@ Outcome Simulation::run() {
     check_said();
     if (!history_.violation()) check_fence();
     check_live();
+    check_sessions();
   } else {
     history_.violated("CONV", disagreement());
   }
@@ -138,6 +149,25 @@ void Simulation::check_watched() {
   for (const auto& watcher : watchers_) {
     if (const auto wrong = watcher->disagreement()) history_.violated("WATCH", *wrong);
   }
+}
+
+// What they still wait for is not asked any more.
+void Simulation::end_sessions() {
+  for (const auto& session : sessions_)
+    session->end();
+  for (const auto& node : nodes_)
+    node->drop_sessions();
+}
+
+// SESS: in a whole cluster every node has seen what sessions saw, or knows that it is lost.
+void Simulation::check_sessions() {
+  if (history_.violation()) return;
+  for (const auto& session : sessions_)
+    session->read_everywhere();
+  const Time end = schedule_.now() + read_everywhere_by;
+  const auto waits = [](const auto& session) { return session->waits(); };
+  while (!history_.violation() && std::ranges::any_of(sessions_, waits) && schedule_.now() < end)
+    run_until(schedule_.now() + 100ms);
 }
 
 std::uint64_t Simulation::joins() const {

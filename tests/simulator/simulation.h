@@ -12,6 +12,7 @@
 #include "tests/simulator/network.h"
 #include "tests/simulator/options.h"
 #include "tests/simulator/sim_node.h"
+#include "tests/simulator/sim_session.h"
 #include "tests/simulator/sim_watcher.h"
 
 namespace dhrt::simulator {
@@ -66,6 +67,8 @@ class Simulation {
   void join_late();
   void watch();
   void check_watched();
+  void end_sessions();
+  void check_sessions();
   void check_forgotten();
   void check_level(const LevelPromise& promise, const std::vector<NodeId>& voters);
   void promise_level(const LevelPromise& promise, const Ballot& next);
@@ -89,6 +92,7 @@ class Simulation {
   std::unique_ptr<Network> network_;
   std::vector<std::unique_ptr<SimNode>> nodes_;
   std::vector<std::unique_ptr<SimWatcher>> watchers_;
+  std::vector<std::unique_ptr<SimSession>> sessions_;
   std::uint64_t values_ = 0;
   bool faulty_ = true;
 };

@@ -122,3 +122,38 @@ TEST_CASE("simulator: without faults everything written is everywhere within sec
   CHECK(outcome.totals.register_gets > 20);
   CHECK(outcome.totals.level_timeouts < outcome.totals.register_gets / 4);
 }
+
+// Of the seeds that have them, and without faults.
+TEST_CASE("simulator: sessions read and write, and wait for what is under way") {
+  dhrt::simulator::Totals totals;
+  std::uint64_t seeds = 0;
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    CAPTURE(seed);
+    const auto options = SimulationOptions::briefly(seed);
+    if (!options.sessions) continue;
+    ++seeds;
+    const auto outcome = Simulation(options).run();
+    CHECK_FALSE(outcome.violation.has_value());
+    totals.add(outcome.totals);
+  }
+  CHECK(seeds > 20);
+  CHECK(totals.session_reads > 20 * seeds);
+  CHECK(totals.session_writes > 3 * seeds);
+  CHECK(totals.session_waits > seeds);
+  CHECK(totals.session_timeouts > 10);
+  CHECK(totals.sessions_lost > 0);
+}
+
+TEST_CASE("simulator: without faults sessions are served, and lose nothing") {
+  SimulationOptions options;
+  options.seed = 7;
+  options.duration_milliseconds = 20000;
+  options.sessions = true;
+  const auto outcome = Simulation(options).run();
+  CHECK_FALSE(outcome.violation.has_value());
+  CHECK(outcome.totals.session_reads > 50);
+  CHECK(outcome.totals.session_writes > 20);
+  CHECK(outcome.totals.session_waits > 0);
+  CHECK(outcome.totals.session_timeouts == 0);
+  CHECK(outcome.totals.sessions_lost == 0);
+}
