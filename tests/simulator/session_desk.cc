@@ -178,7 +178,10 @@ void SessionDesk::remove(Number number) {
 void SessionDesk::wrote(Number number, const Place& where, const Dot& dot, Position position) {
   const Collection* const place = database_.find(where.collection);
   const auto held = node_.find(where.collection, where.key);
-  check(place != nullptr && held && held->dot == dot, "what was written is there");
+  const bool is_there = place != nullptr && held && held->dot == dot;
+  const bool forgets = node_.world_.options.mutant == Mutant::no_tombstone;
+  check(is_there || forgets, "what was written is there");
+  if (!is_there) return answer(number, SessionAnswer::Kind::refused);
   const KeyedRecord record{where.key, *held};
   node_.world_.history.assigned(place->ref(), record, place->seen(),
                                 node_.core_->state() == MemberState::joining, true);

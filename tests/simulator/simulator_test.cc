@@ -127,7 +127,7 @@ TEST_CASE("simulator: without faults everything written is everywhere within sec
 TEST_CASE("simulator: sessions read and write, and wait for what is under way") {
   dhrt::simulator::Totals totals;
   std::uint64_t seeds = 0;
-  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 120; ++seed) {
     CAPTURE(seed);
     const auto options = SimulationOptions::briefly(seed);
     if (!options.sessions) continue;
@@ -136,7 +136,7 @@ TEST_CASE("simulator: sessions read and write, and wait for what is under way") 
     CHECK_FALSE(outcome.violation.has_value());
     totals.add(outcome.totals);
   }
-  CHECK(seeds > 20);
+  CHECK(seeds > 40);
   CHECK(totals.session_reads > 20 * seeds);
   CHECK(totals.session_writes > 3 * seeds);
   CHECK(totals.session_waits > seeds);
