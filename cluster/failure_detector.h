@@ -64,6 +64,7 @@ class FailureDetector {
   void link_lost(NodeId peer);
   // Members whose death we declared ourselves; an accuser may also acquit.
   bool accused_by_us(NodeId node) const { return accused_.contains(node); }
+  bool accused_somebody() const { return !accused_.empty(); }
   // Signs that we are slow ourselves, 0 to slowness_max.
   unsigned slowness() const { return slowness_; }
 

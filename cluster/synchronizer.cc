@@ -520,11 +520,13 @@ void Synchronizer::attest(NodeId node, const Step& step) {
 
 void Synchronizer::consider_attesting(const Step& step) {
   const MemberState own = state_of(membership_.self());
+  const bool may_attest =
+      own == MemberState::healthy || (own != MemberState::joining && detector_.accused_somebody());
+  if (!may_attest) return;
   for (const auto& [node, peer] : peers_) {
     if (peer.member == nullptr || !unsynced(state_of(*peer.member))) continue;
     if (!exchanged_since_change(*peer.member, peer)) continue;
-    const bool we_accused = own != MemberState::joining && detector_.accused_by_us(node);
-    if (own == MemberState::healthy || we_accused) attest(node, step);
+    if (own == MemberState::healthy || detector_.accused_by_us(node)) attest(node, step);
   }
 }
 

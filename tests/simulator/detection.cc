@@ -8,7 +8,8 @@ namespace dhrt::simulator {
 
 namespace {
 
-constexpr Duration patience = 120s;
+constexpr Duration patience = 600s;
+constexpr Duration tell_interval = 10s;
 constexpr Duration look_interval = 10ms;
 constexpr std::uint64_t start_within_milliseconds = 500;
 
@@ -44,8 +45,13 @@ Detection::Detection(std::uint64_t seed, std::size_t nodes)
 template <typename Condition>
 bool Detection::wait(Duration interval, Condition condition) {
   const Time end = schedule_.now() + patience;
+  Time told = schedule_.now();
   while (!condition()) {
     if (schedule_.now() >= end) return false;
+    if (schedule_.now() - told >= tell_interval) {
+      told = schedule_.now();
+      tell_(phase_ + ", " + std::to_string(told.since_start.count() / 1000) + " s simulated");
+    }
     bool reached = false;
     schedule_.at(schedule_.now() + interval, [&reached] { reached = true; });
     while (!reached && schedule_.run_next()) {
@@ -92,13 +98,17 @@ bool Detection::bring_back(std::size_t node) {
               [this] { return is_whole(); });
 }
 
-std::optional<Detection::Times> Detection::run(std::uint64_t rounds) {
+std::optional<Detection::Times> Detection::run(std::uint64_t rounds, Tell tell) {
+  tell_ = std::move(tell);
+  phase_ = "start";
   Times times;
   for (const auto& node : nodes_)
     schedule_.in(random_.between(0, start_within_milliseconds), [&node] { node->start(); });
   if (!wait(look_interval, [this] { return is_whole(); })) return std::nullopt;
   times.whole_milliseconds = static_cast<std::uint64_t>(schedule_.now().since_start.count());
   for (std::uint64_t round = 0; round < rounds; ++round) {
+    phase_ = "round " + std::to_string(round + 1) + " of " + std::to_string(rounds);
+    tell_(phase_);
     const std::size_t node = 1 + random_.below(nodes_.size() - 1);
     nodes_[node]->crash();
     const auto death = time_until_all_see(node, MemberState::dead);

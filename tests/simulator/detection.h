@@ -5,8 +5,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "tests/simulator/sim_node.h"
@@ -23,11 +25,12 @@ class Detection {
     std::vector<std::uint64_t> death_milliseconds;
     std::vector<std::uint64_t> leave_milliseconds;
   };
-  // Absent: somebody did not know after two minutes.
-  std::optional<Times> run(std::uint64_t rounds);
+  // Absent: somebody did not know after ten minutes. `tell` hears how far it is, now and then.
+  using Tell = std::function<void(const std::string&)>;
+  std::optional<Times> run(std::uint64_t rounds, Tell tell);
 
  private:
-  // False if it is not so after two minutes; looked at each `interval`.
+  // False if it is not so after ten minutes; looked at each `interval`.
   template <typename Condition>
   bool wait(Duration interval, Condition condition);
   template <typename Condition>
@@ -46,6 +49,8 @@ class Detection {
   SimNode::World world_;
   std::unique_ptr<Network> network_;
   std::vector<std::unique_ptr<SimNode>> nodes_;
+  Tell tell_;
+  std::string phase_;
   std::size_t asked_first_ = 0;  // Index into nodes_.
 };
 

@@ -42,6 +42,8 @@ constexpr std::string_view usage =
 
 // A full mesh: a thousand nodes are a million connections, and some gigabytes.
 constexpr std::uint64_t detection_nodes_max = 1000;
+// Larger clusters take minutes: how far it is goes to standard error.
+constexpr std::uint64_t told_from_nodes = 100;
 
 struct Arguments {
   std::uint64_t first = 1;
@@ -246,7 +248,12 @@ int detect(const Arguments& arguments) {
   std::vector<std::uint64_t> deaths;
   std::vector<std::uint64_t> leaves;
   for (std::uint64_t seed = arguments.first; seed <= arguments.last; ++seed) {
-    const auto times = Detection(seed, arguments.detection_nodes).run(rounds);
+    const auto tell = [&](const std::string& how_far) {
+      if (arguments.detection_nodes > told_from_nodes)
+        std::fprintf(stderr, "seed %llu: %s\n", static_cast<unsigned long long>(seed),
+                     how_far.c_str());
+    };
+    const auto times = Detection(seed, arguments.detection_nodes).run(rounds, tell);
     if (!times) {
       std::printf(
           "MEMB: not everybody knew in time\nreplay: dhrt-simulator --seed %llu "
