@@ -53,6 +53,7 @@ void Core::step(Time now, const Input& input, Actions& actions) {
   const Step step{now, random_, actions};
   if (left_ && !std::holds_alternative<ConnectionDown>(input)) return;
   std::visit([&](const auto& what) { on(what, step); }, input);
+  synchronizer_.go_on(step);
   if (membership_.take_accused()) detector_.accused_ourselves();
   voters_.belong_to(links_.belonging().id);
   publish_changes(step);

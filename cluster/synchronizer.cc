@@ -189,6 +189,11 @@ void Synchronizer::begin_session(const Step& step) {
   step.send(*links_.link(*donor, LinkClass::bulk), Summary{session_->request});
 }
 
+// Many nodes that start together have one session each with all others.
+void Synchronizer::go_on(const Step& step) {
+  if (std::exchange(finished_one_, false) && !session_) begin_session(step);
+}
+
 void Synchronizer::abandon_session(const Step& step, const std::string& why) {
   step.log(LogLevel::debug, "a pull was given up: " + why);
   want_again(session_->peer, step);
@@ -469,6 +474,7 @@ void Synchronizer::finish_session(const Step& step) {
   if (const auto link = links_.link(session.peer, LinkClass::control))
     step.send(*link, Resynced{membership_.self_id(), session.own_state, 0});
   consider_attesting(step);
+  finished_one_ = true;
 }
 
 void Synchronizer::want_all_of(NodeId peer) {

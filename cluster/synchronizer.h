@@ -71,6 +71,8 @@ class Synchronizer {
   void evicted(NodeId peer);
 
   void tick(bool clock_is_wrong, const Step& step);
+  // At the end of a step: a session that is over makes room for the next one.
+  void go_on(const Step& step);
   void link_established(NodeId peer, LinkClass link_class);
   void link_lost(NodeId peer, LinkClass link_class, const Step& step);
 
@@ -220,6 +222,7 @@ class Synchronizer {
   mutable std::optional<std::uint64_t> known_root_;
   std::map<NodeId, Peer> peers_;
   std::optional<Session> session_;
+  bool finished_one_ = false;  // In this step.
   Numbers numbers_;
   Comparisons comparisons_;
   Stability stability_;

@@ -53,6 +53,19 @@ TEST_CASE("synchronizer: only collections that differ are asked for, the configu
   CHECK(asked == std::vector<std::string>{"_sys", "newer", "users"});
 }
 
+TEST_CASE("synchronizer: when a session is over the next one begins at once") {
+  Puller node;
+  const ConnectionId control = node.link(3);
+  const ConnectionId bulk = node.link(3, LinkClass::bulk);
+  node.tick_for(tick_interval);
+  const bool is_first = node.sent<Summary>(bulk).empty();
+  REQUIRE(node.sent<Summary>().size() == 1);
+  const std::uint64_t request = node.sent<Summary>().front().request;
+  node.receive(is_first ? node.bulk : bulk, SummaryReply{request, {}});
+  CHECK(node.sent<Resynced>(is_first ? node.control : control).size() == 1);
+  CHECK(node.sent<Summary>(is_first ? bulk : node.bulk).size() == 1);
+}
+
 TEST_CASE("synchronizer: what is durable here is not asked for again") {
   Puller node;
   node.input(StoreChanged{users, dots(2, 1, 5), {}});

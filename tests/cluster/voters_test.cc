@@ -146,7 +146,7 @@ struct Outside : Scripted {
       input(StoreChanged{users, merge.vector, {}});
       input(Applied{merge.token, true});
     }
-    clear();
+    if (sent<Summary>().empty()) clear();  // The next one may have begun.
   }
   // Both voters answer what is asked of them; how many requests there were.
   std::size_t vote() {
