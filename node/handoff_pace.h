@@ -25,7 +25,7 @@ class HandoffPace {
   static constexpr unsigned looks = 100;
   // Requests of clients in that time, below which nobody waits.
   static constexpr std::uint64_t requests_min = 20;
-  // 100 slices per second, which are 25 MB/s; half of that until it is known how clients fare.
+  // 100 slices per second, which are 25 MB/s. Half of it until it is known how clients fare.
   static constexpr Duration pause_max{10};
   static constexpr Duration pause_first{5};
 

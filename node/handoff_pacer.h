@@ -1,7 +1,7 @@
 // Lets peers that join have one slice after the other, with the pauses that HandoffPace says.
 //
-// A request that waits here is to the core as one that is still under way. It waits for less than
-// the second that a peer bears hundreds of times over (pull_timeout).
+// A request that waits here is to the core as one that is still under way. It waits for held_max
+// pauses at most, 640 ms; who asked bears ten seconds of silence (pull_timeout).
 // Bounds: held_max requests. Threads: loop thread only.
 #pragma once
 
