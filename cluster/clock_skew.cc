@@ -40,7 +40,9 @@ Duration middle_clock(std::vector<Duration> ahead) {
 }
 
 void ClockSkew::heard(NodeId peer, const ClockReading& reading, Duration round_trip, Time now) {
-  if (reading.wall == 0 || reading.wall > wall_max || membership_.find(peer) == nullptr) return;
+  if (reading.wall == 0 || reading.wall > wall_max) return;
+  const MemberState state = membership_.state(peer);  // Evicted as well, if it is none.
+  if (state == MemberState::left || state == MemberState::evicted) return;
   const Duration uncertain = round_trip / 2;
   samples_[peer] = {.ahead = to_duration(reading.wall) + uncertain - now.since_start,
                     .uncertain = uncertain,

@@ -474,7 +474,7 @@ void Synchronizer::finish_session(const Step& step) {
   if (const auto link = links_.link(session.peer, LinkClass::control))
     step.send(*link, Resynced{membership_.self_id(), session.own_state, 0});
   consider_attesting(step);
-  finished_one_ = true;
+  finished_one_ = !found->second.wanted;  // Whoever is wanted again waits for a tick.
 }
 
 void Synchronizer::want_all_of(NodeId peer) {

@@ -224,6 +224,9 @@ TEST_CASE("clocks: what was heard long ago, of strangers and of those that left 
   CHECK(clocks.skew.peers().size() == 1);
   clocks.skew.heard(99, {noon, false}, 2ms, clocks.now);
   CHECK(clocks.skew.peers().size() == 1);
+  clocks.hears(2, hour);  // An answer that was under way when it left.
+  clocks.tick();
+  CHECK(clocks.skew.peers().size() == 1);
 }
 
 TEST_CASE("clocks: a peer that shows nonsense, or nothing, is not listened to") {
