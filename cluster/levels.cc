@@ -68,17 +68,17 @@ Tally Quorums::held(const std::set<NodeId>& have) const {
   const Layout& layout = voters_.layout();
   const Tally now = tally(counted(layout.voters), have, false);
   if (!now.reached || options_.level_mutant == LevelMutant::next_not_counted) return now;
-  return tally(counted(layout.after(layout.next).voters), have, false);
+  return tally(counted(layout.next_voters()), have, false);
 }
 
 Tally Quorums::all(const std::set<NodeId>& have) const {
   return tally(nodes(), have, true);
 }
 
-// A change adds somebody, or retires one who is among the voters until then.
+// A change adds somebody, retires one who is among the voters until then, or both.
 std::vector<NodeId> Quorums::nodes() const {
   const Layout& layout = voters_.layout();
-  return counted(layout.next.retires != 0 ? layout.voters : layout.after(layout.next).voters);
+  return counted(layout.contains(layout.next.retires) ? layout.voters : layout.next_voters());
 }
 
 }  // namespace dhrt

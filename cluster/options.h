@@ -19,13 +19,14 @@ enum class LevelMutant : std::uint8_t {
   majority_of_reachable,
   joining_votes,
   no_write_back,
-  all_let_through,    // A voter lets everybody through who asks, and forgets whom before.
-  no_pull_to_vote,    // A member votes before it has pulled what was written meanwhile.
-  no_layout_stamp,    // Answers count, although whoever gave them knows of later voters.
-  answer_unnoted,     // A voter answers before what it answers is on its disk.
-  nothing_known,      // Who shows nothing does not say what it has seen.
-  no_pull_to_retire,  // Nobody pulls what was written with the one who votes no more.
-  next_not_counted,   // A write need not be with a majority of those who vote next.
+  all_let_through,      // A voter lets everybody through who asks, and forgets whom before.
+  no_pull_to_vote,      // A member votes before it has pulled what was written meanwhile.
+  no_layout_stamp,      // Answers count, although whoever gave them knows of later voters.
+  answer_unnoted,       // A voter answers before what it answers is on its disk.
+  nothing_known,        // Who shows nothing does not say what it has seen.
+  no_pull_to_retire,    // Nobody pulls what was written with the one who votes no more.
+  no_pull_to_complete,  // Nor for who was let in, and is away.
+  next_not_counted,     // A write need not be with a majority of those who vote next.
 };
 
 struct ClusterOptions {

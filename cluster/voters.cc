@@ -99,10 +99,9 @@ void Voters::learn(const Layout& theirs, const Step& step) {
     next_attempt_ = {};
   }
   notes_.layout = theirs;
-  // The only one who is left cannot go.
-  const bool is_last = layout().voters.size() == 1;
-  std::erase_if(retiring_,
-                [&](const auto& entry) { return is_last || !layout().contains(entry.first); });
+  std::erase_if(retiring_, [&](const auto& entry) {
+    return !may_retire(entry.first) && !layout().may_add(entry.first);
+  });
   next_since_ = step.now;
   highest_round_ = std::max(highest_round_, theirs.next.round);
   changed_ = true;
@@ -137,16 +136,17 @@ void Voters::asked(ConnectionId connection, NodeId peer, const VoteRequest& requ
                    const Step& step) {
   // While a cluster is provisional we may go over to another one, and forget what we noted.
   if (request.cluster != notes_.cluster || links_.belonging().provisional) return;
-  if (request.ballot.node != peer || request.ballot.none()) return;
+  const bool is_for_another = request.ballot.retires == 0 && layout().contains(peer);
+  if ((request.ballot.node != peer && !is_for_another) || request.ballot.none()) return;
   learn({.voters = request.voters, .next = {}, .retired = request.retired}, step);
   // The same voters may have been there before: an answer to that would be one to another question.
   if (request.voters != layout().voters || request.retired != layout().retired) {
     step.send(connection, tell(false));
     return;
   }
-  const NodeId retires = request.ballot.retires;
-  const bool is_possible = retires != 0 ? layout().contains(retires) && may_retire()
-                                        : !layout().contains(peer) && !layout().has_retired(peer);
+  const auto& [round, node, retires] = request.ballot;
+  const bool is_possible =
+      retires != 0 ? may_retire(retires) : !layout().contains(node) && !layout().has_retired(node);
   if (!layout().contains(membership_.self_id()) || !is_possible) return;
   if (request.phase == VotePhase::hold)
     hold(connection, request, step);
@@ -204,7 +204,7 @@ void Voters::decide(std::optional<ConnectionId> asker, const VoteRequest& reques
 // A change that is let through by a majority is decided for ever, so this needs no note.
 void Voters::hold(std::optional<ConnectionId> asker, const VoteRequest& request, const Step& step) {
   const NodeId self = membership_.self_id();
-  if (request.ballot.retires == 0 || request.ballot.retires == self) return;
+  if (request.ballot.retires == self) return;
   if (holding_ && holding_->ballot == request.ballot) {
     holding_->asker = asker;
     if (holding_->done) reply_to(asker, reply_for(request.ballot, VotePhase::hold), step);
@@ -222,7 +222,9 @@ void Voters::hold(std::optional<ConnectionId> asker, const VoteRequest& request,
 
 void Voters::continue_holding(const Step& step) {
   if (!holding_ || holding_->done) return;
-  const bool pulls = options_.level_mutant != LevelMutant::no_pull_to_retire;
+  const bool pulls =
+      options_.level_mutant != (holding_->ballot.retires != 0 ? LevelMutant::no_pull_to_retire
+                                                              : LevelMutant::no_pull_to_complete);
   for (const auto& [node, begun] : holding_->from) {
     if (!pulls || synchronizer_.has_all_of(node, begun)) continue;
     synchronizer_.go_on_with(node, step.now);
@@ -246,18 +248,26 @@ bool Voters::wants_to_vote() const {
          self.synced.epoch == self.epoch;
 }
 
-bool Voters::has_pulled_from_majority() const {
-  const std::vector<NodeId>& nodes = layout().voters;
-  return is_majority(static_cast<std::size_t>(std::ranges::count_if(
-      nodes, [&](NodeId node) { return synchronizer_.pulled_from().contains(node); })));
+bool Voters::has_pulled_from_enough() const {
+  return layout().can_decide(
+      [&](NodeId node) { return synchronizer_.pulled_from().contains(node); });
 }
 
-bool Voters::may_retire() const {
-  return layout().voters.size() > 1 && layout().retired.size() < options_.retired_max;
+bool Voters::is_our_vote(const Ballot& ballot) const {
+  return ballot.retires == 0 && ballot.node == membership_.self_id();
+}
+
+// The only one who is left cannot go. Whom the only voter let in, and who is known to nobody as a
+// voter but perhaps to itself, is let in and retired in one step: it can do nothing without the
+// other.
+bool Voters::may_retire(NodeId node) const {
+  if (layout().retired.size() >= options_.retired_max) return false;
+  if (layout().voters.size() > 1) return layout().contains(node);
+  return !layout().contains(node) && (layout().may_add(node) || layout().next.retires == node);
 }
 
 void Voters::retire(const RetireRequested& request) {
-  if (!obstacle_to_retire(request.node) && layout().contains(request.node))
+  if (!obstacle_to_retire(request.node) && layout().may_count(request.node))
     retiring_[request.node] = request.unless_alive;
 }
 
@@ -274,12 +284,11 @@ void Voters::forget_who_is_back() {
 }
 
 std::optional<std::string> Voters::obstacle_to_retire(NodeId node) const {
-  if (layout().may_add(node))
-    return "it is being let in by the voters, and can be retired when it votes; start it, or wait";
-  if (!layout().contains(node)) return std::nullopt;
+  if (!layout().may_count(node)) return std::nullopt;
   if (links_.belonging().provisional)
     return "nothing was written yet: nobody but the founder votes";
-  if (layout().voters.size() == 1) return "it is the only voter: somebody must vote";
+  if (layout().voters.size() == 1 && layout().contains(node))
+    return "it is the only voter: somebody must vote";
   if (layout().retired.size() >= options_.retired_max)
     return "this cluster has retired " + std::to_string(options_.retired_max) +
            " voters, which is as many as can be: copy its data to a new one";
@@ -297,8 +306,19 @@ std::optional<std::string> Voters::obstacle_to_retire(NodeId node) const {
 bool Voters::is_left_to_others(const Step& step) const {
   const Ballot& next = layout().next;
   if (next.none() || next.node == membership_.self_id() || !next_since_) return false;
+  if (next.retires == 0 && retiring_.contains(next.node)) return false;  // It is given up.
   const bool goes_on = next.retires != 0 && links_.link(next.node, LinkClass::control).has_value();
   return step.now - *next_since_ < (goes_on ? hold_patience : patience);
+}
+
+// Somebody was let in, or may have been, and will not go on by itself.
+bool Voters::must_complete(const Step& step) const {
+  const Ballot& next = layout().next;
+  const NodeId self = membership_.self_id();
+  if (next.none() || next.retires != 0 || next.node == self) return false;
+  if (!layout().contains(self) || layout().voters.size() == 1) return false;
+  const bool is_there = links_.link(next.node, LinkClass::control).has_value();
+  return !is_there || (next_since_ && step.now - *next_since_ >= hold_patience);
 }
 
 // What was begun comes first, for it may be decided; whoever began it may have ended meanwhile.
@@ -311,9 +331,19 @@ std::optional<Ballot> Voters::next_attempt(const Step& step) const {
     ballot.retires = next.retires;
     return ballot;
   }
-  if (wants_to_vote() && has_pulled_from_majority()) return ballot;
-  if (retiring_.empty() || !may_retire()) return std::nullopt;
-  ballot.retires = retiring_.begin()->first;
+  if (must_complete(step)) {
+    ballot.node = next.node;
+    return ballot;
+  }
+  if (retiring_.contains(next.node) && may_retire(next.node)) {
+    ballot.retires = next.node;  // Before we ask the only voter to let us in as well.
+    return ballot;
+  }
+  if (wants_to_vote() && has_pulled_from_enough()) return ballot;
+  const auto due = std::ranges::find_if(
+      retiring_, [this](const auto& entry) { return may_retire(entry.first); });
+  if (due == retiring_.end()) return std::nullopt;
+  ballot.retires = due->first;
   return ballot;
 }
 
@@ -356,7 +386,7 @@ void Voters::ask(const Step& step) {
 void Voters::end_attempt() {
   const auto ended = std::exchange(attempt_, std::nullopt);
   // Who wants to vote wants all of others for nothing else. Voters may want it for a Holding.
-  if (ended && ended->ballot.retires == 0) synchronizer_.want_all_of_nobody();
+  if (ended && is_our_vote(ended->ballot)) synchronizer_.want_all_of_nobody();
 }
 
 void Voters::give_up(const Step& step) {
@@ -379,7 +409,7 @@ void Voters::answered(NodeId peer, const VoteReply& reply, const Step& step) {
     case VotePhase::accept:
       if (attempt.phase == VotePhase::promise) return;
       if (!attempt.let_through.try_emplace(peer, synchronizer_.sessions_begun()).second) return;
-      if (attempt.ballot.retires != 0) return consider_holding(step);
+      if (!is_our_vote(attempt.ballot)) return consider_holding(step);
       return synchronizer_.want_all_of(peer);
     case VotePhase::hold:
       if (attempt.holding.insert(peer).second) attempt.progress = step.now;
@@ -393,19 +423,18 @@ void Voters::answered(NodeId peer, const VoteReply& reply, const Step& step) {
 // anything through.
 bool Voters::something_else_may_be_next() const {
   Ballot highest;
-  std::size_t untouched = 0;
-  for (const auto& [node, accepted] : attempt_->promises) {
+  for (const auto& [node, accepted] : attempt_->promises)
     highest = std::max(highest, accepted);
-    untouched += accepted.none() ? 1 : 0;
-  }
-  if (highest.none() || highest.proposes_the_same(attempt_->ballot)) return false;
-  const std::size_t all = layout().voters.size();
-  return is_majority(all - untouched);
+  if (highest.none() || attempt_->ballot.proposes_all_of(highest)) return false;
+  return layout().can_decide([&](NodeId node) {
+    const auto promise = attempt_->promises.find(node);
+    return promise == attempt_->promises.end() || !promise->second.none();
+  });
 }
 
 void Voters::consider_accepting(const Step& step) {
   Attempt& attempt = *attempt_;
-  if (attempt.phase != VotePhase::promise || !is_majority(attempt.promises.size())) return;
+  if (attempt.phase != VotePhase::promise || !has_enough(attempt.promises)) return;
   if (something_else_may_be_next()) {
     // Perhaps another voter's answer says that it is not; if not, we try again later.
     if (attempt.promises.size() == layout().voters.size()) give_up(step);
@@ -418,14 +447,16 @@ void Voters::consider_accepting(const Step& step) {
   ask(step);
 }
 
-// A majority of those who vote now, and of those who stay.
+// Enough of those who vote now, and a majority of those who stay.
 void Voters::consider_holding(const Step& step) {
   Attempt& attempt = *attempt_;
-  if (attempt.phase != VotePhase::accept || !is_majority(attempt.let_through.size())) return;
-  const std::vector<NodeId> staying = layout().after(attempt.ballot).voters;
-  const auto of_these = std::ranges::count_if(
-      staying, [&](NodeId node) { return attempt.let_through.contains(node); });
-  if (!is_majority_of(static_cast<std::size_t>(of_these), staying)) return;
+  if (attempt.phase != VotePhase::accept || !has_enough(attempt.let_through)) return;
+  if (attempt.ballot.retires != 0) {
+    const std::vector<NodeId> staying = layout().after(attempt.ballot).voters;
+    const auto of_these = std::ranges::count_if(
+        staying, [&](NodeId node) { return attempt.let_through.contains(node); });
+    if (!is_majority_of(static_cast<std::size_t>(of_these), staying)) return;
+  }
   attempt.phase = VotePhase::hold;
   attempt.all_linked = attempt.progress = step.now;
   ask(step);
@@ -447,19 +478,22 @@ bool Voters::must_hold_anew(const Step& step) {
 void Voters::consider_done(const Step& step) {
   const Attempt& attempt = *attempt_;
   const Layout changed = layout().after(attempt.ballot);
-  if (attempt.ballot.retires != 0) {
+  const std::string count = std::to_string(changed.voters.size());
+  if (!is_our_vote(attempt.ballot)) {
     if (attempt.phase != VotePhase::hold) return;
     if (!is_majority_of(attempt.holding.size(), changed.voters)) return;
-    step.log(LogLevel::info,
-             "a voter is retired, " + std::to_string(changed.voters.size()) + " voters are left");
+    step.log(LogLevel::info, attempt.ballot.retires != 0
+                                 ? "a voter is retired, " + count + " voters are left"
+                                 : "who was let in and is away votes, one of " + count + " voters");
   } else {
     const bool pulls = options_.level_mutant != LevelMutant::no_pull_to_vote;
-    std::size_t done = 0;
-    for (const auto& [node, begun] : attempt.let_through)
-      done += !pulls || synchronizer_.has_all_of(node, begun) ? 1 : 0;
-    if (!is_majority(done)) return;
-    step.log(LogLevel::info,
-             "this node votes, one of " + std::to_string(changed.voters.size()) + " voters");
+    const auto has_all_of = [&](NodeId node) {
+      const auto begun = attempt.let_through.find(node);
+      return begun != attempt.let_through.end() &&
+             (!pulls || synchronizer_.has_all_of(node, begun->second));
+    };
+    if (!layout().can_decide(has_all_of)) return;
+    step.log(LogLevel::info, "this node votes, one of " + count + " voters");
   }
   learn(changed, step);
 }
@@ -470,7 +504,7 @@ void Voters::warn_of_silence(const Step& step) {
   const auto reachable = std::ranges::count_if(nodes, [this](NodeId node) {
     return node == membership_.self_id() || links_.link(node, LinkClass::control).has_value();
   });
-  if (nodes.empty() || is_majority(static_cast<std::size_t>(reachable))) {
+  if (nodes.empty() || is_majority_of(static_cast<std::size_t>(reachable), nodes)) {
     silent_since_.reset();
     warned_ = false;
     return;
@@ -480,8 +514,8 @@ void Voters::warn_of_silence(const Step& step) {
   warned_ = true;
   step.log(LogLevel::warning,
            "only " + std::to_string(reachable) + " of " + std::to_string(nodes.size()) +
-               " voters can be reached: levels above one are not given, and nobody can become a "
-               "voter, until a majority of them is back");
+               " voters can be reached: levels above one are not given until a majority of them "
+               "is back");
 }
 
 void Voters::tick(const Step& step) {
@@ -494,9 +528,11 @@ void Voters::tick(const Step& step) {
   }
   continue_holding(step);
   forget_who_is_back();
-  if (attempt_ && (attempt_->ballot.retires != 0 ? !may_change() : !wants_to_vote())) end_attempt();
+  if (!layout().next.none() && !next_since_) next_since_ = step.now;  // Known from before we began.
+  if (attempt_ && !(is_our_vote(attempt_->ballot) ? wants_to_vote() : may_change())) end_attempt();
   const Ballot& next = layout().next;
-  if (attempt_ && next > attempt_->ballot && next.node != membership_.self_id()) give_up(step);
+  const bool is_overtaken = attempt_ && next > attempt_->ballot;
+  if (is_overtaken && next.node != membership_.self_id()) give_up(step);
   if (!attempt_) {
     const auto ballot = next_attempt(step);
     if (!ballot) return;
@@ -506,13 +542,12 @@ void Voters::tick(const Step& step) {
   }
   if (step.now - attempt_->asked >= repeat_after) {
     // Some of those who were asked are away, and the others cannot tell what is next.
-    const bool is_unclear =
-        attempt_->phase == VotePhase::promise && is_majority(attempt_->promises.size());
+    const bool is_unclear = attempt_->phase == VotePhase::promise && has_enough(attempt_->promises);
     if (is_unclear || (attempt_->phase == VotePhase::hold && must_hold_anew(step)))
       return give_up(step);
     ask(step);
   }
-  if (!attempt_ || attempt_->ballot.retires != 0 || attempt_->phase != VotePhase::accept) return;
+  if (!attempt_ || !is_our_vote(attempt_->ballot) || attempt_->phase != VotePhase::accept) return;
   for (const auto& [node, begun] : attempt_->let_through) {
     if (!synchronizer_.has_all_of(node, begun)) synchronizer_.go_on_with(node, step.now);
   }

@@ -2,17 +2,25 @@
 //
 // Intuition: a change of the voters is safe if a majority before it and one after it always share a
 // node (Ongaro 2014, section 4.1: one member at a time), if there is only one next list, and if
-// what majorities had before is had by a majority afterwards. So the member that wants to vote
-//   1. pulls from a majority of the voters, to have little left to do in step 4;
+// what majorities had before is had by a majority afterwards. Enough of the voters for a change are
+// those who share one of them with each other such set, and with each majority: a majority, or half
+// of them with the first one (Layout::can_decide). So the member that wants to vote
+//   1. pulls from enough of the voters, to have little left to do in step 4;
 //   2. asks them to let nobody with a lower ballot through, and hears whom they let through before;
-//   3. asks them to let it through, unless somebody else may have a majority already;
-//   4. pulls all from each of a majority after that let it through, and is a voter.
+//   3. asks them to let it through, unless somebody else may have enough already;
+//   4. pulls all from each of enough of them after that let it through, and is a voter.
 // Steps 2 and 3 are the two phases of Paxos (Lamport 1998), for each change of the list anew; who
 // asks to be added proposes nobody but itself. A voter answers when what it answers is on its disk.
 //
+// Who was let in may die before it votes, and may be counted already. Then any voter asks in its
+// name (a ballot of a node always proposes the same, whoever makes it), and instead of 4 a majority
+// of the voters that there will be pulls all from each of those who let it through. So nobody is
+// held up by it, and it can be retired. Whom the only voter let in, which is no majority of two, is
+// waited for until it is retired.
+//
 // Who wants somebody to vote no more - any member, also the one itself - does the same without 1,
-// and instead of 4 it has a majority of those who stay pull all from each of a majority of them
-// that let the change through. What was only with the one who goes, and with one less than a
+// and instead of 4 it has a majority of those who stay, who must have let the change through, pull
+// all from each other. What was only with the one who goes, and with one less than a
 // majority of the others, is with a majority of them then. It is for good: a retired member does
 // not vote again. Whoever began may stop half-way: any voter goes on with a retirement that it
 // knows of.
@@ -117,14 +125,22 @@ class Voters {
   VoteReply reply_for(const Ballot& ballot, VotePhase phase) const;
 
   bool may_change() const;
-  bool may_retire() const;
+  // Not a retirement, nor for one that was let in and is away.
+  bool is_our_vote(const Ballot& ballot) const;
+  // With the next change.
+  bool may_retire(NodeId node) const;
   bool wants_to_vote() const;
-  bool has_pulled_from_majority() const;
-  bool is_majority(std::size_t count) const { return is_majority_of(count, layout().voters); }
+  bool has_pulled_from_enough() const;
+  // Enough of the voters for a change of them.
+  template <typename ByNode>
+  bool has_enough(const ByNode& answers) const {
+    return layout().can_decide([&](NodeId node) { return answers.contains(node); });
+  }
   static bool is_majority_of(std::size_t count, const std::vector<NodeId>& nodes) {
     return count >= nodes.size() / 2 + 1;
   }
   std::optional<Ballot> next_attempt(const Step& step) const;
+  bool must_complete(const Step& step) const;
   bool is_left_to_others(const Step& step) const;
   void ask(const Step& step);
   void end_attempt();

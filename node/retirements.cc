@@ -34,7 +34,7 @@ Result<NodeId> Retirements::named(const std::string& node, bool may_be_self) con
   for (const auto& [id, member] : parts_.core.members()) {
     if (!is_called(member, node) || (id == parts_.core.self().id && !may_be_self)) continue;
     const MemberState state = state_of(member);
-    if (state == MemberState::evicted && !votes(id))
+    if (state == MemberState::evicted && !may_count(id))
       retired.push_back(id);
     else if (state == MemberState::evicted || state == MemberState::dead ||
              state == MemberState::left)
@@ -90,7 +90,8 @@ void Retirements::look(Time now) {
   for (Waiting& one : waiting) {
     const auto obstacle = parts_.core.why_not_retired(one.node);
     // If this node went now, nobody else might know that it votes no more.
-    const bool is_done = !votes(one.node) && (one.node != self || parts_.core.layout_is_shared());
+    const bool is_done =
+        !may_count(one.node) && (one.node != self || parts_.core.layout_is_shared());
     if (obstacle) {
       one.done(fail(ErrorCode::precondition,
                     one.node == self

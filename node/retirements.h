@@ -58,6 +58,7 @@ class Retirements {
   };
   Result<NodeId> named(const std::string& node, bool may_be_self) const;
   bool votes(NodeId node) const { return parts_.core.layout().contains(node); }
+  bool may_count(NodeId node) const { return parts_.core.layout().may_count(node); }
   void give_up(NodeId node, Done done, Time now);
   void retire(const RetireRequested& request, Done done, Time now);
   void replace(Time now);

@@ -55,37 +55,6 @@ TEST_CASE("levels: of a cluster in which nobody noted who votes, those vote who 
             .layout.voters.empty());
 }
 
-namespace {
-
-VoteRequest request_of(NodeId node, std::uint64_t round, VotePhase phase) {
-  return {our_cluster, {1, 2, 3}, {round, node}, phase};
-}
-
-// Node 1 of three voters, whom 8 and 9 ask.
-struct Asked : Voting {
-  Asked() {
-    input(first_write(1));  // The cluster stays.
-    eight = link(hello_of(healthy(joining(8))));
-    nine = link(hello_of(healthy(joining(9))));
-  }
-  VoteReply reply(NodeId node, std::uint64_t round, VotePhase phase) {
-    clear();
-    const ConnectionId from = node == 8 ? eight : nine;
-    receive(from, request_of(node, round, phase));
-    const auto notes = actions<NoteLayout>();
-    // Nothing is answered before it is on the disk.
-    if (!notes.empty()) {
-      CHECK(sent<VoteReply>(from).empty());
-      input(LayoutNoted{notes.back().number, true});
-    }
-    REQUIRE(sent<VoteReply>(from).size() == 1);
-    return sent<VoteReply>(from).front();
-  }
-  ConnectionId eight, nine;
-};
-
-}  // namespace
-
 TEST_CASE("levels: a voter lets nobody through below what it promised, and tells whom before") {
   Asked node;
   CHECK(node.reply(8, 1, VotePhase::promise).other.none());
@@ -231,16 +200,6 @@ Wired voting(std::size_t count) {
   return nodes;
 }
 
-void check_retired(Wired& nodes, std::size_t node, std::vector<NodeId> voters, NodeId retired) {
-  CAPTURE(node);
-  Layout layout = nodes[node].layout();
-  std::ranges::sort(layout.voters);
-  CHECK(layout.voters == voters);
-  CHECK(layout.retired == std::vector{retired});
-  CHECK(layout.next.none());
-  CHECK_FALSE(nodes[node].is_retiring_somebody());
-}
-
 }  // namespace
 
 TEST_CASE(
@@ -266,14 +225,26 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("levels: of two voters neither retires the other without it") {
+TEST_CASE("levels: half of the voters with the first one are enough for a change, others are not") {
+  CHECK(Layout{.voters = {1}}.can_decide([](NodeId node) { return node == 1; }));
+  CHECK(Layout{.voters = {4, 2}}.can_decide([](NodeId node) { return node == 4; }));
+  CHECK_FALSE(Layout{.voters = {4, 2}}.can_decide([](NodeId node) { return node == 2; }));
+  CHECK_FALSE(Layout{.voters = {4, 2, 3}}.can_decide([](NodeId node) { return node == 4; }));
+  CHECK(Layout{.voters = {4, 2, 3}}.can_decide([](NodeId node) { return node < 4; }));
+  CHECK(Layout{.voters = {1, 2, 3, 4}}.can_decide([](NodeId node) { return node % 2 == 1; }));
+  CHECK_FALSE(Layout{.voters = {1, 2, 3, 4}}.can_decide([](NodeId node) { return node % 2 == 0; }));
+  CHECK_FALSE(Layout().can_decide([](NodeId) { return true; }));
+}
+
+TEST_CASE("levels: of two voters the first may retire the other without it") {
   Wired nodes = voting(2);
+  const NodeId first = nodes[0].layout().voters.front();
+  REQUIRE(first == 1);
   nodes.unplug(1);
   nodes.tick_for(20s);
   nodes.input(0, RetireRequested{2});
-  nodes.tick_for(60s);
-  CHECK(nodes[0].layout().voters.size() == 2);
-  CHECK(nodes[0].is_retiring_somebody());
+  nodes.tick_for(10s);
+  check_retired(nodes, 0, {1}, 2);
   nodes.plug(1);
   nodes.tick_for(60s);
   for (std::size_t i = 0; i < 2; ++i)
@@ -282,6 +253,33 @@ TEST_CASE("levels: of two voters neither retires the other without it") {
   nodes.input(0, RetireRequested{1});
   nodes.tick_for(10s);
   CHECK(nodes[0].layout().voters == std::vector<NodeId>{1});
+}
+
+TEST_CASE("levels: of two voters the second does not retire the first without it") {
+  Wired nodes = voting(2);
+  nodes.unplug(0);
+  nodes.tick_for(20s);
+  nodes.input(1, RetireRequested{1});
+  nodes.tick_for(60s);
+  CHECK(nodes[1].layout().voters.size() == 2);
+  CHECK(nodes[1].is_retiring_somebody());
+  nodes.plug(0);
+  nodes.tick_for(60s);
+  for (std::size_t i = 0; i < 2; ++i)
+    check_retired(nodes, i, {2}, 1);
+}
+
+TEST_CASE("levels: with the first of two voters others are let in while the second is away") {
+  Wired nodes({founder(1, our_cluster), joiner(2, {"h1:1"}), joiner(3, {"h1:1"})});
+  nodes.unplug(2);
+  nodes.input(0, first_write(1));
+  nodes.tick_for(30s);
+  REQUIRE(nodes[0].layout().voters == std::vector<NodeId>{1, 2});
+  nodes.unplug(1);
+  nodes.plug(2);
+  nodes.tick_for(60s);
+  for (const std::size_t i : {0U, 2U})
+    CHECK(nodes[i].layout().voters == std::vector<NodeId>{1, 2, 3});
 }
 
 TEST_CASE("levels: a voter may retire itself, and who does not vote somebody else") {
@@ -398,14 +396,6 @@ TEST_CASE("levels: who is given up and comes back before that was begun is not r
   nodes.plug(1);
   nodes.tick_for(30s);
   CHECK(nodes[0].layout().voters.size() == 3);
-}
-
-TEST_CASE("levels: who is being let in can be retired when it votes, and not before") {
-  Voting node;
-  node.receive(node.two, LayoutTold{our_cluster, {{1, 2, 3}, {1, 8}}, false});
-  REQUIRE(node.core().why_not_retired(8));
-  CHECK(node.core().why_not_retired(8)->starts_with("it is being let in"));
-  CHECK_FALSE(node.core().why_not_retired(77));
 }
 
 TEST_CASE("levels: a request to retire somebody who does not vote, or all, is not answered") {

@@ -1,6 +1,7 @@
 // A core that is one of several voters, whose other voters are played by the test.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -112,6 +113,44 @@ class Voting : public Scripted {
 
 inline Record value(std::uint64_t sequence) {
   return record("k", dot(1, sequence), sequence).record;
+}
+
+inline VoteRequest request_of(NodeId node, std::uint64_t round, VotePhase phase) {
+  return {our_cluster, {1, 2, 3}, {round, node}, phase};
+}
+
+// Node 1 of three voters, whom 8 and 9 ask.
+struct Asked : Voting {
+  Asked() {
+    input(first_write(1));  // The cluster stays.
+    eight = link(hello_of(healthy(joining(8))));
+    nine = link(hello_of(healthy(joining(9))));
+  }
+  VoteReply reply(NodeId node, std::uint64_t round, VotePhase phase) {
+    clear();
+    const ConnectionId from = node == 8 ? eight : nine;
+    receive(from, request_of(node, round, phase));
+    const auto notes = actions<NoteLayout>();
+    // Nothing is answered before it is on the disk.
+    if (!notes.empty()) {
+      CHECK(sent<VoteReply>(from).empty());
+      input(LayoutNoted{notes.back().number, true});
+    }
+    REQUIRE(sent<VoteReply>(from).size() == 1);
+    return sent<VoteReply>(from).front();
+  }
+  ConnectionId eight, nine;
+};
+
+inline void check_retired(Wired& nodes, std::size_t node, std::vector<NodeId> voters,
+                          NodeId retired) {
+  CAPTURE(node);
+  Layout layout = nodes[node].layout();
+  std::ranges::sort(layout.voters);
+  CHECK(layout.voters == voters);
+  CHECK(layout.retired == std::vector{retired});
+  CHECK(layout.next.none());
+  CHECK_FALSE(nodes[node].is_retiring_somebody());
 }
 
 }  // namespace dhrt::test

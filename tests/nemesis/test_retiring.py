@@ -133,5 +133,29 @@ class NoMajority(unittest.TestCase):
             self.assertEqual(first.call("set", "votes", "2", "--ack", "all"), "OK")
 
 
+class OfTwo(unittest.TestCase):
+    def test_the_first_goes_on_without_the_second_and_not_the_other_way_round(self):
+        with Cluster(2, QUICK) as cluster:
+            first, second = cluster
+            wait_for_votes(first, [second])
+            first.kill9()
+            wait_dead([second], "node1")
+            with self.assertRaisesRegex(ServerError, "TIMEOUT its vote is not taken yet"):
+                second.call("evict", "node1")
+            self.assertEqual(second.stats()["voters"], 2)
+            first.restart()
+            cluster.wait_healthy()
+            second.kill9()
+            wait_dead([first], "node2")
+            with self.assertRaisesRegex(ServerError, "NOTREACHED|TIMEOUT"):
+                first.call("set", "votes", "2", "--ack", "quorum")
+            self.assertEqual(first.call("evict", "node2"), "OK")
+            self.assertEqual(first.call("set", "votes", "3", "--ack", "all"), "OK")
+            second.restart()
+            cluster.wait_healthy()
+            cluster.wait_same(expected={b"votes": b"3"})
+            wait_voters(cluster, ["node1"])
+
+
 if __name__ == "__main__":
     main()

@@ -30,7 +30,7 @@ Detection::Detection(std::uint64_t seed, std::size_t nodes)
       world_{options_, schedule_,
              random_,  totals_,
              history_, registers_,
-             layouts_, [](WriteLevel, const Ballot&, const CollectionRef&, const KeyedRecord&) {}} {
+             layouts_, [](WriteLevel, const Layout&, const CollectionRef&, const KeyedRecord&) {}} {
   network_ = std::make_unique<Network>(
       options_, schedule_, random_, totals_,
       [this](NodeIndex node, Input input) { nodes_[node]->input(std::move(input)); },

@@ -21,10 +21,12 @@ std::string describe(const Layout& layout) {
 bool Layouts::was_let_through(const Layout& later) const {
   return std::ranges::any_of(let_through_, [&](const auto& entry) {
     const auto& [number, ballot] = entry.first;
-    if (number != in_force_.number() || in_force_.after(ballot) != later) return false;
-    const auto voters = std::ranges::count_if(
-        in_force_.voters, [&](NodeId voter) { return entry.second.contains(voter); });
-    return static_cast<std::size_t>(voters) >= majority_of(in_force_.voters.size());
+    const auto before = were_in_force_.find(number);
+    if (before == were_in_force_.end() || before->second.after(ballot) != later) return false;
+    // Whoever comes and goes at once may know that it votes, and do nothing by that.
+    const bool is_both = later.number() == number + 2 && before->second.voters.size() == 1;
+    return (later.number() == in_force_.number() + 1 || is_both) &&
+           before->second.can_decide([&](NodeId voter) { return entry.second.contains(voter); });
   });
 }
 
@@ -40,9 +42,12 @@ void Layouts::known(NodeId node, const Layout& layout) {
     return;
   }
   const bool is_founding = in_force_.number() == 0 && told.number() == 1;
-  if (!is_founding && (told.number() != in_force_.number() + 1 || !was_let_through(told)))
-    history_.violated("VOTERS", goes_by + "; a majority of " + describe(in_force_) +
-                                    " has not noted that it let that through");
+  if (!is_founding && !was_let_through(told))
+    history_.violated("VOTERS", goes_by + "; not enough of " + describe(in_force_) +
+                                    " have noted that they let that through");
+  const bool is_added = told.voters.size() > in_force_.voters.size();
+  if (is_added && !is_founding && told.voters.back() != node)
+    completed_[told.voters.back()] = told.number();
   in_force_ = told;
   were_in_force_[told.number()] = told;
 }

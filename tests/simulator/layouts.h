@@ -2,8 +2,8 @@
 //
 // Intuition: a layout is in force from when anybody knows it, for whoever knows it counts by it,
 // and may be asked by others. So the one in force is that of most changes that was ever known, and
-// all that nodes know was in force once. It may only change by what is on the disks of a majority
-// as what was let through, by one and the same ballot (VOTERS).
+// all that nodes know was in force once. It may only change by what is on the disks of enough
+// voters as what was let through, by one and the same ballot (VOTERS).
 #pragma once
 
 #include <cstddef>
@@ -32,6 +32,8 @@ class Layouts {
 
   // Without voters: nobody founded yet. What may be next is not told.
   const Layout& in_force() const { return in_force_; }
+  // Nodes that were let in and away, and that others made voters; by which layout.
+  const std::map<NodeId, std::uint32_t>& completed() const { return completed_; }
 
   static std::size_t majority_of(std::size_t voters) { return voters / 2 + 1; }
 
@@ -40,6 +42,7 @@ class Layouts {
 
   History& history_;
   Layout in_force_;
+  std::map<NodeId, std::uint32_t> completed_;
   std::map<std::uint32_t, Layout> were_in_force_;  // By number.
   // For the number of a layout and a ballot: who has noted that it let it through.
   std::map<std::pair<std::uint32_t, Ballot>, std::set<NodeId>> let_through_;

@@ -34,8 +34,8 @@ constexpr std::string_view usage =
     "                    majority-of-reachable, joining-votes, no-write-back,\n"
     "                    all-let-through, no-pull-to-vote, no-layout-stamp,\n"
     "                    answer-unnoted, nothing-known, no-pull-to-retire,\n"
-    "                    next-not-counted, session-unwaited, session-reads-forgotten,\n"
-    "                    hasty (membership)\n"
+    "                    no-pull-to-complete, next-not-counted, session-unwaited,\n"
+    "                    session-reads-forgotten, hasty (membership)\n"
     "  --expect-failure  succeed only if an invariant is broken\n"
     "\n"
     "exit codes: 0 all invariants held (or broke, if expected), 1 not so, 2 usage\n";
@@ -175,11 +175,14 @@ bool print_totals(const Sums& sums, std::uint64_t seeds, bool all_faults) {
       static_cast<unsigned long long>(sums.totals.acknowledged),
       static_cast<unsigned long long>(sums.totals.messages),
       static_cast<double>(sums.slowest_convergence) / 1000.0);
-  std::printf("levels: %llu writes, %llu sets and %llu gets of registers, %llu not in time\n",
-              static_cast<unsigned long long>(sums.totals.level_writes),
-              static_cast<unsigned long long>(sums.totals.register_sets),
-              static_cast<unsigned long long>(sums.totals.register_gets),
-              static_cast<unsigned long long>(sums.totals.level_timeouts));
+  std::printf(
+      "levels: %llu writes, %llu sets and %llu gets of registers, %llu not in time, %llu "
+      "let in and away\n",
+      static_cast<unsigned long long>(sums.totals.level_writes),
+      static_cast<unsigned long long>(sums.totals.register_sets),
+      static_cast<unsigned long long>(sums.totals.register_gets),
+      static_cast<unsigned long long>(sums.totals.level_timeouts),
+      static_cast<unsigned long long>(sums.totals.completed));
   std::printf("sessions: %llu reads, %llu writes, %llu waited, %llu not in time, %llu lost\n",
               static_cast<unsigned long long>(sums.totals.session_reads),
               static_cast<unsigned long long>(sums.totals.session_writes),

@@ -132,6 +132,7 @@ void Totals::add(const Totals& other) {
   leaves += other.leaves;
   evictions += other.evictions;
   retirements += other.retirements;
+  completed += other.completed;
   late_joins += other.late_joins;
   flushes += other.flushes;
   drops += other.drops;

@@ -41,6 +41,7 @@ enum class Mutant {
   answer_unnoted,
   nothing_known,
   no_pull_to_retire,
+  no_pull_to_complete,
   next_not_counted,
   session_unwaited,
   session_reads_forgotten
@@ -74,6 +75,7 @@ inline std::optional<Mutant> parse_mutant(std::string_view name) {
   if (name == "answer-unnoted") return Mutant::answer_unnoted;
   if (name == "nothing-known") return Mutant::nothing_known;
   if (name == "no-pull-to-retire") return Mutant::no_pull_to_retire;
+  if (name == "no-pull-to-complete") return Mutant::no_pull_to_complete;
   if (name == "next-not-counted") return Mutant::next_not_counted;
   if (name == "session-unwaited") return Mutant::session_unwaited;
   if (name == "session-reads-forgotten") return Mutant::session_reads_forgotten;
@@ -103,6 +105,8 @@ inline LevelMutant level_mutant(Mutant mutant) {
       return LevelMutant::nothing_known;
     case Mutant::no_pull_to_retire:
       return LevelMutant::no_pull_to_retire;
+    case Mutant::no_pull_to_complete:
+      return LevelMutant::no_pull_to_complete;
     case Mutant::next_not_counted:
       return LevelMutant::next_not_counted;
     default:
@@ -194,6 +198,7 @@ struct Totals {
   std::uint64_t leaves = 0;
   std::uint64_t evictions = 0;
   std::uint64_t retirements = 0;  // That were asked for.
+  std::uint64_t completed = 0;    // Nodes that others made voters, having let them in.
   std::uint64_t late_joins = 0;
   std::uint64_t flushes = 0;
   std::uint64_t drops = 0;

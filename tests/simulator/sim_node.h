@@ -37,9 +37,9 @@ class SimNode {
     History& history;
     Registers& registers;
     Layouts& layouts;
-    // A write is about to be acknowledged at this level. `next`: the change of the voters that
+    // A write is about to be acknowledged at this level. `known`: who votes, and what change
     // is under way, as far as the node knows.
-    std::function<void(WriteLevel, const Ballot& next, const CollectionRef&, const KeyedRecord&)>
+    std::function<void(WriteLevel, const Layout& known, const CollectionRef&, const KeyedRecord&)>
         level_reached;
     Network* network = nullptr;
     bool faults = true;
@@ -71,6 +71,8 @@ class SimNode {
   std::size_t voters() const;
   // Asks that somebody votes no more; false: it cannot be.
   bool retire(NodeId node);
+  // By the voters, as far as this node knows.
+  std::optional<NodeId> being_let_in() const;
   bool retires_somebody() const {
     return up() && (core_->is_retiring_somebody() || core_->layout().next.retires != 0);
   }

@@ -53,7 +53,7 @@ void SimNode::level_ended(const LevelReached& reached) {
   check(found != levels_.end(), "a wait is answered once");
   const WaitsForLevel& wait = found->second;
   if (reached.tally.reached)
-    world_.level_reached(wait.level, known_.next, wait.wrote.collection, wait.wrote.record);
+    world_.level_reached(wait.level, known_, wait.wrote.collection, wait.wrote.record);
   later([done = wait.done, tally = reached.tally] { done(tally); });
   levels_.erase(found);
 }
@@ -64,8 +64,14 @@ std::size_t SimNode::voters() const {
   return layout.voters.size() + layout.retired.size() + (is_one_added ? 1 : 0);
 }
 
+std::optional<NodeId> SimNode::being_let_in() const {
+  if (!up()) return std::nullopt;
+  const Layout& layout = core_->layout();
+  return layout.may_add(layout.next.node) ? std::optional(layout.next.node) : std::nullopt;
+}
+
 bool SimNode::retire(NodeId node) {
-  if (!serves() || !core_->layout().contains(node) || core_->why_not_retired(node)) return false;
+  if (!serves() || !core_->layout().may_count(node) || core_->why_not_retired(node)) return false;
   input(RetireRequested{node});
   return true;
 }

@@ -31,9 +31,9 @@ Simulation::Simulation(const SimulationOptions& options)
              history_,
              registers_,
              layouts_,
-             [this](WriteLevel level, const Ballot& next, const CollectionRef& collection,
+             [this](WriteLevel level, const Layout& known, const CollectionRef& collection,
                     const KeyedRecord& write) {
-               promise_level({level, collection, write}, next);
+               promise_level({level, collection, write}, known);
              }} {
   network_ = std::make_unique<Network>(
       options_, schedule_, random_, totals_,
@@ -102,6 +102,7 @@ Outcome Simulation::run() {
   check_levels();
   if (const auto violation = registers_.violation()) history_.violated("LINQ", *violation);
   totals_.simulated_milliseconds = static_cast<std::uint64_t>(schedule_.now().since_start.count());
+  totals_.completed = layouts_.completed().size();
   outcome.violation = history_.violation();
   outcome.totals = totals_;
   outcome.transcript = network_->transcript();

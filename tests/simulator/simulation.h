@@ -29,6 +29,7 @@ struct LevelPromise {
   WriteLevel level = WriteLevel::quorum;
   CollectionRef collection;
   KeyedRecord write;
+  std::uint32_t layout_number = 0;  // In force then.
 };
 
 class Simulation {
@@ -71,7 +72,7 @@ class Simulation {
   void check_sessions();
   void check_forgotten();
   void check_level(const LevelPromise& promise, const std::vector<NodeId>& voters);
-  void promise_level(const LevelPromise& promise, const Ballot& next);
+  void promise_level(const LevelPromise& promise, const Layout& known);
   void check_levels();
   void write_at_level();
   void use_register();

@@ -31,18 +31,26 @@ void Simulation::check_live() {
 }
 
 // DUR-Q, DUR-A: as many of the voters as the level says have the write durably, whichever of them
-// run.
+// run. Whoever others made a voter after the promise, while it was away, has it when it is back.
 void Simulation::check_level(const LevelPromise& promise, const std::vector<NodeId>& voters) {
   if (history_.excuses(promise.collection.name)) return;
   std::string holders;
   std::size_t count = 0;
+  std::size_t away = 0;
   for (const NodeId voter : voters) {
+    const auto completed = layouts_.completed().find(voter);
+    const bool is_later =
+        completed != layouts_.completed().end() && completed->second > promise.layout_number;
+    if (is_later && promise.level == WriteLevel::all) {
+      ++away;
+      continue;
+    }
     if (!nodes_[voter - 1]->has_durably(promise.collection, promise.write.record.dot)) continue;
     holders += " " + std::to_string(voter);
     ++count;
   }
   const std::size_t need =
-      promise.level == WriteLevel::all ? voters.size() : Layouts::majority_of(voters.size());
+      promise.level == WriteLevel::all ? voters.size() - away : Layouts::majority_of(voters.size());
   if (count >= need) return;
   std::string all;
   for (const NodeId voter : voters)
@@ -59,13 +67,16 @@ void Simulation::check_level(const LevelPromise& promise, const std::vector<Node
 // coordinator knows of that. Who lets somebody in, or retires somebody, without its knowledge first
 // brings what is lacking to where it must be: every later layout in force is held against every
 // promise.
-void Simulation::promise_level(const LevelPromise& promise, const Ballot& next) {
-  level_promises_.push_back(promise);
+void Simulation::promise_level(const LevelPromise& promise, const Layout& known) {
   const Layout& layout = layouts_.in_force();
+  level_promises_.push_back(promise);
+  level_promises_.back().layout_number = layout.number();
   check_level(promise, layout.voters);
+  const Ballot& next = known.next;
   const bool is_under_way = next.retires != 0 ? layout.contains(next.retires)
                                               : !next.none() && !layout.contains(next.node);
-  if (is_under_way) check_level(promise, layout.after(next).voters);
+  if (is_under_way && known.number() == layout.number())
+    check_level(promise, layout.after(next).voters);
 }
 
 void Simulation::check_levels() {
@@ -76,9 +87,10 @@ void Simulation::check_levels() {
 
 // Few: of the last voters each is a majority.
 void Simulation::retire_someone() {
-  const std::vector<NodeId>& voters = layouts_.in_force().voters;
+  std::vector<NodeId> voters = layouts_.in_force().voters;
   if (voters.size() < 2 || totals_.retirements + 2 > nodes_.size()) return;
   SimNode& node = *nodes_[random_.below(nodes_.size())];
+  if (const auto new_one = node.being_let_in()) voters.push_back(*new_one);
   if (!node.retire(voters[random_.below(voters.size())])) return;
   ++totals_.retirements;
   history_.nodes_are_evicted();  // Deletes do not wait for it any more.
