@@ -197,17 +197,23 @@ void Comparison::compare(const AuditReply& reply, const Step& step) {
     for (; mine != end && mine->key < theirs.key; ++mine)
       they_lack(*mine);
     const bool both = mine != end && mine->key == theirs.key;
+    // Of counters the older one may have been added to as well: who did not see it must, before it
+    // takes in the other's context.
+    const bool counts =
+        both && !(mine->record.attributes.empty() && theirs.record.attributes.empty());
     if (both && same_write(mine->record, theirs.record)) {
       // The same, unless one copy is damaged.
       if (mine->record.damaged && !theirs.record.damaged) wanted_.push_back(theirs.key);
       if (theirs.record.damaged && !mine->record.damaged) owed_.push_back(theirs.key);
     } else if (both && newer(mine->record, theirs.record)) {
       owed_.push_back(theirs.key);
+      if (counts && !captured_->contains(theirs.record.dot)) wanted_.push_back(theirs.key);
     } else if (both || !theirs.record.deleted || !captured_->contains(theirs.record.dot)) {
       if (reply.with_values)
         due.push_back(theirs);
       else
         wanted_.push_back(theirs.key);
+      if (counts && !peer_captured_->contains(mine->record.dot)) owed_.push_back(theirs.key);
     }
     if (both) ++mine;
   }

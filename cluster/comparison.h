@@ -4,7 +4,8 @@
 // seen, deleted and forgotten while the other still holds it, and after an eviction, a join that
 // not everybody knew of, or a copy of old files, there may be such records. So both go through
 // their keys in order. Where a range has the same count and sum of hashes, that is all; where not,
-// the keys of the range are exchanged. Of two records the newer one stays. But a live record whose
+// the keys of the range are exchanged. Of two records the newer one stays, or both go to the other
+// side, if they may be counters, which are joined. But a live record whose
 // dot a side had seen before the comparison began, and which it does not hold, or holds something
 // older of, was deleted there: it gets a tombstone (storage/writer.h, mend()). Absence proves a
 // delete because nothing but a delete everybody knew of ever makes a record absent.

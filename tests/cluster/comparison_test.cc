@@ -103,6 +103,30 @@ TEST_CASE("comparison: of what differs the newer record goes to who lacks it") {
   CHECK(owed == Keys{"deleted-here", "newer-here", "only-here"});
 }
 
+TEST_CASE("comparison: of two counters each side gets the other's, unless it has seen it") {
+  const auto counter = [](const std::string& key, Dot dot, std::uint64_t hlc) {
+    KeyedRecord entry = record(key, dot, hlc);
+    entry.record.attributes = "cells";
+    return entry;
+  };
+  Asker node;
+  node.peer_begins(dots(1, 1, 2));
+  node.we_hold({counter("a", dot(1, 2), 8), counter("b", dot(1, 3), 3), counter("c", dot(1, 4), 8),
+                counter("d", dot(1, 1), 3)},
+               dots(2, 1, 1));
+  node.peer_holds({counter("a", dot(2, 2), 3), counter("b", dot(2, 3), 8),
+                   counter("c", dot(2, 1), 3), record("d", dot(2, 5), 8)},
+                  dots(1, 1, 2));
+  REQUIRE(node.sent<Fetch>().size() == 1);
+  CHECK(node.sent<Fetch>()[0].keys == Keys{"a", "b", "d"});
+  node.receive(node.bulk, FetchReply{.request = node.sent<Fetch>()[0].request,
+                                     .collection = users,
+                                     .vector = dots(1, 1, 2),
+                                     .done = 3});
+  REQUIRE(node.actions<FetchLocal>().size() == 1);
+  CHECK(node.actions<FetchLocal>()[0].keys == Keys{"a", "b", "c"});
+}
+
 TEST_CASE("comparison: a delete that one side has seen and forgotten is no news to it") {
   Asker node;
   node.peer_begins(dots(1, 1, 5));
