@@ -102,8 +102,9 @@ void Retirements::look(Time now) {
       if (one.node == self) parts_.leave();
     } else if (now >= one.until) {
       one.done(fail(ErrorCode::timeout,
-                    "its vote is not taken yet: a majority of the voters must be there; this goes "
-                    "on, ask again to see whether it is done"));
+                    "its vote is not taken yet: a majority of the voters must be there, or half of "
+                    "them with the one that has voted longest; this goes on, ask again to see "
+                    "whether it is done"));
     } else {
       waiting_.push_back(std::move(one));
     }
