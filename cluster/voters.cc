@@ -91,6 +91,11 @@ void Voters::learn(const Layout& theirs, const Step& step) {
   if (theirs.stamp() <= stamp() || theirs.voters.size() > 2 * options_.members_max ||
       theirs.retired.size() > options_.retired_max)
     return;
+  // Who was let in knows the first half of what is decided here, and perhaps not the second.
+  if (lets_in_and_retires(notes_.accepted) && theirs.number() == layout().number() + 1) {
+    if (notes_made_ == notes_kept_) learn(layout().after(notes_.accepted), step);
+    return;  // Else it tells us again.
+  }
   if (theirs.number() > layout().number()) {
     notes_.promised = notes_.accepted = {};
     highest_round_ = 0;
@@ -255,6 +260,11 @@ bool Voters::has_pulled_from_enough() const {
 
 bool Voters::is_our_vote(const Ballot& ballot) const {
   return ballot.retires == 0 && ballot.node == membership_.self_id();
+}
+
+bool Voters::lets_in_and_retires(const Ballot& ballot) const {
+  return ballot.retires != 0 && layout().voters == std::vector{membership_.self_id()} &&
+         !layout().contains(ballot.retires);
 }
 
 // The only one who is left cannot go. Whom the only voter let in, and who is known to nobody as a

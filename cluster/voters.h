@@ -127,6 +127,8 @@ class Voters {
   bool may_change() const;
   // Not a retirement, nor for one that was let in and is away.
   bool is_our_vote(const Ballot& ballot) const;
+  // In one step, as only the only voter can.
+  bool lets_in_and_retires(const Ballot& ballot) const;
   // With the next change.
   bool may_retire(NodeId node) const;
   bool wants_to_vote() const;

@@ -136,6 +136,27 @@ TEST_CASE("levels: who is let in and retired at once is counted until that is de
   CHECK(node.outcome() == "1/1 yes");
 }
 
+TEST_CASE("levels: who is let in and retired at once does not undo that when it is back") {
+  Voting node({1});
+  node.input(first_write(1));  // The cluster stays.
+  node.receive(node.two, LayoutTold{our_cluster, {{1}, {1, 2}}, false});
+  const auto ask = [&](VotePhase phase) {
+    node.clear();
+    node.receive(node.three, VoteRequest{our_cluster, {1}, {2, 3, 2}, phase});
+    REQUIRE_FALSE(node.actions<NoteLayout>().empty());
+    return LayoutNoted{node.actions<NoteLayout>().back().number, true};
+  };
+  const LayoutTold votes{our_cluster, {{1, 2}, {}}, false};
+  node.input(ask(VotePhase::promise));
+  const LayoutNoted kept = ask(VotePhase::accept);
+  node.receive(node.two, votes);
+  CHECK_MESSAGE(node.core().layout().number() == 1, "nothing is decided before it is on the disk");
+  node.input(kept);
+  node.receive(node.two, votes);
+  CHECK(node.core().layout().voters == std::vector<NodeId>{1});
+  CHECK(node.core().layout().retired == std::vector<NodeId>{2});
+}
+
 TEST_CASE("levels: only a voter asks in the name of another node") {
   Asked node;
   node.clear();
