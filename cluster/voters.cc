@@ -405,6 +405,12 @@ void Voters::give_up(const Step& step) {
       step.now + Duration(static_cast<Duration::rep>(step.random.below(retry_milliseconds_max)));
 }
 
+// Whoever began that is overtaken by each of our rounds, and would not get on if they were many.
+void Voters::wait_for_what_is_next(const Step& step) {
+  give_up(step);
+  next_attempt_ = next_attempt_ + patience;
+}
+
 void Voters::answered(NodeId peer, const VoteReply& reply, const Step& step) {
   if (!attempt_ || reply.cluster != notes_.cluster || reply.ballot != attempt_->ballot ||
       reply.number != layout().number() || !layout().contains(peer))
@@ -447,7 +453,7 @@ void Voters::consider_accepting(const Step& step) {
   if (attempt.phase != VotePhase::promise || !has_enough(attempt.promises)) return;
   if (something_else_may_be_next()) {
     // Perhaps another voter's answer says that it is not; if not, we try again later.
-    if (attempt.promises.size() == layout().voters.size()) give_up(step);
+    if (attempt.promises.size() == layout().voters.size()) wait_for_what_is_next(step);
     return;
   }
   attempt.phase = VotePhase::accept;
@@ -553,8 +559,8 @@ void Voters::tick(const Step& step) {
   if (step.now - attempt_->asked >= repeat_after) {
     // Some of those who were asked are away, and the others cannot tell what is next.
     const bool is_unclear = attempt_->phase == VotePhase::promise && has_enough(attempt_->promises);
-    if (is_unclear || (attempt_->phase == VotePhase::hold && must_hold_anew(step)))
-      return give_up(step);
+    if (is_unclear) return wait_for_what_is_next(step);
+    if (attempt_->phase == VotePhase::hold && must_hold_anew(step)) return give_up(step);
     ask(step);
   }
   if (!attempt_ || !is_our_vote(attempt_->ballot) || attempt_->phase != VotePhase::accept) return;

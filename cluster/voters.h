@@ -147,6 +147,7 @@ class Voters {
   void ask(const Step& step);
   void end_attempt();
   void give_up(const Step& step);
+  void wait_for_what_is_next(const Step& step);
   bool something_else_may_be_next() const;
   void consider_accepting(const Step& step);
   void consider_holding(const Step& step);
