@@ -138,7 +138,8 @@ void Synchronizer::tick(bool clock_is_wrong, const Step& step) {
   if (!session_) begin_session(step);
   if (!session_) begin_audit(step);
   stability_.tick(compared_, root(), clock_is_wrong, step);
-  consider_attesting(step);
+  for (const auto& [node, peer] : peers_)
+    consider_attesting(node, peer, step);
   consider_self(step);
 }
 
@@ -473,7 +474,7 @@ void Synchronizer::finish_session(const Step& step) {
   found->second.finished = step.now;
   if (const auto link = links_.link(session.peer, LinkClass::control))
     step.send(*link, Resynced{membership_.self_id(), session.own_state, 0});
-  consider_attesting(step);
+  consider_attesting(session.peer, found->second, step);
   finished_one_ = !found->second.wanted;  // Whoever is wanted again waits for a tick.
 }
 
@@ -509,7 +510,7 @@ void Synchronizer::resynced(NodeId from, const Resynced& resynced, const Step& s
   const auto peer = peers_.find(from);
   if (peer == peers_.end() || resynced.node != from) return;
   peer->second.claimed = resynced.attestation;
-  consider_attesting(step);
+  consider_attesting(from, peer->second, step);
 }
 
 bool Synchronizer::exchanged_since_change(const Member& member, const Peer& peer) const {
@@ -524,16 +525,14 @@ void Synchronizer::attest(NodeId node, const Step& step) {
     step.send(*links_.link(peer, LinkClass::control), resynced);
 }
 
-void Synchronizer::consider_attesting(const Step& step) {
+void Synchronizer::consider_attesting(NodeId node, const Peer& peer, const Step& step) {
   const MemberState own = state_of(membership_.self());
   const bool may_attest =
       own == MemberState::healthy || (own != MemberState::joining && detector_.accused_somebody());
   if (!may_attest) return;
-  for (const auto& [node, peer] : peers_) {
-    if (peer.member == nullptr || !unsynced(state_of(*peer.member))) continue;
-    if (!exchanged_since_change(*peer.member, peer)) continue;
-    if (own == MemberState::healthy || detector_.accused_by_us(node)) attest(node, step);
-  }
+  if (peer.member == nullptr || !unsynced(state_of(*peer.member))) return;
+  if (!exchanged_since_change(*peer.member, peer)) return;
+  if (own == MemberState::healthy || detector_.accused_by_us(node)) attest(node, step);
 }
 
 void Synchronizer::consider_self(const Step& step) {

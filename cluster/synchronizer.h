@@ -206,7 +206,7 @@ class Synchronizer {
   void abandon_session(const Step& step, const std::string& why);
   std::optional<NodeId> choose_donor(const Step& step) const;
   bool joins_by_us(NodeId peer) const;
-  void consider_attesting(const Step& step);
+  void consider_attesting(NodeId node, const Peer& peer, const Step& step);
   void consider_self(const Step& step);
   void want_again(NodeId peer, const Step& step);
   bool exchanged_since_change(const Member& member, const Peer& peer) const;
