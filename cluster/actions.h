@@ -185,6 +185,8 @@ struct ApplyWrite {
   CollectionRef collection;
   SharedBatch records;
   Context flushed;
+  // False until its writer was compared with us: as in storage/writer, push().
+  bool may_join = true;
 };
 // What was pulled from a peer. To be applied by storage/writer in the order given; answered by
 // Applied if token is not 0.

@@ -285,7 +285,8 @@ struct Core::FromPeer {
     core.synchronizer_.resynced(peer, resynced, step);
   }
   void operator()(const Write& write) const {
-    step.actions.emplace_back(ApplyWrite{write.collection, write.records, write.flushed});
+    step.actions.emplace_back(ApplyWrite{write.collection, write.records, write.flushed,
+                                         !core.synchronizer_.must_compare(peer, write.collection)});
   }
   void operator()(const WriteAck& ack) const {
     core.voters_.heard(connection, ack.layout, false, step);

@@ -65,6 +65,8 @@ class Synchronizer {
 
   // With whom we were compared in earlier starts.
   void restore_compared(const std::vector<NodeId>& compared);
+  // Before it is compared with the peer's nothing is pulled from there, nor joined with ours.
+  bool must_compare(NodeId peer, const CollectionRef& collection) const;
   std::vector<NodeId> compared() const { return {compared_.begin(), compared_.end()}; }
   bool take_compared_changed() { return std::exchange(compared_changed_, false); }
   // A delete may be forgotten without this node.
@@ -196,7 +198,6 @@ class Synchronizer {
   template <typename Reply>
   void comparison_reply(NodeId from, const Reply& reply, const Step& step);
   bool must_compare(NodeId peer) const;
-  bool must_compare(NodeId peer, const CollectionRef& collection) const;
   bool has_compared_all(NodeId peer) const;
   void set_compared(NodeId peer, bool compared);
   // A later life of it is here.

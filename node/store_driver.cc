@@ -83,7 +83,7 @@ void StoreDriver::apply(const ApplyWrite& action, WallMilliseconds now,
   if (!action.flushed.empty() && !(*collection)->flushed().contains(action.flushed)) {
     if (!writer_.apply_flush(**collection, action.flushed)) return;
   }
-  if (action.records != nullptr && push(**collection, *action.records, now) &&
+  if (action.records != nullptr && push(**collection, *action.records, now, action.may_join) &&
       action.collection.name == configuration_collection) {
     // A configuration that cannot be taken in is looked at again with the next one, or a start.
     static_cast<void>(catalog_.refresh(action.records->records()));
@@ -116,7 +116,7 @@ void StoreDriver::show(const CollectionRef& collection, const RecordBatch& recor
 
 // Some at a time, so that what was decoded is in the cache when it is put.
 Result<Position> StoreDriver::push(Collection& collection, const RecordBatch& records,
-                                   WallMilliseconds now) {
+                                   WallMilliseconds now, bool may_join) {
   RecordBatch::Cursor cursor(records);
   Result<Position> position = Position{0};
   do {
@@ -124,7 +124,7 @@ Result<Position> StoreDriver::push(Collection& collection, const RecordBatch& re
     KeyedView view;
     while (pushed_.size() < pushed_at_once && cursor.next(view))
       pushed_.push_back(view);
-    if (!pushed_.empty()) position = writer_.push(collection, pushed_, now);
+    if (!pushed_.empty()) position = writer_.push(collection, pushed_, now, may_join);
     took_in(collection);
   } while (position && pushed_.size() == pushed_at_once);
   return position;

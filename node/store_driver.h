@@ -118,7 +118,8 @@ class StoreDriver {
  private:
   void show(const CollectionRef& collection, const RecordBatch& records) const;
   void apply(const ApplyWrite& action, WallMilliseconds now, std::vector<Input>& inputs);
-  Result<Position> push(Collection& collection, const RecordBatch& records, WallMilliseconds now);
+  Result<Position> push(Collection& collection, const RecordBatch& records, WallMilliseconds now,
+                        bool may_join);
   void apply(const ApplyRecords& action, WallMilliseconds now, std::vector<Input>& inputs);
   void merge(const MergeContext& action, WallMilliseconds now, std::vector<Input>& inputs);
   void read(const ReadLocal& action, std::vector<Input>& inputs);

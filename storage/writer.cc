@@ -224,7 +224,7 @@ Result<RecordWriter::Put> RecordWriter::put_if_newer(Collection& collection,
         const bool heals = same && held->damaged && !record.damaged;
         const bool tells = conflicts_ != nullptr && held != nullptr && !same;
         made.replaced.reset();
-        made.lost_to_unsettled = false;
+        made.is_missed = false;
         made.lost = Put::Lost::nothing;
         made.must_join = meet(collection, held, record, known.flushed, arrival);
         if (made.must_join) return false;
@@ -235,7 +235,8 @@ Result<RecordWriter::Put> RecordWriter::put_if_newer(Collection& collection,
         if (tells) made.lost = lost_of(*held, record, known.seen, arrival);
         if (made.lost != Put::Lost::nothing) made.held = held->dot;
         if (held != nullptr && !heals && !newer(record, *held)) {
-          made.lost_to_unsettled = held->unsettled;
+          // It may be lost in a power cut, and this one would be called seen without being held.
+          made.is_missed = held->unsettled;
           return false;
         }
         made.must_delete_anew = was_seen && record.deleted && held != nullptr && !held->deleted;
@@ -336,6 +337,10 @@ Result<RecordWriter::Put> RecordWriter::put_or_join(Collection& collection,
       continue;
     }
     if (!made || !made->must_join) return made;
+    if (!arrival.may_join) {
+      made->is_missed = true;
+      return made;
+    }
     // Only what comes live may hold a key twice, and is never much at once.
     if (arrival.live && repeated_later(records, place)) return made;
     made = join_with_held(collection, keys_[place], record, known.flushed, arrival);
@@ -390,9 +395,7 @@ Result<Position> RecordWriter::put_newer(Collection& collection, std::span<const
     if (!put) return tl::unexpected(put.error());
     last = std::max(last, put->position);
     if (put->replaced) contexts.seen.add(*put->replaced);
-    // What beat it may yet be lost in a power cut, and this one would be called seen without being
-    // held: as if it had not come. Anti-entropy brings it again.
-    if (!live || put->lost_to_unsettled) continue;
+    if (!live || put->is_missed) continue;
     known.seen.add(dot);
     if (put->position == 0 || put->joined) contexts.seen.add(dot);
   }
@@ -402,8 +405,8 @@ Result<Position> RecordWriter::put_newer(Collection& collection, std::span<const
 }
 
 Result<Position> RecordWriter::push(Collection& collection, std::span<const KeyedView> records,
-                                    WallMilliseconds wall) {
-  return put_newer(collection, records, {.wall = wall, .live = true});
+                                    WallMilliseconds wall, bool may_join) {
+  return put_newer(collection, records, {.wall = wall, .live = true, .may_join = may_join});
 }
 
 Result<Position> RecordWriter::pull(Collection& collection, const std::vector<KeyedRecord>& records,

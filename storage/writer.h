@@ -120,8 +120,11 @@ class RecordWriter {
   Result<std::optional<Written>> change(Collection& collection, const HashedKey& key,
                                         WallMilliseconds wall, Decide decide);
   // Records that their origin sent live. Those of an epoch that is over are refused silently.
+  // `may_join` is false if nobody knows yet what the origin had seen of ours: what it deleted and
+  // forgot must not be counted again. A record that would have to be joined is then as if it had
+  // not come; the comparison brings it, and says what had been seen.
   Result<Position> push(Collection& collection, std::span<const KeyedView> records,
-                        WallMilliseconds wall);
+                        WallMilliseconds wall, bool may_join = true);
   // One that was seen and is not held was deleted, and its delete forgotten: it stays away.
   Result<Position> pull(Collection& collection, const std::vector<KeyedRecord>& records,
                         WallMilliseconds wall);
@@ -170,9 +173,9 @@ class RecordWriter {
   Result<Written> finish(Collection& collection, Written written, Position position,
                          WallMilliseconds wall, bool replaces_unseen);
   struct Put {
-    Position position = 0;           // 0: what is held is newer.
-    std::optional<Dot> replaced;     // A dot that was not in the context.
-    bool lost_to_unsettled = false;  // What is held is newer, and may be lost yet.
+    Position position = 0;        // 0: what is held is newer.
+    std::optional<Dot> replaced;  // A dot that was not in the context.
+    bool is_missed = false;       // It counts as not received: it will be sent again.
     enum class Lost : std::uint8_t { nothing, incoming, held };
     Lost lost = Lost::nothing;      // Against a write that was concurrent.
     Dot held;                       // Beside the incoming one, if one of them was lost.
@@ -185,6 +188,7 @@ class RecordWriter {
   struct Arrival {
     WallMilliseconds wall = 0;
     bool live = false;
+    bool may_join = true;
     bool heals = false;  // What is not held may have been lost, seen or not.
     bool keeps = false;  // What is lost to a concurrent write is wanted.
     Donor donor{};

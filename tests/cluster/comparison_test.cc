@@ -75,6 +75,22 @@ TEST_CASE("comparison: from then on pulls are enough, for the peer as well") {
   CHECK(node.sent<Compared>(bulk)[0].reply);
 }
 
+TEST_CASE("comparison: before it nobody's counters are joined with ours") {
+  Scripted node;
+  const ConnectionId control = node.link(hello_of(comparing(healthy(member(2)))));
+  const ConnectionId bulk = node.link(hello_of(comparing(healthy(member(2)))), LinkClass::bulk);
+  node.input(StoreChanged{users, dots(1, 1, 9), {}});
+  const auto writes = [&] {
+    node.clear();
+    node.receive(control, Write{.collection = users});
+    REQUIRE(node.actions<ApplyWrite>().size() == 1);
+    return node.actions<ApplyWrite>()[0];
+  };
+  CHECK(!writes().may_join);
+  peer_ends(node, bulk);
+  CHECK_MESSAGE(writes().may_join, "of what was compared, before all is");
+}
+
 TEST_CASE("comparison: of what differs the newer record goes to who lacks it") {
   Asker node;
   node.peer_begins(dots(2, 1, 4));

@@ -135,6 +135,11 @@ bool is_below_cells(const CounterState::Base& deleted, const std::vector<Counter
       cells, [&](const CounterCell& cell) { return deleted.version.hlc < cell.opened; });
 }
 
+// A delete that had been forgotten was written anew, with a dot of its own.
+bool is_same(const CounterState::Base& one, const CounterState::Base& other) {
+  return one == other || (one.deleted && other.deleted && one.version == other.version);
+}
+
 bool is_below_cells(const CounterState::Base& deleted, const Record& record) {
   const auto counter = counter_of(view_of(record));
   return !counter || is_below_cells(deleted, counter->cells);
@@ -220,16 +225,22 @@ bool History::was_deleted(const Addition& addition) const {
 
 std::optional<std::int64_t> History::number_of(const std::string& collection,
                                                const std::string& key,
-                                               const CounterState::Base& base) const {
+                                               const CounterState& counter) const {
+  const CounterState::Base& base = counter.base;
   if (base == CounterState::Base()) return 0;
   const auto write = writes_.find({collection, base.dot});
   const auto place = dots_of_additions_.find({collection, base.dot});
   const bool is_of_key = write != writes_.end() && place == dots_of_additions_.end();
   if (!is_of_key || write->second.version != base.version) return std::nullopt;
   for (const Promise& promise : promises_) {
+    const Record& asked = promise.write.record;
     const bool is_base = promise.collection == collection && promise.write.key == key &&
-                         !dots_of_additions_.contains({collection, promise.write.record.dot});
-    if (is_base && promise.write.record.version > base.version) return std::nullopt;
+                         !dots_of_additions_.contains({collection, asked.dot});
+    if (!is_base || asked.version <= base.version) continue;
+    // Who forgot a delete counts on nothing, and what that meets may have the base of an older one.
+    const bool is_forgotten = base.deleted && asked.deleted && !counter.cells.empty() &&
+                              is_below_cells({asked.version, true, asked.dot}, counter.cells);
+    if (!is_forgotten) return std::nullopt;
   }
   return write->second.deleted ? 0 : std::stoll(write->second.value);
 }
@@ -247,7 +258,7 @@ void History::check_counter(const std::string& collection, const std::string& ke
   if (was_counted_alone(collection, key, counter)) return;
   counter.base = base_of(collection, key, counter);
   if (may_have_come_back(collection, key, counter.base)) return;
-  const auto number = number_of(collection, key, counter.base);
+  const auto number = number_of(collection, key, counter);
   if (!number)
     return violated("CTR", "key " + key + " does not count on the newest set or delete, found " +
                                describe(held));
@@ -258,16 +269,17 @@ void History::check_counter(const std::string& collection, const std::string& ke
     if (counter.base == CounterState::Base() && was_deleted(addition)) continue;
     const CounterState::Base base = base_of(addition);
     // What somebody counted on a delete that is forgotten, and what a joiner had counted alone, are
-    // joined: both count on nothing.
-    const bool is_of_base =
-        base == counter.base || std::max(addition.base, counter.base) == CounterState::Base();
+    // joined: both count on nothing. So is what was opened after the base, on an older one.
+    const bool is_later = base < counter.base && counter.base.version.hlc < addition.opened;
+    const bool is_of_base = is_same(base, counter.base) || is_later ||
+                            std::max(addition.base, counter.base) == CounterState::Base();
     if (!is_of_base && addition.acknowledged && counter.base < base)
       return violated("CTR", "key " + key + " has lost what " + std::to_string(addition.more) +
                                  " was added to, found " + describe(held));
     if (!is_of_base && addition.version.hlc <= counter.base.version.hlc) continue;
     // A node that was given up counted on the old number, which nobody else had any more, in a cell
     // that is older than the delete; when the delete is made anew, the cell goes with it.
-    const bool is_old = nodes_are_evicted_ && addition.base != counter.base &&
+    const bool is_old = nodes_are_evicted_ && !is_same(addition.base, counter.base) &&
                         addition.opened < counter.base.version.hlc;
     const bool is_owed = is_of_base && addition.acknowledged && !is_old;
     if (is_owed || addition.more < 0) least += addition.more;

@@ -98,9 +98,9 @@ class History {
   };
   void check_counter(const std::string& collection, const std::string& key,
                      const std::optional<Record>& held);
-  // What the base wrote; absent: it is no set or delete that anybody asked for.
+  // What its base wrote; absent: it is not the newest set or delete that was acknowledged.
   std::optional<std::int64_t> number_of(const std::string& collection, const std::string& key,
-                                        const CounterState::Base& base) const;
+                                        const CounterState& counter) const;
 
   std::vector<Promise> promises_;
   struct Made {

@@ -337,6 +337,35 @@ TEST_CASE("counter: what its writer or its sender had seen, and counts on no mor
   }
 }
 
+TEST_CASE("counter: what cannot be judged yet is not joined, and counts as not received") {
+  Node one(1);
+  Node given_up(2);
+  one.set("24");
+  given_up.take_in(one.told, true);
+  const Dot number = one.held().dot;
+  Node since(3);
+  must(since.writer->write(since.users, {.key = "other"}, noon));
+  since.add(2, noon + 5);
+  since.add(1, noon + 6);
+  const std::vector<KeyedRecord> counted = taken(since);
+  must(given_up.writer->push(given_up.users, views_of(counted), noon, false));
+  CHECK(given_up.value() == "24");
+  for (const KeyedRecord& record : counted)
+    CHECK(!given_up.users.seen().contains(record.record.dot));
+  must(given_up.writer->mend(given_up.users, {counted.back()}, {},
+                             context_of(number.origin, 1, number.sequence), noon));
+  CHECK(given_up.value() == "3");
+  // What needs no joining is taken in.
+  since.add(4, noon + 7);
+  since.set("50");
+  const std::vector<KeyedRecord> later = taken(since);
+  must(given_up.writer->push(given_up.users, views_of({later[0]}), noon, false));
+  CHECK(given_up.value() == "7");
+  must(given_up.writer->push(given_up.users, views_of({later[1]}), noon, false));
+  CHECK(given_up.value() == "50");
+  CHECK(given_up.writer->joins() == 0);
+}
+
 TEST_CASE("counter: many starts of a node take few bytes, and are not counted twice") {
   Node one(1);
   Node other(2);
