@@ -95,7 +95,8 @@ void channels(RedisCall& call) {
     }
     return;
   }
-  if (!is_word(call.word(1), "numpat")) return unknown_subcommand(call, "PUBSUB");
+  if (!is_word(call.word(1), "numpat"))
+    return other_subcommand(call, {"CHANNELS [pattern]", "NUMPAT", "NUMSUB [channel ...]"});
   if (call.count() != 2) return call.wrong_arity("pubsub|numpat");
   call.reply().integer(static_cast<std::int64_t>(channels.patterns()));
 }

@@ -246,7 +246,13 @@ void client(RedisCall& call) {
   const auto found = std::ranges::find_if(client_subcommands, [&](const Subcommand& subcommand) {
     return is_word(call.word(1), subcommand.name);
   });
-  if (found == client_subcommands.end()) return unknown_subcommand(call, "CLIENT");
+  if (found == client_subcommands.end())
+    return other_subcommand(
+        call, {"GETNAME", "ID", "INFO",
+               "KILL address | [ID id] [TYPE type] [ADDR address] [LADDR address] [USER user] "
+               "[SKIPME yes|no]",
+               "LIST [TYPE type] [ID id ...]", "NO-EVICT ON|OFF", "NO-TOUCH ON|OFF",
+               "REPLY ON|OFF|SKIP", "SETINFO LIB-NAME|LIB-VER value", "SETNAME name"});
   if (found->words != 0 && found->words != call.count())
     return call.wrong_arity("client|" + std::string(found->name));
   found->run(call);

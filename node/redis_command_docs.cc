@@ -208,7 +208,9 @@ void command(RedisCall& call) {
   if (is_word(what, "list")) return command_list(call);
   if (is_word(what, "getkeys")) return command_keys(call, false);
   if (is_word(what, "getkeysandflags")) return command_keys(call, true);
-  unknown_subcommand(call, "COMMAND");
+  other_subcommand(call, {"COUNT", "DOCS [command ...]", "GETKEYS command [argument ...]",
+                          "GETKEYSANDFLAGS command [argument ...]", "INFO [command ...]",
+                          "LIST [FILTERBY MODULE|ACLCAT|PATTERN what]"});
 }
 
 }  // namespace dhrt::redis

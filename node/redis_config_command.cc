@@ -281,9 +281,7 @@ void config(RedisCall& call) {
   if (is_word(what, "set")) return config_set(call);
   if (is_word(what, "resetstat")) return config_reset_statistics(call);
   if (is_word(what, "rewrite")) return config_rewrite(call);
-  if (is_word(what, "help"))
-    return help(call, {"GET pattern ...", "SET name value ...", "RESETSTAT", "REWRITE"});
-  unknown_subcommand(call, "CONFIG");
+  other_subcommand(call, {"GET pattern ...", "SET name value ...", "RESETSTAT", "REWRITE"});
 }
 
 }  // namespace dhrt::redis

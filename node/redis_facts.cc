@@ -22,15 +22,26 @@ Bytes client_name_error(Bytes name) {
   return "ERR Client names cannot contain spaces, newlines or special characters.";
 }
 
-void unknown_subcommand(RedisCall& call, const std::string& command) {
-  call.fail("ERR unknown subcommand '" + shown(call.word(1)) + "'. Try " + command + " HELP.");
-}
+namespace {
 
-void help(RedisCall& call, std::initializer_list<Bytes> subcommands) {
+std::string upper_name(const RedisCall& call) {
   std::string name(call.command().name);
   std::ranges::transform(name, name.begin(), [](char c) {
     return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
   });
+  return name;
+}
+
+}  // namespace
+
+void other_subcommand(RedisCall& call, std::initializer_list<Bytes> subcommands) {
+  if (is_word(call.word(1), "help")) return help(call, subcommands);
+  call.fail("ERR unknown subcommand '" + shown(call.word(1)) + "'. Try " + upper_name(call) +
+            " HELP.");
+}
+
+void help(RedisCall& call, std::initializer_list<Bytes> subcommands) {
+  const std::string name = upper_name(call);
   call.reply().array(subcommands.size() + 1);
   call.reply().simple(name + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
   for (const Bytes subcommand : subcommands)

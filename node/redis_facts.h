@@ -20,8 +20,8 @@ inline constexpr std::size_t client_name_bytes_max = 1024;
 bool is_client_name(Bytes name);
 // Of one that is none.
 Bytes client_name_error(Bytes name);
-// "ERR unknown subcommand ..."; `command` in upper case.
-void unknown_subcommand(RedisCall& call, const std::string& command);
+// For what is none of a command's subcommands: HELP lists them, anything else is refused.
+void other_subcommand(RedisCall& call, std::initializer_list<Bytes> subcommands);
 // What HELP says of a command: its subcommands with what they take.
 void help(RedisCall& call, std::initializer_list<Bytes> subcommands);
 // How Redis would keep a value.

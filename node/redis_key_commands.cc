@@ -244,7 +244,8 @@ void object(RedisCall& call) {
   const std::string what = to_lower(call.word(1));
   const bool known =
       what == "encoding" || what == "refcount" || what == "idletime" || what == "freq";
-  if (!known) return unknown_subcommand(call, "OBJECT");
+  if (!known)
+    return other_subcommand(call, {"ENCODING key", "FREQ key", "IDLETIME key", "REFCOUNT key"});
   if (call.count() != 3) return call.wrong_arity("object|" + what);
   if (what == "freq")
     return call.fail("ERR An LFU maxmemory policy is not selected, access frequency not tracked.");
@@ -253,9 +254,14 @@ void object(RedisCall& call) {
 
 // MEMORY USAGE key [SAMPLES n]
 void memory(RedisCall& call) {
-  if (!is_word(call.word(1), "usage")) return unknown_subcommand(call, "MEMORY");
+  if (!is_word(call.word(1), "usage")) return other_subcommand(call, {"USAGE key [SAMPLES count]"});
   if (call.count() != 3 && call.count() != 5) return call.wrong_arity("memory|usage");
-  if (call.count() == 5 && !is_word(call.word(3), "samples")) return call.syntax_error();
+  if (call.count() == 5) {
+    if (!is_word(call.word(3), "samples")) return call.syntax_error();
+    const auto samples = call.integer(call.word(4));
+    if (!samples) return;
+    if (*samples < 0) return call.syntax_error();
+  }
   const Bytes key = call.word(2);
   call.read(key, [&](const RecordView* held) {
     if (held == nullptr) return call.reply().null();

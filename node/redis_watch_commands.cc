@@ -45,9 +45,9 @@ void slow_log(RedisCall& call) {
   const Bytes what = call.word(1);
   RedisSlowLog& log = call.server().redis->slow_log;
   if (is_word(what, "get")) return slow_log_get(call);
-  if (is_word(what, "help")) return help(call, {"GET [count]", "LEN", "RESET"});
   const bool is_length = is_word(what, "len");
-  if (!is_length && !is_word(what, "reset")) return unknown_subcommand(call, "SLOWLOG");
+  if (!is_length && !is_word(what, "reset"))
+    return other_subcommand(call, {"GET [count]", "LEN", "RESET"});
   if (call.count() != 2) return call.wrong_arity("slowlog|" + to_lower(what));
   if (is_length) return call.reply().integer(static_cast<std::int64_t>(log.size()));
   log.clear();
@@ -158,10 +158,8 @@ void latency(RedisCall& call) {
   if (is_word(what, "reset")) return latency_reset(call);
   if (is_word(what, "doctor")) return latency_doctor(call);
   if (is_word(what, "histogram")) return latency_histogram(call);
-  if (is_word(what, "help"))
-    return help(call, {"LATEST", "HISTORY event", "RESET [event ...]", "DOCTOR",
-                       "HISTOGRAM [command ...]"});
-  unknown_subcommand(call, "LATENCY");
+  other_subcommand(
+      call, {"LATEST", "HISTORY event", "RESET [event ...]", "DOCTOR", "HISTOGRAM [command ...]"});
 }
 
 // --- MONITOR --------------------------------------------------------------------------------

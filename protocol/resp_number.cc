@@ -11,8 +11,8 @@ namespace dhrt::resp {
 
 namespace {
 
-// Longer than any number that a long double tells from another one without an exponent.
-constexpr std::size_t float_bytes_max = 256;
+// The largest long double has 4,933 digits before the point: whatever is written can be read.
+constexpr std::size_t float_bytes_max = 5120;
 
 }  // namespace
 
@@ -40,8 +40,7 @@ std::optional<long double> parse_float(Bytes text) {
 }
 
 std::string to_text(long double value) {
-  // The largest long double has 4,933 digits before the point.
-  std::array<char, 5120> digits;
+  std::array<char, float_bytes_max> digits;
   const int length = std::snprintf(digits.data(), digits.size(), "%.17Lf", value);
   std::string text(digits.data(), static_cast<std::size_t>(length));
   if (text.find('.') != std::string::npos) {

@@ -48,6 +48,30 @@ class RecordedRows(unittest.TestCase):
                 self.assertNotEqual(row.redis, row.dhrt, f"line {row.line}")
 
 
+class Help(unittest.TestCase):
+    """The texts are dhrt's own, for what dhrt has of a command."""
+
+    @staticmethod
+    def sends_to_help(dhrt, name):
+        """Asked on a connection of its own, as some commands change or end it."""
+        with dhrt.connect() as connection:
+            return connection.ask(name, "NOSUCH").endswith(b" HELP.\r\n")
+
+    def test_it_is_there_for_whoever_is_sent_to_it_and_names_what_there_is(self):
+        with Dhrt("--memory") as dhrt, dhrt.connect() as connection:
+            names = connection.ask("COMMAND", "LIST").split(b"\r\n")[2::2]
+            commands = {name.upper() for name in names if self.sends_to_help(dhrt, name)}
+            self.assertEqual(commands, {b"CLIENT", b"COMMAND", b"CONFIG", b"DEBUG", b"LATENCY",
+                                        b"MEMORY", b"OBJECT", b"PUBSUB", b"SLOWLOG"})
+            for command in commands:
+                _, title, *lines = connection.ask(command, "HELP").split(b"\r\n")[:-1]
+                self.assertTrue(title.startswith(b"+" + command + b" <subcommand>"), title)
+                self.assertTrue(lines, command)
+                for line in lines:
+                    self.assertNotIn(b"unknown subcommand '",
+                                     connection.ask(command, line[1:].split()[0]), line)
+
+
 class Sequences:
     """Random commands about few keys, so that they meet each other's results."""
 

@@ -1,5 +1,7 @@
 #include "protocol/resp_number.h"
 
+#include <limits>
+
 #include <doctest/doctest.h>
 
 using namespace dhrt;
@@ -62,5 +64,9 @@ TEST_CASE("resp number: floats are read as a whole and written without an expone
   }
   CHECK(resp::parse_float("inf").has_value());
   CHECK(!resp::parse_float(Bytes("1\0", 2)).has_value());
-  CHECK(!resp::parse_float(std::string(1000, '1')).has_value());
+  CHECK(!resp::parse_float(std::string(6000, '1')).has_value());
+  // Whatever is written can be read.
+  for (const long double value : {std::numeric_limits<long double>::max(),
+                                  std::numeric_limits<long double>::lowest(), 1e400L})
+    CHECK(resp::parse_float(resp::to_text(value)) == value);
 }
