@@ -56,16 +56,19 @@ Result<Endpoint> parse_endpoint(Bytes text) {
   const std::size_t slashes = text.find("://");
   if (slashes == Bytes::npos)
     return refuse(text,
-                  "give DIALECT://HOST:PORT, DIALECT+tls://HOST:PORT or DIALECT+unix:///PATH");
+                  "give DIALECT://HOST:PORT or DIALECT+unix:///PATH; DIALECT+tls and "
+                  "DIALECT+tls+unix serve nobody without TLS");
   Bytes scheme = text.substr(0, slashes);
   const Bytes rest = text.substr(slashes + 3);
   constexpr Bytes unix_suffix = "+unix";
   const bool is_unix = scheme.ends_with(unix_suffix);
   if (is_unix) scheme.remove_suffix(unix_suffix.size());
   constexpr Bytes tls_suffix = "+tls";
-  const bool tls = !is_unix && scheme.ends_with(tls_suffix);
+  const bool tls = scheme.ends_with(tls_suffix);
   if (tls) scheme.remove_suffix(tls_suffix.size());
   const ServiceInfo* service = find_service(scheme);
+  if (service == nullptr && find_service(scheme.substr(0, scheme.find('+'))) != nullptr)
+    return refuse(text, "behind the dialect comes +tls, +unix or +tls+unix");
   if (service == nullptr)
     return refuse(text, "the dialect is dhrt, hati, rpc, hermod, resp or http");
   Endpoint endpoint{.service = service->service, .tls = tls};
@@ -82,9 +85,10 @@ Result<Endpoint> parse_endpoint(Bytes text) {
 }
 
 std::string to_text(const Endpoint& endpoint) {
-  const std::string name(info_of(endpoint.service).name);
-  if (endpoint.is_unix()) return name + "+unix://" + endpoint.path;
-  return name + (endpoint.tls ? "+tls://" : "://") + to_text(endpoint.address);
+  std::string scheme(info_of(endpoint.service).name);
+  if (endpoint.tls) scheme += "+tls";
+  if (endpoint.is_unix()) return scheme + "+unix://" + endpoint.path;
+  return scheme + "://" + to_text(endpoint.address);
 }
 
 }  // namespace dhrt

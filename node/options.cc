@@ -188,6 +188,10 @@ Status check_tls(const NodeOptions& options) {
     return refuse("--tls-key is the key of a certificate; name that with --tls-cert");
   if (!options.tls_cert.empty() && options.tls_key.empty())
     return refuse("--tls-cert is a certificate that has a key; name that with --tls-key");
+  if (options.tls_only && !options.join.empty() && !options.peer_tls)
+    return refuse(
+        "--tls-only serves nobody without TLS, and nodes come to the same port; give --peer-tls, "
+        "too");
   if (!options.tls_cert.empty() || options.tls_self_signed) return {};
   if (!options.tls_client_ca.empty())
     return refuse(

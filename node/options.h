@@ -73,6 +73,7 @@ struct NodeOptions {
   std::string tls_key;
   std::string tls_client_ca;
   bool tls_self_signed = false;
+  bool tls_only = false;  // On every TCP port.
   bool tcp_tls = false;
   std::vector<std::string> cluster_key_files;  // Paths; ClusterKeys::load() reads them.
   bool peer_tls = false;

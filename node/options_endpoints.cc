@@ -32,6 +32,8 @@ std::vector<Endpoint> endpoints_of(const NodeOptions& options) {
     all.push_back(on_port(Service::hermod, own, options.hermod_port, "--hermod-port"));
   if (options.resp) all.push_back(on_port(Service::resp, own, options.resp_port, "--resp-port"));
   if (options.http) all.push_back(on_port(Service::http, own, options.http_port, "--http-port"));
+  for (Endpoint& endpoint : all)
+    endpoint.tls = endpoint.tls || (options.tls_only && !endpoint.is_unix());
   return all;
 }
 

@@ -3,7 +3,7 @@
 
 _dhrt_flags_of() {
   local node="--bind --advertise --name --allow-public --token-file --auth-file --tls-cert --tls-key --tls-client-ca
-    --tls-self-signed
+    --tls-self-signed --tls-only
     --listen --cors-origin --tcp --tcp-tls --tcp-host --tcp-port --rpc --rpc-host --rpc-port --hermod
     --hermod-port --hermod-terminator --hermod-config --hermod-anonymous --resp --resp-port --http --http-port
     --join --nkvd-mesh --mesh-network-url --join-timeout --found-if-alone --leave-timeout --fast --lan --wan

@@ -64,9 +64,20 @@ class Authority:
         shutil.rmtree(self.directory)
 
 
+def dial(address):
+    """A connection to (host, port), or to the path of a unix socket."""
+    if isinstance(address, tuple):
+        plain = socket.create_connection(address, timeout=SECONDS)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return plain
+    plain = socket.socket(socket.AF_UNIX)
+    plain.settimeout(SECONDS)
+    plain.connect(address)
+    return plain
+
+
 def connect(address, context):
-    plain = socket.create_connection(address, timeout=SECONDS)
-    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    plain = dial(address)
     try:
         return context.wrap_socket(plain, server_hostname="localhost")
     except BaseException:
@@ -86,8 +97,7 @@ def receive(connection, count):
 
 def asked(address, request, reply_bytes, context=None):
     """The reply, over TLS if there is a context."""
-    with (connect(address, context) if context
-          else socket.create_connection(address, timeout=SECONDS)) as connection:
+    with connect(address, context) if context else dial(address) as connection:
         connection.sendall(request)
         return receive(connection, reply_bytes)
 
@@ -281,6 +291,18 @@ class Doors(WithAuthority):
                 self.assertEqual(asked(address, request, len(reply), self.authority.context()),
                                  reply)
 
+    def test_all_of_a_node_may_want_it_and_a_unix_socket_too(self):
+        path = self.authority.path("resp.sock")
+        with Dhrt(*self.flags, "--tls-only", "--http", "--http-port", "0", "--listen",
+                  f"resp+tls+unix://{path}") as dhrt:
+            for address in (dhrt.address, dhrt.listener("http"), path):
+                request, reply = array([b"PING"]), b"+PONG\r\n"
+                if address == dhrt.listener("http"):
+                    request, reply = b"GET /_/health/live HTTP/1.0\r\n\r\n", b"HTTP/1."
+                self.assertEqual(asked(address, request, 100), b"", address)
+                self.assertEqual(asked(address, request, len(reply), self.authority.context()),
+                                 reply, address)
+
     def test_clients_show_a_certificate_where_that_is_asked_for(self):
         client = self.authority.sign("client", 2)
         with Dhrt(*self.flags, "--tls-client-ca", self.authority.certificate) as dhrt:
@@ -397,6 +419,8 @@ class Settings(WithAuthority):
                                   cwd=self.authority.directory)
             self.assertNotEqual(done.returncode, 0)
             self.assertIn(told, done.stderr)
+            if b"/none" in told:
+                self.assertIn(b"No such file or directory", done.stderr)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ TEST_CASE("endpoint: a dialect and where it is served") {
            Case{"resp+tls://h", Service::resp, "h", 6379, "", "resp+tls://h:6379"},
            Case{"resp+unix:///run/a b.sock", Service::resp, "", default_port, "/run/a b.sock",
                 "resp+unix:///run/a b.sock"},
+           Case{"http+tls+unix:///run/x", Service::http, "", default_port, "/run/x",
+                "http+tls+unix:///run/x"},
        }) {
     CAPTURE(c.text);
     const auto endpoint = parse_endpoint(c.text);
@@ -50,8 +52,9 @@ TEST_CASE("endpoint: what is none is told, and what to write instead") {
            Case{"resp://h:x", "the port"},
            Case{"resp://h:70000", "the port"},
            Case{"resp+unix://run/x", "begins at /"},
-           Case{"resp+tls+unix:///run/x", "dhrt, hati, rpc, hermod, resp or http"},
-           Case{"resp+unix+tls://h", "dhrt, hati, rpc, hermod, resp or http"},
+           Case{"redis+unix:///run/x", "dhrt, hati, rpc, hermod, resp or http"},
+           Case{"resp+unix+tls:///run/x", "+tls, +unix or +tls+unix"},
+           Case{"resp+ssl://h", "+tls, +unix or +tls+unix"},
            Case{"resp+unix:///run/", "begins at /"},
            Case{"resp+unix:///" + std::string(107, 'x'), "at most 107 bytes"},
            Case{"resp+unix:///a\nb", "control characters"},
