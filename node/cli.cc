@@ -12,6 +12,7 @@
 #include "node/cli_import.h"
 #include "node/cli_interrupt.h"
 #include "node/cli_verify.h"
+#include "node/command_reference.h"
 #include "node/command_table.h"
 #include "node/exit_code.h"
 #include "node/nearest.h"
@@ -99,9 +100,18 @@ int explain(const std::vector<std::string>& words, Console& console) {
     console.out << local_command_help(*local);
     return exit_code::done;
   }
+  if (words[1] == "commands") {
+    console.out << command_reference();
+    return exit_code::done;
+  }
   const auto* command = find_command(words[1]);
-  if (command == nullptr || !is_remote_command(*command)) return unknown_command(words[1], console);
-  console.out << command_help(*command);
+  if (command != nullptr && is_remote_command(*command)) {
+    console.out << command_help(*command);
+    return exit_code::done;
+  }
+  const auto of_redis = redis_command_help(words[1]);
+  if (!of_redis) return unknown_command(words[1], console);
+  console.out << *of_redis;
   return exit_code::done;
 }
 

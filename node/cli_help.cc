@@ -107,7 +107,10 @@ std::string long_help() {
     out += "\n" + std::string(group) + "\n" + rows_of_group(group);
   out += "\nFlags of every command that asks a node\n" + flags_help(client_flags);
   out += "\n" + std::string(exit_codes);
-  out += "\ndhrt COMMAND --help explains a command and its flags; dhrt --version is the version.\n";
+  out +=
+      "\ndhrt COMMAND --help explains a command and its flags; dhrt help commands prints all, "
+      "also\n"
+      "those of Redis clients; dhrt --version is the version.\n";
   return out;
 }
 

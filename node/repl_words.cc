@@ -4,6 +4,7 @@
 #include <array>
 
 #include "node/cli_flags.h"
+#include "node/command_reference.h"
 #include "node/command_table.h"
 #include "node/nearest.h"
 #include "protocol/arguments.h"
@@ -173,7 +174,7 @@ std::string repl_help() {
 
 std::optional<std::string> repl_help(Bytes name) {
   const auto* command = find_command(name);
-  if (command == nullptr) return std::nullopt;
+  if (command == nullptr) return redis_command_help(name);
   std::string out = std::string(command->usage) + "\n" + std::string(command->summary) + "\n";
   return out + flags_help(command->flags);
 }
