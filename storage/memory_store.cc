@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <deque>
 #include <memory>
 #include <string>
 #include <utility>
@@ -38,8 +39,13 @@ class OrderedMemoryStore final : public MemoryStore {
   void lose_unsynced() override;
 
  private:
+  void take_out(Bytes name);
+
   MemoryStoreOptions options_;
   CollectionTable<MemoryCollection> collections_;
+  // Those whose end is not on the disk yet, in the order in which they were erased, with the
+  // position behind which it is.
+  std::deque<std::pair<Position, std::unique_ptr<MemoryCollection>>> erased_;
   Position last_ = 0;
   Position released_ = 0;
 };
@@ -49,7 +55,7 @@ Result<Collection*> OrderedMemoryStore::open(const OpenOptions& options) {
   const auto verdict = judge_open(held, options.ref);
   if (!verdict) return tl::unexpected(verdict.error());
   if (*verdict == OpenAs::held) return held;
-  collections_.erase(options.ref.name);
+  take_out(options.ref.name);
   return collections_.insert(std::make_unique<MemoryCollection>(
       MemoryCollection::Options{.ref = options.ref,
                                 .loses_unsynced = options_.held_back,
@@ -57,8 +63,14 @@ Result<Collection*> OrderedMemoryStore::open(const OpenOptions& options) {
 }
 
 Status OrderedMemoryStore::erase(Bytes name) {
-  collections_.erase(name);
+  take_out(name);
   return {};
+}
+
+void OrderedMemoryStore::take_out(Bytes name) {
+  auto collection = collections_.erase(name);
+  if (collection != nullptr && options_.held_back && last_ > released_)
+    erased_.emplace_back(last_, std::move(collection));
 }
 
 Result<Position> OrderedMemoryStore::append(Collection& collection, Batch batch) {
@@ -71,6 +83,8 @@ Result<Position> OrderedMemoryStore::append(Collection& collection, Batch batch)
 Position OrderedMemoryStore::collect() {
   const Position durable = options_.held_back ? std::min(released_, last_) : last_;
   collections_.advance_waiting(durable);
+  while (!erased_.empty() && erased_.front().first <= durable)
+    erased_.pop_front();
   return durable;
 }
 
@@ -89,6 +103,13 @@ Status OrderedMemoryStore::drain() {
 void OrderedMemoryStore::lose_unsynced() {
   // What was released is on the disk, even if nobody took notice.
   collect();
+  // From the last to the first: what was there when the earliest end was decided is there again.
+  for (; !erased_.empty(); erased_.pop_back()) {
+    auto& collection = erased_.back().second;
+    collection->advance(std::min(released_, last_));
+    collections_.erase(collection->ref().name);
+    collections_.insert(std::move(collection));
+  }
   collections_.for_each([](MemoryCollection& collection) { collection.lose_unsynced(); });
   collections_.forget_waiting();
 }

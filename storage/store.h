@@ -256,7 +256,8 @@ class Store {
 };
 
 // A store that lives and dies with the process. Durable at once, unless `held_back`: then
-// nothing becomes durable before release(), and lose_unsynced() is a power cut.
+// nothing becomes durable before release(), and lose_unsynced() is a power cut. A collection that
+// was erased is back then, unless all that was appended before is durable, as with the engine.
 struct MemoryStoreOptions {
   bool held_back = false;
   bool forget_tombstones = false;  // A mistake on purpose: a delete leaves nothing behind.

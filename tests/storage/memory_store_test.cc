@@ -67,6 +67,36 @@ TEST_CASE("memory store: a power cut leaves exactly what was released") {
                 "no position is given twice, lest a lost one seem durable");
 }
 
+TEST_CASE(
+    "memory store: a power cut takes back a drop that was not durable, and what came after it") {
+  const auto store = lying_disk();
+  Collection& configurations = opened(*store, "configurations", false);
+  const CollectionRef first{"users", 1};
+  const CollectionRef second{"users", 2};
+  Collection* users = must(store->open({.ref = first}));
+  const Position kept = must(store->append(*users, batch_of({put("a", "1", {here, 1})})));
+  must(store->append(*users, batch_of({put("a", "2", {here, 2})})));
+  must(store->append(configurations, batch_of({put("users", "dropped", {here, 3})})));
+  must(store->erase("users"));
+  CHECK(store->find("users") == nullptr);
+  users = must(store->open({.ref = second}));
+  must(store->append(*users, batch_of({put("b", "1", {here, 4})})));
+  must(store->erase("users"));
+  store->release(kept);
+  store->lose_unsynced();
+  users = store->find("users");
+  REQUIRE(users != nullptr);
+  CHECK(users->ref() == first);
+  CHECK(must(users->find("a"))->value == "1");
+  CHECK(!must(users->find("b")).has_value());
+
+  const Position dropped = must(store->append(configurations, batch_of({})));
+  must(store->erase("users"));
+  store->release(dropped);
+  store->lose_unsynced();
+  CHECK_MESSAGE(store->find("users") == nullptr, "the drop is durable");
+}
+
 TEST_CASE("memory store: after a power cut it equals a store that never had the lost batches") {
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
     CAPTURE(seed);
