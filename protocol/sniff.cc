@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "protocol/letter_case.h"
 #include "protocol/limits.h"
 
 namespace dhrt {
@@ -22,6 +23,13 @@ bool is_method_byte(char c) {
   return (c >= 'A' && c <= 'Z') || c == '-';
 }
 
+// RFC 9110 section 5.6.2.
+bool is_token_byte(char c) {
+  constexpr Bytes signs = "!#$%&'*+-.^_`|~";
+  return is_digit(c) || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+         signs.find(c) != Bytes::npos;
+}
+
 bool is_host_byte(char c) {
   return is_digit(c) || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '.' || c == '-' ||
          c == '_';
@@ -30,10 +38,13 @@ bool is_host_byte(char c) {
 // How far the bytes agree with what they are compared to; the better, the greater.
 enum class Match { no, so_far, yes };
 
+// Methods that there are, in upper case, or any word that a page gave for one.
+enum class Methods { known, any };
+
 // Walks a request line from left to right; each step moves `rest_` behind what it has matched.
 class RequestLine {
  public:
-  explicit RequestLine(Bytes line) : rest_(line) {}
+  RequestLine(Bytes line, Methods methods) : rest_(line), methods_(methods) {}
 
   Match match() {
     for (const auto step : {&RequestLine::method, &RequestLine::target, &RequestLine::version}) {
@@ -66,6 +77,7 @@ class RequestLine {
   }
 
   Match method() {
+    if (methods_ == Methods::any) return run(is_token_byte, sniff_bytes_max, ' ');
     // "-" alone is a fine key, but no method.
     if (!rest_.empty() && rest_.front() == '-') return Match::no;
     return run(is_method_byte, method_bytes_max, ' ');
@@ -134,6 +146,7 @@ class RequestLine {
   }
 
   Bytes rest_;
+  const Methods methods_;
   bool target_is_path_ = false;
 };
 
@@ -152,7 +165,7 @@ Dialect sniff_peer(Bytes input) {
 }
 
 Dialect sniff_line(Bytes input) {
-  RequestLine line(input.substr(0, sniff_bytes_max));
+  RequestLine line(input.substr(0, sniff_bytes_max), Methods::known);
   switch (line.match()) {
     case Match::yes:
       return Dialect::http;
@@ -185,6 +198,24 @@ Dialect decide(Bytes input) {
 Sniffed sniff(Bytes input) {
   const std::size_t skipped = std::min(input.find_first_not_of("\r\n"), input.size());
   return {decide(input.substr(skipped)), skipped};
+}
+
+Http begins_with_http(Bytes input) {
+  if (input.empty()) return Http::undecided;
+  switch (RequestLine(input.substr(0, sniff_bytes_max), Methods::any).match()) {
+    case Match::yes:
+      return Http::yes;
+    case Match::no:
+      return Http::no;
+    case Match::so_far:
+      break;
+  }
+  // No request of another dialect has a first or second word as long as this.
+  return input.size() < sniff_bytes_max ? Http::undecided : Http::yes;
+}
+
+bool is_word_of_http(Bytes word) {
+  return equal_in_any_case(word, "post") || equal_in_any_case(word, "host:");
 }
 
 }  // namespace dhrt

@@ -28,6 +28,22 @@ struct Sniffed {
 
 Sniffed sniff(Bytes input);
 
+// --- On the listeners of other dialects. A page of any site can make a browser send HTTP to any
+// port, with lines of the page's choice behind the head: none of it may be taken for requests.
+
+enum class Http { no, undecided, yes };
+// Whether the first bytes of a connection are a request of HTTP. Other than for sniff() the method
+// is any word, as a page may make one up, and a line that does not end is one. Decided within
+// sniff_bytes_max, and as sniff() decides.
+Http begins_with_http(Bytes input);
+
+// Whether a line with this word in front is one that every request of a browser has before its
+// body, as Redis has it: "POST" or "Host:", in any case.
+bool is_word_of_http(Bytes word);
+
+// What the client is told then, before it is cut off.
+inline constexpr Bytes http_not_spoken = "this looks like HTTP, which is not spoken here";
+
 // 00 'd' 'h' 'r' 't', version byte, class byte: what a node sends first on a peer link.
 inline constexpr Bytes peer_magic = {"\0dhrt", 5};
 inline constexpr std::size_t peer_preface_bytes = 7;

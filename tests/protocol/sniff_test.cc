@@ -121,3 +121,52 @@ TEST_CASE("sniff: a request line without an end within the limit is too long") {
   CHECK(sniff("GET http://h/" + std::string(sniff_bytes_max, 'a')).dialect ==
         Dialect::http_too_long);
 }
+
+TEST_CASE("HTTP elsewhere: the first bytes of a connection are no request of another dialect") {
+  struct Case {
+    std::string why;
+    std::string input;
+    Http decision;
+  };
+  const std::string endless(sniff_bytes_max, 'a');
+  for (const Case& c : {
+           Case{"what a form sends", "POST / HTTP/1.1\r\n", Http::yes},
+           Case{"a path", "GET /a?b=%20c HTTP/1.1\r\n", Http::yes},
+           Case{"by a proxy", "POST http://h:1/ HTTP/1.0\n", Http::yes},
+           Case{"a method that a page made up", "set /x HTTP/1.1\r\n", Http::yes},
+           Case{"another", "$x_y~1 /x HTTP/1.1\r\n", Http::yes},
+           Case{"a longer one than there are", std::string(100, 'm') + " / HTTP/1.1\n", Http::yes},
+           Case{"a path without end", "POST /" + endless, Http::yes},
+           Case{"a method without end", endless, Http::yes},
+           Case{"a line that is not over", "POST / HTTP/1.1\r", Http::undecided},
+           Case{"Hati", "SET memory 0 k v\n", Http::no},
+           Case{"a key like a version", "GET memory HTTP/1.1\n", Http::no},
+           Case{"a value like a request", "SET memory 0 k GET / HTTP/1.1\n", Http::no},
+           Case{"a value without end", "SET memory 0 k " + endless, Http::no},
+           Case{"Hati, one word", "STATS\n", Http::no},
+           Case{"a token of Hermod's", "auth: /x HTTP/1.1\n", Http::no},
+           Case{"no token of Hermod's", "\n", Http::no},
+           Case{"Hermod", "get k from t\4", Http::no},
+           Case{"a key like a path", "set /k in t to GET / HTTP/1.1\n\4", Http::no},
+           Case{"Hermod, one word", "ext\4", Http::no},
+       }) {
+    CAPTURE(c.why);
+    CHECK(begins_with_http(c.input) == c.decision);
+    // And it is the same whenever it can be made.
+    if (c.input.size() < sniff_bytes_max) {
+      for (std::size_t length = 0; length < c.input.size(); ++length) {
+        CAPTURE(length);
+        const Http before = begins_with_http(Bytes(c.input).substr(0, length));
+        CHECK((before == Http::undecided || before == c.decision));
+      }
+    }
+  }
+  CHECK(begins_with_http("POST /" + endless + " HTTP/1.1\r\n") == Http::yes);
+}
+
+TEST_CASE("HTTP elsewhere: words that stand in front of its lines") {
+  for (const Bytes word : {Bytes("POST"), Bytes("post"), Bytes("Host:"), Bytes("hOST:")})
+    CHECK(is_word_of_http(word));
+  for (const Bytes word : {Bytes("host"), Bytes("posts"), Bytes(""), Bytes("GET")})
+    CHECK_FALSE(is_word_of_http(word));
+}
