@@ -434,6 +434,12 @@ void ClientLoop::slow_client(SessionId id) {
                {"limit", "--output-buffer-max"}});
 }
 
+// For want of a place is no refusal of who asks.
+void ClientLoop::client_refused(Session& session, const Error& why) {
+  if (why.code == ErrorCode::unavailable)
+    doorkeeper_->refused(session, "a client from a public address");
+}
+
 std::unique_ptr<ClientProtocol> ClientLoop::make_protocol(Dialect dialect, Session& session) {
   switch (dialect) {
     case Dialect::http:

@@ -181,6 +181,7 @@ class ClientLoop final : public SessionHost, private ClientRoll {
   void is_peer(Session& session, LinkClass link_class) override;
   void tls_failed(Session& session, const std::string& reason) override;
   void slow_client(SessionId id) override;
+  void client_refused(Session& session, const Error& why) override;
   std::unique_ptr<ClientProtocol> make_protocol(Dialect dialect, Session& session) override;
   std::unique_ptr<ClientProtocol> make_protocol_of(Service service, Session& session) override;
 

@@ -11,7 +11,7 @@ Result<const Grant*> Doorkeeper::judge(const Grant* grant, const std::string& cl
   const bool allowed = guesses_.allows(grant, client, clock_.now());
   if (allowed && grant != nullptr) return grant;
   ++figures_.wrong_tokens_total;
-  write_down(access_.without_token(), client, "a wrong token");
+  refused(access_.without_token(), client, "a wrong token");
   if (allowed) return fail(ErrorCode::denied, "the token is wrong");
   return fail(ErrorCode::busy, "too many wrong tokens came from this address; try in a second");
 }
@@ -29,11 +29,15 @@ std::optional<Doorkeeper::Refusal> Doorkeeper::refusal(const Grant& grant, const
   const bool may = needs.collection ? grant.may(needs.role, *needs.collection)
                                     : grant.may_everywhere(needs.role);
   if (may) return std::nullopt;
-  write_down(grant, client, what);
+  refused(grant, client, what);
   return grant.role == Role::none ? Refusal::no_token : Refusal::too_weak;
 }
 
-void Doorkeeper::write_down(const Grant& grant, const std::string& client, Bytes what) {
+void Doorkeeper::refused(Session& session, Bytes what) {
+  refused(session.grant(), session.client_host(), what);
+}
+
+void Doorkeeper::refused(const Grant& grant, const std::string& client, Bytes what) {
   ++figures_.requests_refused_total;
   const Time now = clock_.now();
   if (now - second_ >= Duration(1000)) {

@@ -2,7 +2,7 @@
 // writes down what was refused.
 //
 // Wrong tokens are counted, and who shows many is slowed down (guess_limit.h). Refusals are log
-// lines, so many per second, and then their number.
+// lines, so many per second, and then their number; requests_refused_total has them all.
 // Threads: loop thread only.
 #pragma once
 
@@ -23,6 +23,9 @@ namespace doorkeeper_limits {
 // Log lines about refusals; more would fill the disk for who wants that.
 inline constexpr std::uint64_t lines_per_second_max = 20;
 }  // namespace doorkeeper_limits
+
+// What log lines call what was not read because who sent it is unknown.
+inline constexpr Bytes unread_request = "what is not read without a token";
 
 // What text and RESP clients are told.
 inline constexpr Bytes no_token_error = "NOAUTH Authentication required.";
@@ -59,10 +62,13 @@ class Doorkeeper {
   std::optional<Refusal> refusal(Session& session, const Needs& needs, Bytes what);
   std::optional<Refusal> refusal(const Grant& grant, const Needs& needs, const std::string& client,
                                  Bytes what);
+  // Something was refused by a rule that is not about tokens, or before it was known what it would
+  // need. Whoever says no to a client comes by here, or by refusal(): so all of it is counted and
+  // written down.
+  void refused(Session& session, Bytes what);
+  void refused(const Grant& grant, const std::string& client, Bytes what);
 
  private:
-  void write_down(const Grant& grant, const std::string& client, Bytes what);
-
   const Access& access_;
   NodeFigures& figures_;
   TurnClock& clock_;

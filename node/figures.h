@@ -49,7 +49,7 @@ struct NodeFigures {
   }
   Counter slow_clients_disconnected;
   Counter wrong_tokens_total;
-  Counter requests_refused_total;  // For want of a token, or of a better one.
+  Counter requests_refused_total;  // Wrong tokens, too; of whatever may not be done by who asked.
   Counter fanout_reads_total;
   Counter levels_timed_out_total;  // Reads and writes whose level was not reached in time.
   Counter durable_position;        // Up to where replies that promise a write may leave.

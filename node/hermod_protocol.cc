@@ -16,6 +16,7 @@ namespace {
 
 constexpr Bytes base_table = "_basedb";
 constexpr Bytes base_collection = "basedb";
+constexpr Bytes refused_request = "a request of Hermod's protocol";  // For the log.
 
 // Empty: no table can be called that.
 std::string collection_of(Bytes table) {
@@ -105,6 +106,11 @@ void HermodProtocol::refuse(const Error& why) {
   reply(500, why.message);
 }
 
+void HermodProtocol::refuse_request(unsigned code) {
+  server_.doorkeeper->refused(session_, refused_request);
+  reply(code);
+}
+
 // --- Messages -------------------------------------------------------------------------------
 
 ClientProtocol::Took HermodProtocol::take(Bytes input) {
@@ -120,7 +126,7 @@ ClientProtocol::Took HermodProtocol::take(Bytes input) {
   if (read.outcome == Outcome::too_long) {
     ++server_.figures.of(ClientDialect::hermod).commands_total;
     if (&limits() == &server_.limits_before_token) {
-      reply(405);
+      refuse_request(405);
       return {.bytes = read.consumed};
     }
     fail({ErrorCode::invalid_argument, "the message is longer than its value may be, " +
@@ -172,7 +178,7 @@ void HermodProtocol::run(const Request& request) {
     case Verb::create_table:
     case Verb::delete_table:
     case Verb::bad_super:
-      return is_super_ ? run_super(request) : reply(403);
+      return is_super_ ? run_super(request) : refuse_request(403);
   }
 }
 
@@ -199,7 +205,7 @@ bool HermodProtocol::may(Role needed, const Request& request) {
   const bool is_anonymous = session_.grant().role == Role::none && rules_.anonymous;
   if (doorkeeper.open() || is_anonymous) return true;
   const Doorkeeper::Needs needs{.role = needed, .collection = collection};
-  if (!server_.doorkeeper->refusal(session_, needs, "a request of Hermod's protocol")) return true;
+  if (!server_.doorkeeper->refusal(session_, needs, refused_request)) return true;
   reply(405);
   return false;
 }
@@ -248,21 +254,27 @@ void HermodProtocol::overwrite(const Request& request, const std::string& collec
 // Only what nobody has: another node is asked before, and this one again as it writes.
 void HermodProtocol::add(const Request& request, const std::string& collection) {
   Database& database = server_.database;
+  // The session may be gone by then.
+  const auto refuse = [&doorkeeper = *server_.doorkeeper, &grant = session_.grant(),
+                       client = session_.client_host()](const Later& later) {
+    doorkeeper.refused(grant, client, refused_request);
+    later.reply(405);
+  };
   database.read(collection, request.key, Database::ReadFrom::cluster,
-                [later = later(), &database, collection, key = std::string(request.key),
+                [later = later(), refuse, &database, collection, key = std::string(request.key),
                  data = std::string(request.data)](const Result<Database::Found>& found) {
                   const bool damaged = !found && found.error().code == ErrorCode::corrupt;
                   if (!found && !damaged) return later.fail(found.error());
-                  if (damaged || found->record) return later.reply(405);
+                  if (damaged || found->record) return refuse(later);
                   const auto written = database.set(collection, key, data, {.if_absent = true});
                   if (written) return later.reply(201, {}, written->position);
-                  if (written.error().code == ErrorCode::precondition) return later.reply(405);
+                  if (written.error().code == ErrorCode::precondition) return refuse(later);
                   later.fail(written.error());
                 });
 }
 
 void HermodProtocol::remove(const Request& request) {
-  if (!may_change(collection_of(request.table))) return reply(405);
+  if (!may_change(collection_of(request.table))) return refuse_request(405);
   if (!check_key_of(request)) return;
   const auto collection = table_of(request);
   if (!collection) return;

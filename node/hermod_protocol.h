@@ -55,6 +55,8 @@ class HermodProtocol final : public ClientProtocol {
   bool check_key_of(const hermod::Request& request);
   void reply(unsigned code, Bytes data = {}, Position position = 0);
   void fail(const Error& error);
+  // The same code for who may not do it.
+  void refuse_request(unsigned code);
   // A reply that comes later, before any other request of the connection is taken.
   Later later();
 

@@ -123,10 +123,13 @@ void HttpProtocol::serve(http::Request request) {
   auto extra = cross_origin_headers(request, rules_);
   const auto exchange =
       std::make_shared<HttpExchange>(server_, session_, std::move(request), std::move(extra));
-  if (refused)
+  if (refused) {
+    server_.doorkeeper->refused(exchange->grant(), session_.client_host(),
+                                exchange->request().method + " of another site or host");
     exchange->respond(*refused);
-  else
+  } else {
     route_http(exchange);
+  }
   if (!keep_alive && !session_.becomes_another()) session_.close_after_replies();
 }
 

@@ -27,9 +27,11 @@ void ask_before_long_bodies(http::Parser& parser, CommandServer& server, Session
   using Why = std::optional<http::ParseError>;
   parser.ask_before_long_bodies([&server, &session](const http::Request& head) -> Why {
     const auto token = token_of(head);
-    if (!token)
+    if (!token) {
+      server.doorkeeper->refused(session, head.method + " of a long body");
       return http::ParseError{401, "without a token a body has at most " +
                                        std::to_string(bytes_before_token_max) + " bytes"};
+    }
     const auto grant = server.doorkeeper->take_token(*token, session.client_host());
     if (grant) return std::nullopt;
     const bool must_wait = grant.error().code == ErrorCode::busy;

@@ -116,7 +116,7 @@ void NodeReport::write_client_metrics(const WriteMetric& write) const {
           &NodeFigures::slow_clients_disconnected);
   counter("wrong_tokens_total", "Tokens that were shown and are none.",
           &NodeFigures::wrong_tokens_total);
-  counter("requests_refused_total", "Requests refused for want of a token that allows them.",
+  counter("requests_refused_total", "Requests refused to who may not make them, and wrong tokens.",
           &NodeFigures::requests_refused_total);
   counter("fanout_reads_total", "Reads that asked other nodes.", &NodeFigures::fanout_reads_total);
   const std::uint64_t nanoseconds = sum(&NodeFigures::anti_entropy_nanoseconds_total);

@@ -69,11 +69,13 @@ void hello(RedisCall& call) {
       return call.fail("ERR Syntax error in HELLO option '" + shown(call.word(at)) + "'");
     }
   }
-  if (call.session().grant().role == Role::none)
+  if (call.session().grant().role == Role::none) {
+    call.server().doorkeeper->refused(call.session(), call.command().name);
     return call.fail(
         "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO "
         "<proto> AUTH <user> <pass> option can be used to authenticate the client and select the "
         "RESP protocol version at the same time");
+  }
   if (name) call.client().name = *name;
   call.client().version = version;
   resp::Writer reply = call.reply_in(version);

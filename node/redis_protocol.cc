@@ -84,6 +84,7 @@ ClientProtocol::Took RedisProtocol::take_one(Bytes input) {
 // Who has shown no token has other limits, of which it need not know.
 void RedisProtocol::fail(const std::string& message) {
   const bool is_unknown = session_.grant().role == Role::none;
+  if (is_unknown) server_.doorkeeper->refused(session_, unread_request);
   runner_.fail(is_unknown ? std::string(no_token_error) : "ERR " + message);
 }
 

@@ -131,6 +131,7 @@ bool Session::decide() {
                                                 : host_.make_protocol_of(options_.service, *this);
   if (protocol_) dialect_is_known();
   if (protocol_ && options_.refused) {
+    host_.client_refused(*this, *options_.refused);
     protocol_->refuse(*options_.refused);
     close_after_replies();
     return false;

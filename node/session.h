@@ -87,6 +87,8 @@ class SessionHost {
   // It ended for what it, or this node, says about TLS.
   virtual void tls_failed(Session& session, const std::string& reason) = 0;
   virtual void slow_client(SessionId id) = 0;  // It was cut off.
+  // It is told that it is not served at all (Session::Options::refused).
+  virtual void client_refused(Session& session, const Error& why) = 0;
   // Null: the session was answered already, and closes.
   virtual std::unique_ptr<ClientProtocol> make_protocol(Dialect dialect, Session& session) = 0;
   // Who is told of the client and its requests; null: nobody.

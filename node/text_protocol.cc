@@ -46,6 +46,7 @@ std::size_t TextProtocol::take_line(Bytes input) {
   if (line->error) {
     // Who has shown no token has other limits, of which it need not know.
     const bool is_unknown = session_.grant().role == Role::none;
+    if (is_unknown) server_.doorkeeper->refused(session_, unread_request);
     ++server_.figures.of(ClientDialect::text).errors_total;
     resp::append_reply(session_.open_reply(0), Reply::error(is_unknown ? std::string(no_token_error)
                                                                        : "ERR " + *line->error));

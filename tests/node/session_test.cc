@@ -34,8 +34,9 @@ class ScriptedStream final : public ReplyStream {
 // The node of one session: "s" is answered by the stream, anything else by itself.
 class Turns final : public SessionHost {
  public:
-  explicit Turns(std::unique_ptr<ReplyStream> stream, Service service = Service::dhrt)
-      : stream_(std::move(stream)), service_(service) {
+  explicit Turns(std::unique_ptr<ReplyStream> stream, Service service = Service::dhrt,
+                 std::optional<Error> refused = std::nullopt)
+      : stream_(std::move(stream)), service_(service), refused_(std::move(refused)) {
     auto listener =
         Listener::open(loop_, *parse_endpoint("dhrt://127.0.0.1:0"), [this](auto connection) {
           session_ =
@@ -43,6 +44,7 @@ class Turns final : public SessionHost {
                                         Session::Options{.id = 1,
                                                          .service = service_,
                                                          .output_buffer_max = std::size_t{1} << 20,
+                                                         .refused = refused_,
                                                          .now = {}},
                                         *this);
           session_->start();
@@ -70,6 +72,7 @@ class Turns final : public SessionHost {
   }
   bool more() const { return more_; }
   bool ended() const { return ended_; }
+  const std::vector<std::string>& told_refused() const { return told_refused_; }
   Session* session(SessionId) override { return session_.get(); }
 
  private:
@@ -85,7 +88,7 @@ class Turns final : public SessionHost {
       return {1, 1};
     }
     void end_of_input(Bytes rest) override { session_.reply("(" + std::string(rest) + ")", 0); }
-    void refuse(const Error&) override {}
+    void refuse(const Error& why) override { session_.reply(why.message, 0); }
 
    private:
     Turns& turns_;
@@ -99,6 +102,7 @@ class Turns final : public SessionHost {
   void is_peer(Session&, LinkClass) override {}
   void tls_failed(Session&, const std::string&) override {}
   void slow_client(SessionId) override {}
+  void client_refused(Session&, const Error& why) override { told_refused_.push_back(why.message); }
   std::unique_ptr<ClientProtocol> make_protocol(Dialect, Session& session) override {
     return std::make_unique<Letters>(*this, session);
   }
@@ -110,6 +114,8 @@ class Turns final : public SessionHost {
   TurnClock clock_;
   std::unique_ptr<ReplyStream> stream_;
   Service service_;
+  std::optional<Error> refused_;
+  std::vector<std::string> told_refused_;
   std::unique_ptr<Listener> listener_;
   std::unique_ptr<Session> session_;
   bool due_ = false;
@@ -132,6 +138,19 @@ TEST_CASE("session: a stream comes piece by piece, between the replies around it
   while (received.size() < 5 && turns.answers(client, 0))
     received += client.receive(1);
   CHECK(received == "a123b");
+}
+
+// A node that comes to the same port is no client, and until a byte is there nobody knows.
+TEST_CASE("session: its host hears of a client that is not served, when the client does") {
+  Turns turns(nullptr, Service::dhrt, Error{ErrorCode::unavailable, "no"});
+  TestClient client(turns.port());
+  for (int i = 0; i < 10; ++i)
+    turns.turn(0);
+  CHECK(turns.told_refused().empty());
+  client.send("ab\n");
+  REQUIRE(turns.answers(client, 0));
+  CHECK(client.receive(2) == "no");
+  CHECK(turns.told_refused() == std::vector<std::string>{"no"});
 }
 
 TEST_CASE("session: what a client leaves unfinished at its end is shown to its protocol") {
