@@ -48,7 +48,8 @@ class Doorkeeper {
   }
   // The same for a token that somebody else has looked up. Null: it is wrong.
   Result<const Grant*> judge(const Grant* grant, const std::string& client);
-  // Without counting; nobody is to be told. Null: there is no such token.
+  // Without counting; nobody is told. Whoever shows it to a client judges it, too. Null: there is
+  // no such token.
   const Grant* find(Bytes token) const { return access_.find(token); }
   // What a request needs: a role, and where.
   struct Needs {

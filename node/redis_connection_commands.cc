@@ -24,10 +24,13 @@ bool authenticate(RedisCall& call, Bytes user, Bytes password) {
     if (user != "default") call.fail(wrong_password);
     return user == "default";
   }
-  const auto grant = doorkeeper.take_token(password, call.session().client_host());
+  // That of another name is a wrong one: else who guesses could try any number of them so.
+  const Grant* found = doorkeeper.find(password);
+  if (found != nullptr && user != "default" && user != found->name) found = nullptr;
+  const auto grant = doorkeeper.judge(found, call.session().client_host());
   if (!grant && grant.error().code == ErrorCode::busy)
     call.fail(grant.error());
-  else if (!grant || (user != "default" && user != (*grant)->name))
+  else if (!grant)
     call.fail(wrong_password);
   else
     call.session().set_grant(**grant);

@@ -405,6 +405,14 @@ class Guessing(unittest.TestCase):
         else:
             self.fail("a right one may be a lucky guess, and has to wait")
 
+    def test_a_token_under_another_name_is_a_guess_as_well(self):
+        with Guarded("--cpu-num", "1") as dhrt:
+            replies = resp(dhrt.address, *[("AUTH", "reader", "t-write")] * 500).split(b"\r\n")
+            self.assertEqual([line[:10] for line in replies[:10]], [b"-WRONGPASS"] * 10)
+            self.assertEqual(replies[499][:5], b"-BUSY")
+            log = dhrt.log.read_text()
+            self.assertIn("a wrong token", log)
+
     def test_hermods_own_token_cannot_be_guessed_either(self):
         def is_super(token):
             with Client(dhrt.listener("hermod")) as client:

@@ -55,6 +55,7 @@ class Refusals(unittest.TestCase):
                 ("Redis", dhrt.listener("resp"), array([b"SET", b"k", LONG]), NOAUTH, 1),
                 ("the same port for all", dhrt.address, array([b"SET", b"k", LONG]), NOAUTH, 1),
                 ("HELLO", dhrt.address, array([b"HELLO", b"3"]), b"-NOAUTH", 1),
+                ("another name", dhrt.address, array([b"AUTH", b"boss", b"t-read"]), b"-WRONGPASS", 1),
                 ("text", dhrt.address, b"set k " + LONG * 2 + b"\n", NOAUTH, 1),
                 ("HTTP", dhrt.address, long_body, b"HTTP/1.1 401", 1),
                 ("JSON-RPC", dhrt.listener("rpc"), long_body, b"HTTP/1.1 401", 1),
