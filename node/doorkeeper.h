@@ -24,7 +24,8 @@ namespace doorkeeper_limits {
 inline constexpr std::uint64_t lines_per_second_max = 20;
 }  // namespace doorkeeper_limits
 
-// What log lines call what was not read because who sent it is unknown.
+// What log lines call some requests: of HTTP, and what was not read because who sent it is unknown.
+inline constexpr Bytes http_elsewhere = "HTTP at a listener of another dialect";
 inline constexpr Bytes unread_request = "what is not read without a token";
 
 // What text and RESP clients are told.

@@ -54,9 +54,21 @@ std::string value_or_error(NodeFigures& figures, const Result<Database::Found>& 
 }  // namespace
 
 ClientProtocol::Took HatiProtocol::take(Bytes input) {
+  if (begins_ == Http::undecided) begins_ = begins_with_http(input);
+  if (begins_ == Http::undecided) return {};
+  if (begins_ == Http::yes) {
+    refuse_http();
+    return {.bytes = input.size()};
+  }
   const hati::LineReader::Read read = reader_.read(input, server_.limits_of(session_));
   if (read.complete) run(read.request);
   return {.bytes = read.consumed};
+}
+
+void HatiProtocol::refuse_http() {
+  server_.doorkeeper->refused(session_, http_elsewhere);
+  fail();
+  session_.close_after_replies();
 }
 
 // The end of the stream ends the line, but a client that died in the middle of a value meant more.

@@ -4,6 +4,7 @@
 #include "node/commands.h"
 #include "node/session.h"
 #include "protocol/hati_text.h"
+#include "protocol/sniff.h"
 
 namespace dhrt {
 
@@ -29,6 +30,7 @@ class HatiProtocol final : public ClientProtocol {
   void flush(const hati::Request& request);
   void reply(Bytes bytes) { session_.reply(bytes, 0); }
   void fail();
+  void refuse_http();
   ReplyTicket later();
   // No further request is taken before the reply is there.
   ReplyTicket later_in_order();
@@ -36,6 +38,7 @@ class HatiProtocol final : public ClientProtocol {
   CommandServer& server_;
   Session& session_;
   hati::LineReader reader_;
+  Http begins_ = Http::undecided;  // What the connection begins with.
 };
 
 }  // namespace dhrt

@@ -111,11 +111,23 @@ void HermodProtocol::refuse_request(unsigned code) {
   reply(code);
 }
 
+void HermodProtocol::refuse_http() {
+  server_.doorkeeper->refused(session_, http_elsewhere);
+  fail({ErrorCode::invalid_argument, std::string(http_not_spoken)});
+  session_.close_after_replies();
+}
+
 // --- Messages -------------------------------------------------------------------------------
 
 ClientProtocol::Took HermodProtocol::take(Bytes input) {
   using Outcome = hermod::Reader::Read::Outcome;
   begun_ = uv_hrtime();
+  if (begins_ == Http::undecided) begins_ = begins_with_http(input);
+  if (begins_ == Http::undecided) return {};
+  if (begins_ == Http::yes) {
+    refuse_http();
+    return {.bytes = input.size()};
+  }
   hermod::Reader::Read read = reader_.read(input, limits());
   if (read.outcome == Outcome::greeting) {
     greet(read);

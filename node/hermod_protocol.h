@@ -11,6 +11,7 @@
 #include "node/commands.h"
 #include "node/session.h"
 #include "protocol/hermod.h"
+#include "protocol/sniff.h"
 
 namespace dhrt {
 
@@ -57,12 +58,14 @@ class HermodProtocol final : public ClientProtocol {
   void fail(const Error& error);
   // The same code for who may not do it.
   void refuse_request(unsigned code);
+  void refuse_http();
   // A reply that comes later, before any other request of the connection is taken.
   Later later();
 
   CommandServer& server_;
   const HermodRules& rules_;
   Session& session_;
+  Http begins_ = Http::undecided;  // What the connection begins with.
   hermod::Reader reader_;
   hermod::Api api_ = hermod::Api::v0_3;
   bool is_super_ = false;

@@ -91,12 +91,8 @@ void RedisProtocol::fail(const std::string& message) {
 ClientProtocol::Took RedisProtocol::take_line(Bytes input) {
   const auto line = resp::read_inline(input, searched_);
   if (!line) return {};
-  // A browser can be made to send any lines, but not without these in front.
-  const bool is_http =
-      !line->words.empty() && (is_word(line->words[0], "host:") || is_word(line->words[0], "post"));
-  if (is_http) {
-    runner_.fail("ERR this looks like HTTP, which is not spoken here");
-    session_.close_after_replies();
+  if (!line->words.empty() && is_word_of_http(line->words[0])) {
+    refuse_http();
   } else if (line->error.empty()) {
     const std::vector<Bytes> words(line->words.begin(), line->words.end());
     runner_.run(words);
@@ -107,9 +103,23 @@ ClientProtocol::Took RedisProtocol::take_line(Bytes input) {
   return took(line->consumed);
 }
 
+void RedisProtocol::refuse_http() {
+  server_.doorkeeper->refused(session_, http_elsewhere);
+  runner_.fail("ERR " + std::string(http_not_spoken));
+  session_.close_after_replies();
+}
+
 ClientProtocol::Took RedisProtocol::took(std::size_t bytes) {
   const std::size_t changed = std::exchange(client_.changed_bytes, 0);
   return {.bytes = bytes, .requests = 1 + changed / changed_bytes_per_request};
+}
+
+ClientProtocol::Took RespProtocol::take(Bytes input) {
+  if (begins_ == Http::undecided) begins_ = begins_with_http(input);
+  if (begins_ == Http::undecided) return {};
+  if (begins_ == Http::no) return commands_.take(input);
+  commands_.refuse_http();
+  return {.bytes = input.size()};
 }
 
 void RespProtocol::refuse(const Error& why) {

@@ -4,6 +4,7 @@
 
 #include "node/redis_call.h"
 #include "protocol/resp_command.h"
+#include "protocol/sniff.h"
 
 namespace dhrt {
 
@@ -22,6 +23,7 @@ class RedisProtocol {
   // Takes commands from the front of `input`, which begins with '*' or goes on where the last call
   // stopped midway; with inline commands it begins as it likes.
   ClientProtocol::Took take(Bytes input);
+  void refuse_http();
   bool midway() const { return reader_.midway(); }
   const RedisClient& client() const { return client_; }
 
@@ -47,13 +49,14 @@ class RespProtocol final : public ClientProtocol {
   // Both outlive the protocol.
   RespProtocol(CommandServer& server, Session& session)
       : session_(session), commands_(server, session, {.inline_commands = true}) {}
-  Took take(Bytes input) override { return commands_.take(input); }
+  Took take(Bytes input) override;
   void refuse(const Error& why) override;
   const RedisClient* redis_client() const override { return &commands_.client(); }
   ClientDialect dialect() const override { return ClientDialect::resp; }
 
  private:
   Session& session_;
+  Http begins_ = Http::undecided;  // What the connection begins with.
   RedisProtocol commands_;
 };
 

@@ -70,10 +70,14 @@ class Refusals(unittest.TestCase):
                       "--hermod-port", "0", "--hermod-config", file.name, "--resp", "--resp-port",
                       "0") as dhrt:
                 hermod = dhrt.listener("hermod")
+                page = b"POST / HTTP/1.1\r\nHost: a\r\n\r\n"
                 self.check(dhrt, [
                     ("add", hermod, b"\n\x04set k in _basedb to v\x04set k in _basedb to w\x04",
                      b" 405}", 1),
                     ("del", hermod, b"\n\x04del k from _basedb\x04", b" 405}", 1),
+                    ("HTTP to Hermod", hermod, page, b"looks like HTTP", 1),
+                    ("to Hati", dhrt.listener("hati"), page, b"+ERR\n\n", 1),
+                    ("to Redis", dhrt.listener("resp"), page, b"looks like HTTP", 1),
                     ("another host", dhrt.address, b"GET / HTTP/1.1\r\nHost: evil.example\r\n"
                      b"Connection: close\r\n\r\n", b"HTTP/1.1 403", 1)])
 

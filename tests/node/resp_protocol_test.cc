@@ -54,8 +54,9 @@ TEST_CASE("inline commands: HTTP is not read as commands") {
   const RespNode node;
   const std::string refusal = "-ERR this looks like HTTP, which is not spoken here\r\n";
   CHECK(node.answers({"POST / HTTP/1.1\r\nHost: a\r\n\r\nset k v\r\n"}) == refusal);
-  CHECK(node.answers({"GET / HTTP/1.1\r\nhost: a\r\nset k v\r\n"}) ==
-        "-ERR wrong number of arguments for 'get' command\r\n" + refusal);
+  CHECK(node.answers({"SET /k HTTP/1.1\r\nHost: a\r\n\r\n"}) == refusal);
+  CHECK(node.answers({"PING\r\nhost: a\r\nset k v\r\n"}) == "+PONG\r\n" + refusal);
+  CHECK(node.answers({"exists /k\r\n"}) == ":0\r\n");
   CHECK(node.answers({"exists k\r\n"}) == ":0\r\n");
 }
 
