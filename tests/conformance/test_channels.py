@@ -136,6 +136,24 @@ class Cluster(unittest.TestCase):
                 for at, speaker in enumerate(speakers):
                     self.say(b"last-%d" % at, b"%d-%d" % (number, at), speaker, listeners)
 
+    def test_numbers_are_of_the_node_that_is_asked(self):
+        """As in a Redis Cluster: nodes do not tell each other who listens."""
+        with Dhrt("--memory") as one, Dhrt("--memory", joins=one) as two, two.connect() as listener, \
+                two.connect() as patterns, one.connect() as speaker, two.connect() as beside:
+            listener.ask("SUBSCRIBE", "news")
+            patterns.ask("PSUBSCRIBE", "n*")
+            self.await_links(b"one", speaker, [listener])
+            self.assertEqual(speaker.ask("PUBLISH", "news", "x"), b":0\r\n")
+            self.assertEqual(listener.reply(), array([b"message", b"news", b"x"]), "it is heard")
+            self.assertEqual(beside.ask("PUBLISH", "news", "y"), b":2\r\n")
+            for asked, here, there in (
+                    (("CHANNELS",), b"*0\r\n", b"*1\r\n$4\r\nnews\r\n"),
+                    (("NUMSUB", "news"), b"*2\r\n$4\r\nnews\r\n:0\r\n",
+                     b"*2\r\n$4\r\nnews\r\n:1\r\n"),
+                    (("NUMPAT",), b":0\r\n", b":1\r\n")):
+                self.assertEqual(speaker.ask("PUBSUB", *asked), here, asked)
+                self.assertEqual(beside.ask("PUBSUB", *asked), there, asked)
+
     def say(self, key, word, speaker, listeners):
         speaker.send(array([b"SET", key, word]) + array([b"PUBLISH", b"news", word]))
         self.assertEqual(speaker.reply(), b"+OK\r\n")
