@@ -168,13 +168,14 @@ void route(const Exchange& exchange) {
 
 // POST takes values as the last words of paths (http_routes.cc). Behind '?' there may be more.
 std::string name_to_log(const http::Request& request) {
-  std::string path = request.path;
-  const std::size_t slash = path.rfind('/');
-  const std::size_t second = path.find('/', 1);
-  if (request.method == "POST" && second != std::string::npos &&
-      !is_reserved_word(Bytes(path).substr(1, second - 1)))
-    path.replace(slash + 1, std::string::npos, "*");
-  return request.method + " " + path;
+  const std::size_t kept = request.path.starts_with('/')
+                               ? words_without_value(request.method, request.path)
+                               : PathWords().max_size();
+  std::size_t end = 0;
+  for (std::size_t words = 0; words < kept && end < request.path.size(); ++words)
+    end = std::min(request.path.find('/', end + 1), request.path.size());
+  const Bytes shown = Bytes(request.path).substr(0, end);
+  return request.method + " " + std::string(shown) + (end < request.path.size() ? "/*" : "");
 }
 
 http::Response error_response(int status, const std::string& message) {

@@ -217,6 +217,24 @@ std::vector<Bytes> collections_of(const HttpRoute& route, const PathWords& words
   return {};
 }
 
+std::size_t words_without_value(std::string_view method, std::string_view path) {
+  // What is malformed is counted as it stands there.
+  PathWords words;
+  for (std::string_view rest = path; !rest.empty();)
+    words.emplace_back(take_word(rest));
+  if (auto decoded = http::path_segments(path)) words = *std::move(decoded);
+  const bool reserved = is_reserved_word(words[0]);
+  std::size_t kept = words.size() + 1;  // Of no route.
+  for (const HttpRoute& route : table) {
+    if (!matches(route.path, words, reserved)) continue;
+    const bool has_value = route.path.find("{value") != std::string_view::npos;
+    const std::size_t without = words.size() - (has_value ? 1 : 0);
+    if (takes(route, method == "HEAD" ? "GET" : method)) return without;
+    kept = std::min(kept, without);
+  }
+  return kept > words.size() ? 1 : kept;
+}
+
 RouteFound find_route(std::string_view method, const PathWords& words) {
   RouteFound found;
   const bool reserved = is_reserved_word(words[0]);

@@ -60,6 +60,11 @@ struct RouteFound {
 };
 RouteFound find_route(std::string_view method, const PathWords& words);
 
+// How many words of the path, from its beginning, are no value and no piece of one, which stands at
+// the end of some paths. Where no route takes the method, those that another method has there
+// count; where none has so many words, only the first one is known to be no value.
+std::size_t words_without_value(std::string_view method, std::string_view path);
+
 // Names that are kept for the node itself; no key or collection is called so in a path.
 bool is_reserved_word(std::string_view word);
 

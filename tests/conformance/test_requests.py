@@ -172,6 +172,12 @@ class Log(unittest.TestCase):
                 ask_http(dhrt.address, "POST", f"/colour/{SECRET}", None, bearer)
                 ask_http(dhrt.address, "POST", f"/c/colour/{SECRET}", None, bearer)
                 ask_http(dhrt.address, "POST", f"/a/b/c/{SECRET}", None, bearer)
+                for method in ("POST", "GET", "PUT", "DELETE"):
+                    ask_http(dhrt.address, method, f"/c/k/{SECRET}/", None, bearer)
+                    ask_http(dhrt.address, method, f"/c/k/{SECRET}/{SECRET}", None, bearer)
+                for method in ("GET", "PUT", "DELETE", "PATCH"):
+                    ask_http(dhrt.address, method, f"/c/k/{SECRET}", None, bearer)
+                ask_http(dhrt.address, "GET", f"/set/k/{SECRET}", None, bearer)
                 ask_http(dhrt.address, "GET", f"/set?k=a&v={SECRET}", None, bearer)
                 ask_http(dhrt.address, "GET", "/a%0a%22%7d%0adialect=resp%20outcome=ok", None, bearer)
                 ask_http(dhrt.address, "POST", "/rpc", json.dumps(
@@ -180,8 +186,8 @@ class Log(unittest.TestCase):
                 exchange(dhrt.listener("hermod"),
                          f"auth: {good}\x04set k in _basedb to {SECRET}\x04".encode())
                 exchange(dhrt.address, b"ping\n")
-                lines = dhrt.wait_for(17)  # Each of them is JSON.
-                self.assertEqual(len(lines), 17)
+                lines = dhrt.wait_for(30)  # Each of them is JSON.
+                self.assertEqual(len(lines), 30)
                 self.assertNotIn(SECRET, dhrt.path.read_text())
                 self.assertIn("GET /a%0a%22%7d%0adialect=resp%20outcome=ok",
                               [line["request"] for line in lines])

@@ -1,4 +1,5 @@
 // HTTP against a real node.
+#include "node/http_handlers.h"
 #include "tests/node/node_fixture.h"
 
 namespace dhrt {
@@ -135,6 +136,50 @@ NODE_TEST_CASE("http: pipelined requests are answered in order") {
   CHECK(client.http_response().substr(0, 15) == R"(200 [{"Key":"a")");
   CHECK(client.http_response() == R"(202 {"Key":"a"})");
   CHECK(client.http_response().substr(0, 4) == "404 ");
+}
+
+TEST_CASE("http: what is logged of a path has no value and no piece of one") {
+  struct Case {
+    const char* method;
+    const char* path;
+    const char* shown;
+  };
+  for (const Case& c : {
+           Case{"GET", "/", "/"},
+           Case{"GET", "/k", "/k"},
+           Case{"GET", "/c/k", "/c/k"},
+           Case{"HEAD", "/c/k", "/c/k"},
+           Case{"PUT", "/c/k", "/c/k"},
+           Case{"GET", "/c/", "/c/"},
+           Case{"GET", "/_/health/live", "/_/health/live"},
+           Case{"GET", "/_/watch/c", "/_/watch/c"},
+           Case{"POST", "/", "/"},
+           Case{"POST", "/rpc", "/rpc"},
+           Case{"POST", "/k/VALUE", "/k/*"},
+           Case{"POST", "//VALUE", "//*"},
+           Case{"POST", "/k/", "/k/"},
+           Case{"POST", "/c/k/VALUE", "/c/k/*"},
+           Case{"POST", "/c//VALUE", "/c//*"},
+           Case{"POST", "/c/k/VALUE%zz", "/c/k/*"},
+           Case{"POST", "/c/k/VALUE/", "/c/*"},
+           Case{"POST", "/c/k/VA/LUE", "/c/*"},
+           Case{"POST", "/k/V/A/L/U/E", "/k/*"},
+           Case{"POST", "/set/k/VALUE", "/set/*"},
+           Case{"GET", "/c/k/VALUE", "/c/k/*"},
+           Case{"PUT", "/c/k/VALUE", "/c/k/*"},
+           Case{"PUT", "/c/k/VALUE/", "/c/*"},
+           Case{"PATCH", "/k/VALUE", "/k/*"},
+           Case{"GET", "/set/k/VALUE", "/set/*"},
+           Case{"GET", "/_/nothing/VALUE", "/_/*"},
+           Case{"OPTIONS", "*", "*"},
+           Case{"CONNECT", "host:80", "host:80"},
+       }) {
+    http::Request request;
+    request.method = c.method;
+    request.path = c.path;
+    request.query = "v=VALUE";
+    CHECK(name_to_log(request) == std::string(c.method) + " " + c.shown);
+  }
 }
 
 NODE_TEST_CASE("http: pages of other sites are kept out") {
