@@ -94,7 +94,7 @@ void flush(CommandCall& call) {
 
 void collections(CommandCall& call) {
   if (auto status = call.database().member(); !status) return call.fail(status.error());
-  call.reply(Reply::bulk(call.server().report.collections()));
+  call.reply(Reply::bulk(call.server().report.collections(call.session().grant())));
 }
 
 }  // namespace dhrt::commands

@@ -141,7 +141,7 @@ void HatiProtocol::run(const Request& request) {
     case Verb::flush_all:
       return flush(request);
     case Verb::stats:
-      return hati::append_line(session_.open_reply(0), hati::stats(server_));
+      return hati::append_line(session_.open_reply(0), hati::stats(server_, session_.grant()));
     case Verb::auth:
       return authenticate(request);
     case Verb::none:

@@ -25,10 +25,11 @@ bool is_storage(Bytes type) {
   return type == memory_collection || type == disk_collection;
 }
 
-std::string stats(CommandServer& server) {
+std::string stats(CommandServer& server, const Grant& grant) {
   json::Writer writer;
   writer.begin_object();
   for (const Bytes type : storages) {
+    if (!grant.may(Role::read, type)) continue;
     const CollectionCounts counts = counts_of(server, type);
     writer.key(type).begin_object();
     writer.key("keys").number(counts.live);

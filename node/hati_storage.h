@@ -12,6 +12,6 @@ bool is_storage(Bytes type);
 
 // One line of JSON: the keys of each kind, in all and by shard, and the connections of the node.
 // A collection of ours is one shard.
-std::string stats(CommandServer& server);
+std::string stats(CommandServer& server, const Grant& grant);
 
 }  // namespace dhrt::hati

@@ -100,9 +100,28 @@ bool may(const Exchange& exchange, const HttpRoute& route, const PathWords& word
   if (collections.empty())
     return exchange->may({.role = route.role, .looks = route.place == HttpRoute::Place::figures},
                          what);
+  std::string hint;
+  if (route.place == HttpRoute::Place::word && valid_collection_name(words[0]))
+    hint = "; /" + words[0] + " may be the key /default/" + words[0] + " or the collection /" +
+           words[0] + "/: ask for the one that you mean";
   return std::ranges::all_of(collections, [&](Bytes collection) {
-    return exchange->may({.role = route.role, .collection = collection}, what);
+    return exchange->may({.role = route.role, .collection = collection}, what, hint);
   });
+}
+
+// What the token is for, and what was asked for that it is not for.
+std::string why_too_weak(const Grant& grant, const Doorkeeper::Needs& needs) {
+  if (grant.role < needs.role)
+    return "the token has the role " + std::string(to_text(grant.role)) + ", and this takes " +
+           std::string(to_text(needs.role));
+  std::string names;
+  for (const std::string& name : grant.collections)
+    names.append(names.empty() ? "" : ", ").append(name);
+  const std::string rule = "the token is for these collections only: " + names + "; this is about ";
+  if (!needs.collection) return rule + "the whole node";
+  const bool named = valid_collection_name(*needs.collection);
+  return rule + (named ? "the collection '" + std::string(*needs.collection) + "'"
+                       : std::string("what is no name of a collection"));
 }
 
 int status_of(SessionWaits::Outcome outcome) {
@@ -223,12 +242,16 @@ HttpExchange::HttpExchange(CommandServer& server, Session& session, http::Reques
     wrong_token_ = grant.error();
 }
 
-bool HttpExchange::may(const Doorkeeper::Needs& needs, Bytes what) {
+bool HttpExchange::may(const Doorkeeper::Needs& needs, Bytes what, const std::string& hint) {
   const auto refused = server_.doorkeeper->refusal(*grant_, needs, client_, what);
-  if (refused) {
-    respond(must_wait() != nullptr ? error_response(*must_wait()) : refusal_response(*refused));
-  }
-  return !refused;
+  if (!refused) return true;
+  if (must_wait() != nullptr)
+    respond(error_response(*must_wait()));
+  else if (refused == Doorkeeper::Refusal::too_weak)
+    respond(error_response(403, why_too_weak(*grant_, needs) + hint));
+  else
+    respond(refusal_response(*refused));
+  return false;
 }
 
 void HttpExchange::respond(const http::Response& response, Position position) {

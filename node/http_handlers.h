@@ -42,8 +42,8 @@ class HttpExchange {
   const Error* must_wait() const {
     return wrong_token_ && wrong_token_->code == ErrorCode::busy ? &*wrong_token_ : nullptr;
   }
-  // False: it is not good enough, and the request was answered so.
-  bool may(const Doorkeeper::Needs& needs, Bytes what);
+  // False: it is not good enough, and the request was answered so. `hint` is what else to ask for.
+  bool may(const Doorkeeper::Needs& needs, Bytes what, const std::string& hint = {});
 
   CommandServer& server() { return server_; }
   Database& database() { return server_.database; }

@@ -27,7 +27,7 @@ void cluster(const Exchange& exchange) {
 }
 
 void collections(const Exchange& exchange) {
-  exchange->respond({.body = exchange->server().report.collections()});
+  exchange->respond({.body = exchange->server().report.collections(exchange->grant())});
 }
 
 void stats(const Exchange& exchange) {
@@ -36,7 +36,7 @@ void stats(const Exchange& exchange) {
 
 void metrics(const Exchange& exchange) {
   exchange->respond({.content_type = "text/plain; version=0.0.4; charset=utf-8",
-                     .body = exchange->server().report.metrics()});
+                     .body = exchange->server().report.metrics(exchange->grant())});
 }
 
 void openapi(const Exchange& exchange) {

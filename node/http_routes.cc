@@ -37,7 +37,7 @@ constexpr std::array table{
               "The nodes of the cluster and their state.",
               [](const Exchange& e, Words&) { routes::cluster(e); }},
     HttpRoute{"/_/collections", "GET", Role::read, Place::figures, "", "200",
-              "The collections, their size and settings.",
+              "The collections that the token is for, their size and settings.",
               [](const Exchange& e, Words&) { routes::collections(e); }},
     HttpRoute{"/_/stats", "GET", Role::read, Place::figures, "", "200", "Every figure of the node.",
               [](const Exchange& e, Words&) { routes::stats(e); }},

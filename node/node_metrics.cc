@@ -82,7 +82,7 @@ void write_engine(MetricsText& text, const EngineFigures& engine) {
              static_cast<double>(engine.damaged_files.size()));
 }
 
-void write_clocks(MetricsText& text, const ClusterPicture& cluster) {
+void write_clocks(MetricsText& text, const ClusterPicture& cluster, const Grant& grant) {
   const ClusterPicture::Clocks& clocks = cluster.clocks;
   text.gauge(
       "clock_offset_milliseconds",
@@ -94,9 +94,11 @@ void write_clocks(MetricsText& text, const ClusterPicture& cluster) {
              clocks.apart ? 1 : 0);
   text.begin("conflicts_total", "counter",
              "Writes that were lost to a concurrent one, as far as this node can prove.");
-  for (const auto& [collection, count] : cluster.conflicts)
+  for (const auto& [collection, count] : cluster.conflicts) {
+    if (!grant.may(Role::read, collection)) continue;
     text.sample("conflicts_total", quoted_label("collection", collection),
                 static_cast<double>(count));
+  }
 }
 
 }  // namespace
@@ -145,7 +147,7 @@ void NodeReport::write_client_metrics(const WriteMetric& write) const {
           &NodeFigures::nkvd_records_copied);
 }
 
-std::string NodeReport::metrics() const {
+std::string NodeReport::metrics(const Grant& grant) const {
   const auto cluster = this->cluster();
   MetricsText text;
   text.begin("info", "gauge", "The node: its version and name.");
@@ -163,7 +165,7 @@ std::string NodeReport::metrics() const {
     text.sample("nodes", quoted_label("state", state), static_cast<double>(count));
   text.gauge("voters", "Nodes that count for the levels above one, away or not.",
              static_cast<double>(cluster->layout.voters.size()));
-  write_clocks(text, *cluster);
+  write_clocks(text, *cluster, grant);
   const Totals sums = totals();
   text.gauge("keys", "Keys that are there.", static_cast<double>(sums.keys));
   text.gauge("tombstones", "Deletes that are remembered.", static_cast<double>(sums.tombstones));

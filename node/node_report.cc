@@ -347,13 +347,13 @@ std::string NodeReport::cluster_overview() const {
   return writer.take();
 }
 
-std::string NodeReport::collections() const {
+std::string NodeReport::collections(const Grant& grant) const {
   const auto cluster = this->cluster();
   json::Writer writer;
   writer.begin_array();
   for (Collection* collection : store_.collections()) {
     const std::string& name = collection->ref().name;
-    if (system_collection_name(name)) continue;
+    if (system_collection_name(name) || !grant.may(Role::read, name)) continue;
     const CollectionCounts counts = counts_of(*collection);
     const CollectionConfig config = catalog_.config(name);
     writer.begin_object();

@@ -16,6 +16,7 @@
 #include "cluster/clock_skew.h"
 #include "cluster/core.h"
 #include "cluster/layout.h"
+#include "node/access.h"
 #include "node/backups.h"
 #include "node/cluster_view.h"
 #include "node/figures.h"
@@ -100,11 +101,13 @@ class NodeReport {
   std::string stats() const;
   // Members that are part of the cluster; those that left are not shown.
   std::string nodes() const;
-  std::string collections() const;
+  // Those that the grant is for.
+  std::string collections(const Grant& grant) const;
   // The cluster: {"ClusterId","State","Nodes":[…]}.
   std::string cluster_overview() const;
-  // Figures in the text format of Prometheus, 0.0.4.
-  std::string metrics() const;
+  // Figures in the text format of Prometheus, 0.0.4; of single collections those that the grant is
+  // for.
+  std::string metrics(const Grant& grant) const;
   // As node/session_rule.h has it.
   bool has_ended_everywhere(const Origin& origin) const;
   // `GET /`: the node in the words of HTTP clients.

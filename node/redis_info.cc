@@ -183,7 +183,9 @@ void cluster(RedisCall&, const NodeReport::Figures& figures, Section out) {
 
 void keyspace(RedisCall& call, const NodeReport::Figures&, Section out) {
   for (std::int64_t database = 0; database < redis_databases; ++database) {
-    const Collection* collection = call.database().find(redis_collection(database));
+    const std::string name = redis_collection(database);
+    if (!call.session().grant().may(Role::read, name)) continue;
+    const Collection* collection = call.database().find(name);
     const CollectionCounts counts =
         collection == nullptr ? CollectionCounts{} : collection->counts();
     // Keys with a deadline are not counted, so that Redis' `expires` is left out.

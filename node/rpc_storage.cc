@@ -154,7 +154,7 @@ void count(const RpcCall& call) {
 }
 
 void stats(const RpcCall& call) {
-  call.give(hati::stats(call.server));
+  call.give(hati::stats(call.server, call.grant));
 }
 
 }  // namespace dhrt::rpc_calls

@@ -203,8 +203,15 @@ class Dialects(unittest.TestCase):
         self.assertEqual(ask("GET", "/metrics", "t-orders")[0], 200)
         self.assertEqual(ask("PUT", "/orders/h", "t-orders", "1")[0], 201)
         self.assertEqual(ask("GET", "/orders/", "t-orders")[0], 200)
-        for target in ("/h", "/orders", "/other/h", "/getAll"):
-            self.assertEqual(ask("GET", target, "t-orders")[0], 403, target)
+        for target, about in (("/h", b"default"), ("/orders", b"default"), ("/other/h", b"other"),
+                              ("/getAll", b"default")):
+            status, _, error = ask("GET", target, "t-orders")
+            self.assertEqual(status, 403, target)
+            self.assertIn(b"these collections only: orders; this is about", error)
+            self.assertIn(b" the collection '%b'" % about, error)
+        self.assertIn(b"the key /default/orders or the collection /orders/",
+                      ask("GET", "/orders", "t-orders")[2])
+        self.assertIn(b"the role read, and this takes write", ask("PUT", "/h", "t-read", "1")[2])
         self.assertEqual(ask("PUT", "/h2", "t-default", "1")[0], 201)
         self.assertEqual(ask("GET", "/h2", "t-default")[0], 200)
         self.assertEqual(ask("GET", "/orders", "t-default")[0], 403, "a collection's list, too")
@@ -232,6 +239,28 @@ class Dialects(unittest.TestCase):
             response.read()
             self.assertEqual(response.status, expected)
         connection.close()
+
+    def test_a_list_of_collections_has_those_of_the_token(self):
+        own, hati = self.dhrt.address, self.dhrt.listener("hati")
+        text(own, "set orders o 1", "set memory m 1", "set d 1", token="t-write")
+        for token, mine in (("t-orders", {"orders"}), ("t-default", {"default"}),
+                            ("t-memory", {"memory"}), ("t-read", {"orders", "memory", "default"})):
+            _, _, listed = http_ask(own, "GET", "/_/collections", None, "Bearer " + token)
+            line = text(own, "collections", token=token).split(b"\r\n")[2]
+            for answer in (listed, line):
+                names = {one["name"] for one in json.loads(answer)}
+                self.assertLessEqual(mine, names)
+                if token != "t-read":
+                    self.assertEqual(names, mine)
+            keyspace = resp(own, ("INFO", "keyspace"), token=token)
+            self.assertEqual(b"db0:" in keyspace, "default" in mine, token)
+            call = '{"jsonrpc":"2.0","method":"Storage.Stats","params":{},"id":1}'
+            stats = http_ask(own, "POST", "/rpc", call, "Bearer " + token)[2]
+            self.assertEqual("memory" in json.loads(stats)["result"], "memory" in mine, token)
+            with Client(hati) as client:
+                client.send(f"AUTH {token}\nSTATS\n".encode())
+                client.end_sending()
+                self.assertEqual(b'"memory"' in client.rest(), "memory" in mine, token)
 
     def test_json_rpc(self):
         def ask(address, method, token=None, **params):
