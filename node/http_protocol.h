@@ -46,6 +46,7 @@ class HttpProtocol final : public ClientProtocol {
         parser_(server.limits),
         too_long_(too_long) {
     ask_before_long_bodies(parser_, server, session);
+    ask_before_expected_bodies(parser_, server, session);
   }
 
   Took take(Bytes input) override;

@@ -1,6 +1,9 @@
 #include "node/http_token.h"
 
+#include <utility>
+
 #include "node/doorkeeper.h"
+#include "node/http_routes.h"
 #include "protocol/json.h"
 #include "protocol/letter_case.h"
 
@@ -19,23 +22,42 @@ std::optional<Bytes> behind(Bytes header, Bytes scheme) {
   return header;
 }
 
+using Why = std::optional<http::ParseError>;
+
+// Absent: a token was shown that is one. Else `what` is written down; of a wrong one it is already.
+Why why_no_token(const http::Request& head, CommandServer& server, Session& session, Bytes what,
+                 std::string without) {
+  const auto token = token_of(head);
+  if (!token) {
+    server.doorkeeper->refused(session, what);
+    return http::ParseError{401, std::move(without)};
+  }
+  const auto grant = server.doorkeeper->take_token(*token, session.client_host());
+  if (grant) return std::nullopt;
+  const bool must_wait = grant.error().code == ErrorCode::busy;
+  return http::ParseError{must_wait ? 503 : 401, grant.error().message};
+}
+
 }  // namespace
 
 // The answer to a wrong one ends the connection, so that none is counted twice.
 void ask_before_long_bodies(http::Parser& parser, CommandServer& server, Session& session) {
   if (server.doorkeeper->open()) return;
-  using Why = std::optional<http::ParseError>;
-  parser.ask_before_long_bodies([&server, &session](const http::Request& head) -> Why {
-    const auto token = token_of(head);
-    if (!token) {
-      server.doorkeeper->refused(session, head.method + " of a long body");
-      return http::ParseError{401, "without a token a body has at most " +
-                                       std::to_string(bytes_before_token_max) + " bytes"};
-    }
-    const auto grant = server.doorkeeper->take_token(*token, session.client_host());
-    if (grant) return std::nullopt;
-    const bool must_wait = grant.error().code == ErrorCode::busy;
-    return http::ParseError{must_wait ? 503 : 401, grant.error().message};
+  parser.ask_before_long_bodies([&server, &session](const http::Request& head) {
+    return why_no_token(
+        head, server, session, head.method + " of a long body",
+        "without a token a body has at most " + std::to_string(bytes_before_token_max) + " bytes");
+  });
+}
+
+void ask_before_expected_bodies(http::Parser& parser, CommandServer& server, Session& session) {
+  if (server.doorkeeper->open()) return;
+  parser.ask_before_expected_bodies([&server, &session](const http::Request& head) -> Why {
+    const auto words = http::path_segments(head.path);
+    const HttpRoute* const route = words ? find_route(head.method, *words).route : nullptr;
+    if (route == nullptr || route->role == Role::none) return std::nullopt;
+    return why_no_token(head, server, session, head.method + " " + std::string(route->path),
+                        "this needs a token");
   });
 }
 

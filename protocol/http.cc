@@ -128,6 +128,7 @@ struct Parser::State {
   std::size_t body_end = 0;          // Of body_phase_bytes, behind the last byte of the body.
   const char* body_input = nullptr;  // Of the call of take_body() under way.
   WhyNotMore why_not_more;
+  WhyNotMore why_not_expected;
   bool may_send_more = false;  // That has nothing against this request.
   bool body_refused = false;
   bool started = false;       // A byte of a request has come.
@@ -209,6 +210,7 @@ int Parser::State::finish_head() {
   wants_continue = !error && request.version_minor == 1 &&
                    (chunked || machine.content_length > 0) &&
                    lower(request.header("expect")) == "100-continue";
+  if (wants_continue && why_not_expected) error = why_not_expected(request);
   return error ? -1 : 0;
 }
 
@@ -323,6 +325,10 @@ Parser::~Parser() = default;
 
 void Parser::ask_before_long_bodies(WhyNotMore why_not_more) {
   state_->why_not_more = std::move(why_not_more);
+}
+
+void Parser::ask_before_expected_bodies(WhyNotMore why_not) {
+  state_->why_not_expected = std::move(why_not);
 }
 
 bool Parser::idle() const {

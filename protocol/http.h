@@ -41,7 +41,7 @@ struct Request {
 };
 
 struct ParseError {
-  int status = 400;  // 400 401 413 414 431 501 505
+  int status = 400;  // 400 413 414 431 501 505, or what those who are asked say
   std::string message;
 };
 
@@ -63,6 +63,9 @@ class Parser {
   // Asked once of a request whose body is longer than bytes_before_token_max: why it is refused.
   using WhyNotMore = std::function<std::optional<ParseError>(const Request& head)>;
   void ask_before_long_bodies(WhyNotMore why_not_more);
+  // Asked of a request that waits for word before it sends its body (Expect: 100-continue): why it
+  // is refused whatever the body is.
+  void ask_before_expected_bodies(WhyNotMore why_not);
 
   // After an error, and after a request that ends the connection, nothing more is read.
   Fed feed(Bytes input);

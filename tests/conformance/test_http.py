@@ -17,6 +17,7 @@ import unittest
 sys.dont_write_bytecode = True
 
 from exchanges import Client  # noqa: E402
+from test_access import Guarded  # noqa: E402
 from wire import SECONDS, Dhrt  # noqa: E402
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH")
@@ -289,6 +290,26 @@ class Operations(unittest.TestCase):
             for path in ("/_/nothing", "/_", "/_/", "/_/health/", "/_/health/other"):
                 self.assertEqual(ask(dhrt, "GET", path).status, 404, path)
                 self.assertEqual(ask(dhrt, "POST", path + "/1").status, 404, path)
+
+
+class Expecting(unittest.TestCase):
+    def test_who_waits_for_word_is_told_to_show_a_token_first(self):
+        def asked(line, token=None):
+            bearer = f"Authorization: Bearer {token}\r\n" if token else ""
+            with Client(dhrt.address) as client:
+                client.send(f"{line} HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
+                            f"{bearer}Content-Length: 2\r\n\r\n".encode())
+                return client.receive(len(b"HTTP/1.1 100"))[-3:]
+
+        with Guarded() as dhrt:
+            self.assertEqual(asked("PUT /c/k"), b"401")
+            self.assertEqual(asked("PUT /k"), b"401")
+            self.assertEqual(asked("PUT /k", "t-wrong"), b"401")
+            self.assertEqual(asked("PUT /k", "t-write"), b"100")
+            # Which of its calls need one stands in the body.
+            self.assertEqual(asked("POST /rpc"), b"100")
+            refused = re.findall(r'refused .*request="?([^"\n]*)', dhrt.log.read_text())
+            self.assertEqual(refused, ["PUT /{collection}/{key}", "PUT /{name}", "a wrong token"])
 
 
 class OldClients(unittest.TestCase):

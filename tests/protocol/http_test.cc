@@ -381,7 +381,38 @@ TEST_CASE("http: a client that waits is told to go on, once") {
   CHECK_FALSE(parse("GET /k HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n\r\n").wants_continue);
 }
 
-TEST_CASE("http: the first of several equal headers is given") {
+TEST_CASE("http: who waits for word is refused by the head, if the body makes no difference") {
+  const std::string head = "PUT /k HTTP/1.1\r\nHost: h\r\n";
+  const std::string expects = "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n";
+  int asked = 0;
+  const auto fed_with = [&](const std::string& input) {
+    asked = 0;
+    Parser parser{ProtocolLimits{}};
+    parser.ask_before_expected_bodies(
+        [&](const Request& request) -> std::optional<http::ParseError> {
+          ++asked;
+          if (request.path == "/k" && request.header("x-token").empty())
+            return http::ParseError{401, "not without a token"};
+          return std::nullopt;
+        });
+    return parser.feed(input);
+  };
+  for (const std::string body : {"", "v", "vv"}) {
+    const Fed refused = fed_with(head + expects + body);
+    REQUIRE(refused.error);
+    CHECK(refused.error->status == 401);
+    CHECK_FALSE(refused.wants_continue);
+    CHECK_FALSE(refused.request);
+    CHECK(asked == 1);
+  }
+  const Fed welcome = fed_with(head + "X-Token: good\r\n" + expects);
+  CHECK_FALSE(welcome.error);
+  CHECK(welcome.wants_continue);
+  CHECK(fed_with(head + "Content-Length: 2\r\n\r\nvv").request);
+  CHECK(asked == 0);
+}
+
+TEST_CASE("http: the first of several equal headers is given, and all of a list") {
   const Fed fed = parse("GET / HTTP/1.1\r\nHost: h\r\nX-A: 1\r\nX-A: 2\r\n\r\n");
   REQUIRE(fed.request);
   CHECK(fed.request->header("x-a") == "1");
