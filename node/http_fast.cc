@@ -54,18 +54,18 @@ bool HttpFast::get(const http::FastRequest& request, const Database::Place& plac
         std::string& json = server_.scratch;
         json.clear();
         if (!raw) append_record_json(json, request.key, *record, version.bytes(), ValueShown::yes);
-        append_record_response(session_.open_reply(0), 200,
-                               raw ? Bytes("application/octet-stream") : json_type, version.bytes(),
-                               raw ? record->value : Bytes(json));
+        append_record_response(session_.open_reply(0), 200, raw ? any_bytes_type : json_type,
+                               version.bytes(), raw ? record->value : Bytes(json));
       });
   return known && given;
 }
 
 bool HttpFast::put(const http::FastRequest& request, const Database::Place& place) {
   if (place.collection == nullptr) return false;
+  const auto attributes = content_type_attribute(request.content_type);
+  if (!attributes) return false;  // It is refused, and explained, there.
   const auto written = server_.database.set_at_once(place, HashedKey(request.key), request.body,
-                                                    content_type_attribute(request.content_type),
-                                                    Database::Tells::created);
+                                                    *attributes, Database::Tells::created);
   if (!written) return false;  // It fails once more there, and is explained.
   const VersionText version(written->version);
   std::string& json = server_.scratch;

@@ -65,9 +65,9 @@ void respond_record(const Exchange& exchange, Bytes key, const Record& record) {
   http::Response response{.status = status, .headers = {etag_of(record.version)}};
   if (status == 304) {
     response.content_type.clear();
-  } else if (wants_raw(exchange->request().header("accept"))) {
+  } else if (wants_raw(exchange->request().list("accept"))) {
     response.content_type = find_attribute(record.attributes, attribute_content_type)
-                                .value_or("application/octet-stream");
+                                .value_or(std::string(any_bytes_type));
     response.body = record.value;
   } else {
     append_record_json(response.body, key, view_of(record), ValueShown::yes);
@@ -295,7 +295,9 @@ void get_word(const Exchange& exchange, const std::string& word) {
 void put_key(const Exchange& exchange, HttpTarget target) {
   http::Request& request = exchange->request();
   Storing storing{.target = std::move(target), .value = std::move(request.body)};
-  storing.options.attributes = content_type_attribute(request.header("content-type"));
+  auto attributes = content_type_attribute(request.header("content-type"));
+  if (!attributes) return exchange->respond(error_response(attributes.error()));
+  storing.options.attributes = *std::move(attributes);
   store(exchange, std::move(storing));
 }
 

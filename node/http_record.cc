@@ -4,14 +4,14 @@
 #include <charconv>
 
 #include "node/database.h"
+#include "protocol/http_accept.h"
 #include "protocol/json.h"
+#include "protocol/limits.h"
 #include "storage/record_codec.h"
 
 namespace dhrt {
 
 namespace {
-
-constexpr std::size_t content_type_bytes_max = 255;
 
 void append_number(std::string& out, std::uint64_t number) {
   std::array<char, 20> digits;
@@ -62,11 +62,20 @@ void append_damaged_json(std::string& out, Bytes key) {
 }
 
 bool wants_raw(Bytes accept) {
-  return accept.find("application/octet-stream") != Bytes::npos;
+  if (accept.empty() || accept == "*/*") return false;  // As most clients have it.
+  const http::Acceptance raw = http::acceptance_of(accept, any_bytes_type);
+  const http::Acceptance json = http::acceptance_of(accept, json_type);
+  if (raw.thousandths != json.thousandths) return raw.thousandths > json.thousandths;
+  return raw.thousandths > 0 && raw.closeness == http::Acceptance::Closeness::itself;
 }
 
-std::string content_type_attribute(Bytes content_type) {
-  if (content_type.empty() || content_type.size() > content_type_bytes_max) return {};
+Result<std::string> content_type_attribute(Bytes content_type) {
+  if (content_type.empty()) return std::string();
+  if (content_type.size() > content_type_bytes_max)
+    return fail(ErrorCode::invalid_argument,
+                "the content type has " + std::to_string(content_type.size()) +
+                    " bytes, and is kept up to " + std::to_string(content_type_bytes_max) +
+                    "; send a shorter one, or none");
   return with_attribute({}, attribute_content_type, content_type);
 }
 

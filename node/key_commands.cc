@@ -5,6 +5,7 @@
 #include "node/command_input.h"
 #include "node/commands.h"
 #include "node/count_keys.h"
+#include "node/http_record.h"
 #include "node/levels.h"
 #include "protocol/duration.h"
 #include "protocol/resp.h"
@@ -35,8 +36,11 @@ Result<Database::SetOptions> set_options(const Arguments& arguments) {
   Database::SetOptions options;
   options.blind = true;  // With a condition it is not.
   options.if_absent = arguments.has("if-absent");
-  if (const auto type = arguments.value_of("type"))
-    options.attributes = with_attribute({}, attribute_content_type, *type);
+  if (const auto type = arguments.value_of("type")) {
+    auto attributes = content_type_attribute(*type);
+    if (!attributes) return fail(attributes.error(), "--type");
+    options.attributes = *std::move(attributes);
+  }
   if (const auto ttl = arguments.value_of("ttl")) {
     const auto duration = parse_duration(*ttl);
     if (!duration) return fail(duration.error(), "--ttl");

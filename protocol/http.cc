@@ -94,6 +94,16 @@ Bytes Request::header(Bytes lower_case_name) const {
   return found == headers.end() ? Bytes() : Bytes(found->second);
 }
 
+std::string Request::list(Bytes lower_case_name) const {
+  std::string joined;
+  for (const Header& header : headers) {
+    if (header.first != lower_case_name) continue;
+    if (!joined.empty()) joined += ", ";
+    joined += header.second;
+  }
+  return joined;
+}
+
 struct Parser::State {
   explicit State(const ProtocolLimits& limits_of_client) : limits(limits_of_client) {
     llhttp_init(&machine, HTTP_REQUEST, &settings());

@@ -38,6 +38,8 @@ struct Request {
 
   // Empty if absent; the first one if there are several.
   Bytes header(Bytes lower_case_name) const;
+  // Of a field that is a list: all of that name, as if they were one (RFC 9110, section 5.3).
+  std::string list(Bytes lower_case_name) const;
 };
 
 struct ParseError {

@@ -34,6 +34,11 @@ inline ProtocolLimits before_token(ProtocolLimits limits) {
   return limits;
 }
 
+// Of the type that is kept with a value: RFC 6838 (section 4.2) gives both halves of a name 127
+// characters, so that what is longer has parameters that nobody wrote by hand. Every record carries
+// it, and every reader of the value is sent it.
+inline constexpr std::size_t content_type_bytes_max = 255;
+
 // The first line decides the dialect; without a line end within this much it is no HTTP.
 inline constexpr std::size_t sniff_bytes_max = std::size_t{64} << 10;
 

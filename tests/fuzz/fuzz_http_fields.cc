@@ -1,7 +1,9 @@
-// What stands in HTTP headers and queries: entity tags, and any bytes as text.
+// What stands in HTTP headers and queries: entity tags, types that are accepted, and any bytes as
+// text.
 #include <string>
 
 #include "protocol/http.h"
+#include "protocol/http_accept.h"
 #include "protocol/http_etags.h"
 #include "protocol/json.h"
 #include "protocol/utf8.h"
@@ -30,6 +32,21 @@ void check_etags(Bytes field) {
   }
 }
 
+// What is said of one type says nothing of another, and in front of all else counts as before.
+void check_accept(Bytes field) {
+  using Closeness = http::Acceptance::Closeness;
+  for (const Bytes type : {"application/json", "application/octet-stream"}) {
+    const auto found = http::acceptance_of(field, type);
+    check(found.thousandths >= 0 && found.thousandths <= 1000, "a weight is from 0 to 1");
+    check(found.closeness != Closeness::none || found.thousandths == 0,
+          "what is not named has none");
+    const auto with_other = http::acceptance_of("text/plain;q=1, " + std::string(field), type);
+    check(with_other.thousandths == found.thousandths, "another type changes nothing");
+    const auto named = http::acceptance_of(std::string(type) + "," + std::string(field), type);
+    check(named.thousandths == 1000 && named.closeness == Closeness::itself, "it was named");
+  }
+}
+
 void check_text(Bytes bytes) {
   const std::string text = to_utf8(bytes);
   check(json::is_utf8(text), "it is text");
@@ -43,6 +60,7 @@ void check_text(Bytes bytes) {
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const Bytes input = fuzz::bytes_of(data, size);
   check_etags(input);
+  check_accept(input);
   check_text(input);
   for (const auto& [name, value] : http::query_fields(input)) {
     check_text(name);

@@ -200,8 +200,11 @@ TEST_CASE("fast http: a plain request is answered as the routes would answer it"
                                        "/c",        "/_/health/live", "/get",
                                        "/_sys/k",   "/-c/k",          "/d/" + std::string(512, 'k'),
                                        "/status/k", "/default",       "/e/%6b"};
-  const std::vector<std::string> headers{"", "Accept: application/octet-stream\r\n",
+  const std::vector<std::string> headers{"",
+                                         "Accept: application/octet-stream\r\n",
+                                         "Accept: application/octet-stream;q=0, */*\r\n",
                                          "Content-Type: text/plain\r\n",
+                                         "Content-Type: " + std::string(256, 't') + "\r\n",
                                          "Accept: */*\r\nUser-Agent: x\r\n"};
   const std::vector<std::string> bodies{
       "v",         "a \"quoted\" \n value", "\xff\x01",

@@ -101,6 +101,66 @@ NODE_TEST_CASE("http: any bytes go in and come out") {
   CHECK(json.find("\"Encoding\":\"base64\"") != std::string::npos);
 }
 
+NODE_TEST_CASE("http: the value itself is given to who wants it rather than JSON") {
+  const TemporaryDirectory directory;
+  const RunningNode node(node_options(directory.path()));
+  REQUIRE(node.error() == "");
+  TestClient client(node.port());
+  REQUIRE(client.http("PUT", "/b", "", "bytes").substr(0, 3) == "201");
+  struct Case {
+    const char* accept;
+    bool raw;
+  };
+  for (const Case& c : {
+           Case{"application/octet-stream", true},
+           Case{"application/octet-stream;q=0, application/json", false},
+           Case{"application/octet-stream;q=0", false},
+           Case{"application/octet-stream;q=0.4, application/json;q=0.5", false},
+           Case{"application/octet-stream;q=0.5, application/json;q=0.4", true},
+           Case{"application/json, application/octet-stream", true},
+           Case{"application/octet-stream, */*", true},
+           Case{"Application/Octet-Stream", true},
+           Case{"*/*", false},
+           Case{"application/*", false},
+           Case{"application/json;q=0, */*", true},
+           Case{"text/html", false},
+           Case{"x-application/octet-stream", false},
+       }) {
+    for (const char* more : {"", "X-Other: 1\r\n"}) {  // Which makes it one for the routes.
+      CAPTURE(c.accept);
+      const std::string headers = std::string("Accept: ") + c.accept + "\r\n" + more;
+      CHECK((client.http("GET", "/b", headers) == "200 bytes") == c.raw);
+    }
+  }
+  const std::string both = "Accept: application/json;q=0\r\nAccept: application/*;q=0.1\r\n";
+  CHECK(client.http("GET", "/b", both) == "200 bytes");
+}
+
+NODE_TEST_CASE("http: a content type that is too long is refused, and nothing stored") {
+  const TemporaryDirectory directory;
+  const RunningNode node(node_options(directory.path()));
+  REQUIRE(node.error() == "");
+  TestClient client(node.port());
+  REQUIRE(client.http("PUT", "/c/k", "", "old").substr(0, 3) == "201");
+  const auto type = [](std::size_t bytes) {
+    return "Content-Type: " + std::string(bytes, 't') + "\r\n";
+  };
+  for (const char* more : {"", "X-Other: 1\r\n"}) {
+    const std::string refused = client.http("PUT", "/c/k", type(3000) + more, "new");
+    CHECK(refused.substr(0, 3) == "400");
+    CHECK(refused.find("3000 bytes") != std::string::npos);
+    CHECK(refused.find("255") != std::string::npos);
+    CHECK(client.http("PUT", "/c/k", type(256) + more, "new").substr(0, 3) == "400");
+  }
+  CHECK(client.http("GET", "/c/k").find(R"("Value":"old")") != std::string::npos);
+  CHECK(client.http("PUT", "/c/k", type(255), "new").substr(0, 3) == "201");
+  client.http("GET", "/c/k", "Accept: application/octet-stream\r\n");
+  CHECK(client.last_head().find(type(255)) != std::string::npos);
+  TestClient lines(node.port());
+  CHECK(lines.line("set c k newer --type " + std::string(256, 't')).find("255") !=
+        std::string::npos);
+}
+
 NODE_TEST_CASE("http: a long list arrives whole, though it is never built whole") {
   const TemporaryDirectory directory;
   const RunningNode node(node_options(directory.path()));

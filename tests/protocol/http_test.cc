@@ -417,6 +417,8 @@ TEST_CASE("http: the first of several equal headers is given, and all of a list"
   REQUIRE(fed.request);
   CHECK(fed.request->header("x-a") == "1");
   CHECK(fed.request->header("x-b").empty());
+  CHECK(fed.request->list("x-a") == "1, 2");
+  CHECK(fed.request->list("x-b").empty());
 }
 
 TEST_CASE("http: a path is split first and decoded then") {
