@@ -249,7 +249,8 @@ std::optional<std::int64_t> RedisCall::integer(Bytes text) {
 
 bool RedisCall::fits(std::size_t value_bytes) {
   if (value_bytes <= parts_.server.limits.value_bytes_max) return true;
-  fail("ERR string exceeds maximum allowed size (--max-value-bytes)");
+  fail("ERR string exceeds maximum allowed size (" +
+       std::to_string(parts_.server.limits.value_bytes_max) + " bytes, --max-value-bytes)");
   return false;
 }
 

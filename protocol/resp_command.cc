@@ -58,6 +58,7 @@ CommandReader::Step CommandReader::take_count(Bytes input, const ProtocolLimits&
 CommandReader::Step CommandReader::take_head(Bytes input, const ProtocolLimits& limits) {
   std::int64_t length = 0;
   if (const Step step = take_number(input, '$', length); step != Step::done) return step;
+  // In Redis' words and no more, which clients know: no setting goes that far.
   if (length < 0 || static_cast<std::uint64_t>(length) > value_bytes_ceiling)
     return fatal("invalid bulk length");
   size_ = static_cast<std::size_t>(length);

@@ -113,8 +113,11 @@ std::optional<InlineCommand> read_inline(Bytes input, std::size_t& searched) {
   const std::size_t end = input.find('\n', std::min(searched, input.size()));
   if (end == Bytes::npos ? input.size() > inline_bytes_max : end > inline_bytes_max) {
     searched = 0;
-    return InlineCommand{
-        .words = {}, .consumed = input.size(), .error = "Protocol error: too big inline request"};
+    return InlineCommand{.words = {},
+                         .consumed = input.size(),
+                         .error = "Protocol error: too big inline request (the limit is " +
+                                  std::to_string(inline_bytes_max) +
+                                  " bytes; send what is longer as an array)"};
   }
   if (end == Bytes::npos) {
     searched = input.size();

@@ -206,7 +206,7 @@ class Framing(unittest.TestCase):
             self.assertTrue(refused.startswith(b"-ERR "), refused)
             self.assertIn(b"--max-value-bytes", refused)
             self.assertEqual(connection.ask("STRLEN", "k"), b":1024\r\n")
-            self.assertIn(b"--max-value-bytes", connection.ask("APPEND", "k", "x"))
+            self.assertIn(b"(1024 bytes, --max-value-bytes)", connection.ask("APPEND", "k", "x"))
             self.assertIn(b"--max-value-bytes", connection.ask("SETBIT", "k", "8192", "1"))
             self.assertEqual(connection.ask("STRLEN", "k"), b":1024\r\n")
 

@@ -86,8 +86,12 @@ TEST_CASE("inline: a line has its limit, whether its end has come or not") {
   const std::string longest(resp::inline_bytes_max, 'x');
   CHECK(read_in_pieces({longest}) == "...");
   CHECK(read_in_pieces({longest, "\n"}) == "[" + longest + "]");
-  CHECK(read_in_pieces({longest, "x"}) == "!Protocol error: too big inline request");
-  CHECK(read_in_pieces({longest + "x\n"}) == "!Protocol error: too big inline request");
+  const std::string refused =
+      "!Protocol error: too big inline request (the limit is 65536 bytes; send what is longer as "
+      "an "
+      "array)";
+  CHECK(read_in_pieces({longest, "x"}) == refused);
+  CHECK(read_in_pieces({longest + "x\n"}) == refused);
 }
 
 TEST_CASE("inline: whatever comes, the pieces it comes in change nothing") {
