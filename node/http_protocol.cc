@@ -57,8 +57,8 @@ std::vector<http::Header> cross_origin_headers(const http::Request& request,
   if (request.method != "OPTIONS") return headers;
   headers.emplace_back("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE");
   headers.emplace_back("Access-Control-Allow-Headers",
-                       "Authorization, Content-Type, If-Match, If-None-Match, X-Dhrt-Ack, "
-                       "X-Dhrt-Read, X-Dhrt-Session");
+                       "Authorization, Content-Type, If-Match, If-None-Match, Last-Event-ID, "
+                       "X-Dhrt-Ack, X-Dhrt-Read, X-Dhrt-Session");
   headers.emplace_back("Access-Control-Max-Age", "600");
   return headers;
 }

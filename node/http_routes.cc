@@ -4,6 +4,7 @@
 #include <array>
 
 #include "node/http_handlers.h"
+#include "node/http_record.h"
 #include "node/rpc_body.h"
 
 namespace dhrt {
@@ -14,17 +15,19 @@ using Words = PathWords;
 using Place = HttpRoute::Place;
 const std::string main_collection(default_collection);
 
-constexpr std::string_view any_bytes = "application/octet-stream";
-constexpr std::string_view about_key = "200 400 404";
+constexpr std::string_view about_key = "200 404";
+constexpr std::string_view no_body;
+constexpr std::string_view nkvd_type = "text/json";
+constexpr std::string_view json_or_bytes = "application/json application/octet-stream";
 
 constexpr std::array table{
     HttpRoute{"/", "GET", Role::read, Place::figures, "", "200",
               "The node, its cluster and how much they hold.",
               [](const Exchange& e, Words&) { routes::overview(e); }},
-    HttpRoute{"/", "POST", Role::none, Place::node, "", "200 204",
+    HttpRoute{"/", "POST", Role::none, Place::node, "", "200 204 413",
               "JSON-RPC 1.0 and 2.0, by the body.",
               [](const Exchange& e, Words&) { run_rpc_body(e); }, "application/json"},
-    HttpRoute{"/rpc", "POST", Role::none, Place::node, "", "200 204",
+    HttpRoute{"/rpc", "POST", Role::none, Place::node, "", "200 204 413",
               "JSON-RPC 1.0 and 2.0, by the body.",
               [](const Exchange& e, Words&) { run_rpc_body(e); }, "application/json"},
 
@@ -41,93 +44,100 @@ constexpr std::array table{
               [](const Exchange& e, Words&) { routes::collections(e); }},
     HttpRoute{"/_/stats", "GET", Role::read, Place::figures, "", "200", "Every figure of the node.",
               [](const Exchange& e, Words&) { routes::stats(e); }},
-    HttpRoute{"/_/watch/{collection}", "GET", Role::read, Place::third, "prefix? since?", "200 400",
+    HttpRoute{"/_/watch/{collection}", "GET", Role::read, Place::third, "prefix? since?", "200",
               "What changes in a collection, as Server-Sent Events; Last-Event-ID goes on.",
-              [](const Exchange& e, Words& w) { routes::watch(e, w[2]); }},
+              [](const Exchange& e, Words& w) { routes::watch(e, w[2]); }, no_body,
+              "text/event-stream"},
     HttpRoute{"/_/openapi.json", "GET", Role::none, Place::node, "", "200", "This document.",
               [](const Exchange& e, Words&) { routes::openapi(e); }},
     HttpRoute{"/metrics", "GET", Role::read, Place::figures, "", "200",
               "Figures for Prometheus, as text.",
-              [](const Exchange& e, Words&) { routes::metrics(e); }},
+              [](const Exchange& e, Words&) { routes::metrics(e); }, no_body, "text/plain"},
 
-    HttpRoute{"/set", "GET POST", Role::write, Place::main, "k v noReplicate?", "200 400",
-              "Stores a value (nkvd).", [](const Exchange& e, Words&) { routes::nkvd_set(e); }},
+    HttpRoute{"/set", "GET POST", Role::write, Place::main, "k v noReplicate?", "200",
+              "Stores a value (nkvd).", [](const Exchange& e, Words&) { routes::nkvd_set(e); },
+              no_body, nkvd_type},
     HttpRoute{"/get", "GET POST", Role::read, Place::main, "k", about_key,
               "The value of a key, as a JSON string (nkvd).",
-              [](const Exchange& e, Words&) { routes::nkvd_get(e); }},
+              [](const Exchange& e, Words&) { routes::nkvd_get(e); }, no_body, nkvd_type},
     HttpRoute{"/is", "GET POST", Role::read, Place::main, "k", about_key,
               "Tells whether a key is there (nkvd).",
-              [](const Exchange& e, Words&) { routes::nkvd_is(e); }},
+              [](const Exchange& e, Words&) { routes::nkvd_is(e); }, no_body, nkvd_type},
     HttpRoute{"/rm", "GET POST", Role::write, Place::main, "k noReplicate?", about_key,
-              "Deletes a key (nkvd).", [](const Exchange& e, Words&) { routes::nkvd_rm(e); }},
+              "Deletes a key (nkvd).", [](const Exchange& e, Words&) { routes::nkvd_rm(e); },
+              no_body, nkvd_type},
     HttpRoute{"/clear", "GET POST", Role::write, Place::main, "noReplicate?", "200",
-              "Deletes every key (nkvd).",
-              [](const Exchange& e, Words&) { routes::nkvd_clear(e); }},
+              "Deletes every key (nkvd).", [](const Exchange& e, Words&) { routes::nkvd_clear(e); },
+              no_body, nkvd_type},
     HttpRoute{"/getKeys", "GET POST", Role::read, Place::main, "", "200", "All keys (nkvd).",
-              [](const Exchange& e, Words&) { routes::nkvd_list(e, routes::NkvdList::keys); }},
+              [](const Exchange& e, Words&) { routes::nkvd_list(e, routes::NkvdList::keys); },
+              no_body, nkvd_type},
     HttpRoute{"/getValues", "GET POST", Role::read, Place::main, "", "200", "All values (nkvd).",
-              [](const Exchange& e, Words&) { routes::nkvd_list(e, routes::NkvdList::values); }},
+              [](const Exchange& e, Words&) { routes::nkvd_list(e, routes::NkvdList::values); },
+              no_body, nkvd_type},
     HttpRoute{"/getAll", "GET POST", Role::read, Place::main, "", "200",
               "All keys with their values (nkvd).",
-              [](const Exchange& e, Words&) { routes::nkvd_list(e, routes::NkvdList::pairs); }},
+              [](const Exchange& e, Words&) { routes::nkvd_list(e, routes::NkvdList::pairs); },
+              no_body, nkvd_type},
     HttpRoute{"/healthcheck", "GET POST", Role::none, Place::node, "", "200",
               "The process answers (nkvd).",
-              [](const Exchange& e, Words&) { routes::nkvd_health(e); }},
+              [](const Exchange& e, Words&) { routes::nkvd_health(e); }, no_body, nkvd_type},
     HttpRoute{"/status", "GET POST", Role::read, Place::figures, "", "200",
               "What nkvd tells of itself.",
-              [](const Exchange& e, Words&) { routes::nkvd_status(e); }},
+              [](const Exchange& e, Words&) { routes::nkvd_status(e); }, no_body, nkvd_type},
     HttpRoute{"/ping", "GET POST", Role::read, Place::figures, "nodes?", "200",
               "The nodes that nkvd sees here.",
-              [](const Exchange& e, Words&) { routes::nkvd_ping(e); }},
+              [](const Exchange& e, Words&) { routes::nkvd_ping(e); }, no_body, nkvd_type},
 
-    HttpRoute{"/{name}", "GET", Role::read, Place::word, "", "200 304 400 404 410 412 503 504",
+    HttpRoute{"/{name}", "GET", Role::read, Place::word, "", "200 304 404 410 412 504",
               "The key of the default collection, or else all of the collection of that name.",
-              [](const Exchange& e, Words& w) { routes::get_word(e, w[0]); }},
-    HttpRoute{"/{name}", "PUT", Role::write, Place::main, "ttl?", "201 400 410 412 413 503 504",
+              [](const Exchange& e, Words& w) { routes::get_word(e, w[0]); }, no_body,
+              json_or_bytes},
+    HttpRoute{"/{name}", "PUT", Role::write, Place::main, "ttl?", "201 410 412 413 504",
               "Stores the body, any bytes, as the value of this key of the default collection.",
               [](const Exchange& e, Words& w) {
                 routes::put_key(e, {main_collection, w[0]});
               },
-              any_bytes},
-    HttpRoute{"/{name}", "DELETE", Role::write, Place::word, "", "202 400 404 409 410 412 503 504",
+              any_bytes_type},
+    HttpRoute{"/{name}", "DELETE", Role::write, Place::word, "", "202 404 409 410 412 413 504",
               "Deletes the key or the collection of that name; if there are both, nothing.",
               [](const Exchange& e, Words& w) { routes::delete_word(e, w[0]); }},
     HttpRoute{"/{collection}/", "GET", Role::read, Place::first, "", "200 404",
               "All of a collection.",
               [](const Exchange& e, Words& w) { routes::get_collection(e, w[0]); }},
-    HttpRoute{"/{collection}/", "DELETE", Role::admin, Place::first, "", "202 404",
+    HttpRoute{"/{collection}/", "DELETE", Role::admin, Place::first, "", "202 404 413",
               "Deletes a collection everywhere.",
               [](const Exchange& e, Words& w) { routes::delete_collection(e, w[0]); }},
-    HttpRoute{"/{key}/", "POST", Role::write, Place::main, "ttl?", "201 400 410 412 503 504",
+    HttpRoute{"/{key}/", "POST", Role::write, Place::main, "ttl?", "201 410 412 504",
               "Stores an empty value under this key of the default collection.",
               [](const Exchange& e, Words& w) {
                 routes::post_key(e, {main_collection, w[0]}, "");
               }},
-    HttpRoute{"/{collection}/{key}", "GET", Role::read, Place::first, "",
-              "200 304 400 404 410 412 503 504", "A key of a collection.",
+    HttpRoute{"/{collection}/{key}", "GET", Role::read, Place::first, "", "200 304 404 410 412 504",
+              "A key of a collection.",
               [](const Exchange& e, Words& w) {
                 routes::get_key(e, {w[0], w[1]});
-              }},
+              },
+              no_body, json_or_bytes},
     HttpRoute{"/{collection}/{key}", "PUT", Role::write, Place::first, "ttl?",
-              "201 400 410 412 413 503 504", "Stores the body, any bytes, as the value of the key.",
+              "201 410 412 413 504", "Stores the body, any bytes, as the value of the key.",
               [](const Exchange& e, Words& w) {
                 routes::put_key(e, {w[0], w[1]});
               },
-              any_bytes},
-    HttpRoute{"/{collection}/{key}", "DELETE", Role::write, Place::first, "",
-              "202 400 404 410 412 503 504", "Deletes a key.",
+              any_bytes_type},
+    HttpRoute{"/{collection}/{key}", "DELETE", Role::write, Place::first, "", "202 404 410 412 504",
+              "Deletes a key.",
               [](const Exchange& e, Words& w) {
                 routes::delete_key(e, {w[0], w[1]});
               }},
-    HttpRoute{"/{key?}/{value}", "POST", Role::write, Place::main, "ttl?",
-              "201 400 410 412 503 504",
+    HttpRoute{"/{key?}/{value}", "POST", Role::write, Place::main, "ttl?", "201 410 412 504",
               "Stores the second word under the first, in the default collection; without a first "
               "one a key is made.",
               [](const Exchange& e, Words& w) {
                 routes::post_key(e, {main_collection, w[0]}, w[1]);
               }},
     HttpRoute{"/{collection}/{key?}/{value?}", "POST", Role::write, Place::first, "ttl?",
-              "201 400 410 412 503 504",
+              "201 410 412 504",
               "Stores the third word under the second; without a second one a key is made.",
               [](const Exchange& e, Words& w) {
                 routes::post_key(e, {w[0], w[1]}, w[2]);
@@ -184,6 +194,10 @@ std::span<const HttpRoute> http_routes() {
 
 bool takes_levels(const HttpRoute& route) {
   return route.path.starts_with("/{") && route.path != "/{collection}/";
+}
+
+bool takes_conditions(const HttpRoute& route) {
+  return takes_levels(route) || (route.path == "/{collection}/" && route.role == Role::admin);
 }
 
 std::vector<std::string_view> words_of(std::string_view text) {

@@ -34,11 +34,13 @@ struct HttpRoute {
     word,     // It may be that of a key of the default collection, or of a collection.
   };
   Place place;
-  std::string_view query;     // Fields with blanks between; a question mark: may be left out.
-  std::string_view statuses;  // What it answers: "200 404".
-  std::string_view summary;   // One sentence for a person.
+  std::string_view query;  // Fields with blanks between; a question mark: may be left out.
+  // What it answers beside what every route of its kind does (http_openapi.cc): "200 404".
+  std::string_view statuses;
+  std::string_view summary;  // One sentence for a person.
   void (*serve)(const Exchange& exchange, PathWords& words);
-  std::string_view body_type = {};  // Of the request's body, if it has one.
+  std::string_view body_type = {};                     // Of the request's body, if it has one.
+  std::string_view answer_types = "application/json";  // With blanks between; Accept chooses.
 };
 
 // Whoever comes first serves.
@@ -50,6 +52,9 @@ std::vector<Bytes> collections_of(const HttpRoute& route, const PathWords& words
 // Keys are written at the level of X-Dhrt-Ack, and read at that of X-Dhrt-Read; lists, and the
 // routes of older servers, know of none.
 bool takes_levels(const HttpRoute& route);
+
+// If-Match and If-None-Match are about one key; of a collection that is deleted they are refused.
+bool takes_conditions(const HttpRoute& route);
 
 // Split at blanks.
 std::vector<std::string_view> words_of(std::string_view text);

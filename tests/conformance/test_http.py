@@ -1,5 +1,4 @@
-"""What HTTP clients see: the routes that the OpenAPI document promises, conditions, figures, pages
-of other origins.
+"""What HTTP clients see: conditions, figures, pages of other origins (test_openapi.py: all routes).
 
 By hand:  DHRT_BINARY=build/release/dhrt python3 -B tests/conformance/test_http.py Conditions
 """
@@ -20,7 +19,6 @@ from exchanges import Client  # noqa: E402
 from test_access import Guarded  # noqa: E402
 from wire import SECONDS, Dhrt  # noqa: E402
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH")
 PAGE = "https://app.example.org"
 
 
@@ -51,61 +49,6 @@ def wait_until_ready(dhrt):
     while ask(dhrt, "GET", "/_/health/ready").status != 200:
         assert time.monotonic() < deadline, "the node does not become ready"
         select.select([], [], [], 0.02)
-
-
-def filled(path):
-    """A path of the document with words for its parameters."""
-    return re.sub(r"\{(\w+)\}", r"a-\1", path)
-
-
-class OpenApi(unittest.TestCase):
-    def test_everything_it_says_is_served_and_nothing_else(self):
-        with Dhrt("--memory") as dhrt:
-            document = ask(dhrt, "GET", "/_/openapi.json").json()
-            self.assertEqual(document["openapi"], "3.0.3")
-            self.assertGreater(len(document["paths"]), 15)
-            for path, item in document["paths"].items():
-                self.check_path(dhrt, path, item)
-
-    def check_path(self, dhrt, path, item):
-        named = set(re.findall(r"\{(\w+)\}", path))
-        self.assertEqual(named, {one["name"] for one in item["parameters"]}, path)
-        served = {name.upper() for name in item if name != "parameters"}
-        if "GET" in served:
-            served.add("HEAD")
-        # Deletes come last: the others find what was stored.
-        for method in METHODS:
-            if method not in served:
-                with self.subTest(method=method, path=path):
-                    self.assertEqual(ask(dhrt, method, filled(path)).status, 405)
-        for method in ("POST", "PUT", "GET", "DELETE"):
-            if method in served:
-                with self.subTest(method=method, path=path):
-                    self.check_operation(dhrt, method, path, item[method.lower()])
-        allowed = ask(dhrt, "OPTIONS", filled(path))
-        self.assertEqual(allowed.status, 204)
-        self.assertEqual(set(allowed.headers["Allow"].split(", ")), served | {"OPTIONS"}, path)
-
-    def check_operation(self, dhrt, method, path, operation):
-        required = [one["name"] for one in operation["parameters"] if one["required"]]
-        query = "&".join(name + "=1" for name in required)
-        documented = {int(status) for status in operation["responses"]}
-        body = b"value" if "requestBody" in operation else None
-        if path.startswith("/_/watch/"):
-            method = "HEAD"  # The answer to GET has no end.
-        for target in (filled(path), filled(path) + "?" + query):
-            answer = ask(dhrt, method, target, body=body)
-            self.assertIn(answer.status, documented, target)
-        self.assertLess(answer.status, 500)
-        levels = [one for one in operation["parameters"] if one["in"] == "header"]
-        field = levels[0]["name"] if levels else "X-Dhrt-Read"
-        answer = ask(dhrt, method, target, body=body, **{field.replace("-", "_"): "quorum"})
-        if levels:
-            self.assertIn("quorum", levels[0]["schema"]["enum"], target)
-            self.assertIn(answer.status, documented, target)
-            self.assertNotIn(b"knows no levels", answer.body, target)
-        else:
-            self.assertEqual(answer.status, 400, target)
 
 
 class Conditions(unittest.TestCase):
