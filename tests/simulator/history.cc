@@ -223,6 +223,20 @@ bool History::was_deleted(const Addition& addition) const {
   });
 }
 
+// Into a cell that was opened earlier, and goes with whatever takes that.
+bool History::was_folded(const Addition& addition) const {
+  const auto writes = made_of_key_.find({addition.collection, addition.key});
+  const auto has_folded_it = [&addition](const CounterCell& cell) {
+    const Origin& origin = addition.dot.origin;
+    return cell.from < cell.epoch && cell.node == origin.node && cell.from <= origin.epoch &&
+           origin.epoch <= cell.epoch;
+  };
+  return writes != made_of_key_.end() && std::ranges::any_of(writes->second, [&](const Made* made) {
+           const auto counter = counter_of(view_of(made->record));
+           return counter && std::ranges::any_of(counter->cells, has_folded_it);
+         });
+}
+
 std::optional<std::int64_t> History::number_of(const std::string& collection,
                                                const std::string& key,
                                                const CounterState& counter) const {
@@ -281,7 +295,8 @@ void History::check_counter(const std::string& collection, const std::string& ke
     // that is older than the delete; when the delete is made anew, the cell goes with it.
     const bool is_old = nodes_are_evicted_ && !is_same(addition.base, counter.base) &&
                         addition.opened < counter.base.version.hlc;
-    const bool is_owed = is_of_base && addition.acknowledged && !is_old;
+    const bool is_owed =
+        is_of_base && addition.acknowledged && !is_old && !(is_later && was_folded(addition));
     if (is_owed || addition.more < 0) least += addition.more;
     if (is_owed || addition.more > 0) most += addition.more;
   }

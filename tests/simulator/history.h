@@ -98,6 +98,7 @@ class History {
   };
   void check_counter(const std::string& collection, const std::string& key,
                      const std::optional<Record>& held);
+  bool was_folded(const Addition& addition) const;
   // What its base wrote; absent: it is not the newest set or delete that was acknowledged.
   std::optional<std::int64_t> number_of(const std::string& collection, const std::string& key,
                                         const CounterState& counter) const;
