@@ -1,6 +1,4 @@
 // HTTP on listeners that do not speak it: a page of any site can make a browser send it there.
-#include <regex>
-
 #include "tests/node/node_fixture.h"
 
 namespace dhrt {
@@ -9,6 +7,19 @@ namespace {
 
 const std::string head =
     "POST / HTTP/1.1\r\nHost: a\r\nOrigin: http://evil\r\nContent-Length: 99\r\n\r\n";
+
+// Hermod's answers end with "{", a time that is never the same twice, and a code: without the time.
+std::string without_times(const std::string& answers) {
+  std::string out;
+  for (std::size_t at = 0; at < answers.size(); ++at) {
+    out += answers[at];
+    if (answers[at] != '{') continue;
+    const std::size_t time = answers.find_first_not_of(' ', at + 1);
+    const std::size_t behind = answers.find_first_not_of("0123456789", time);
+    if (behind != std::string::npos && answers[behind] == ' ') at = behind;
+  }
+  return out;
+}
 
 class Listeners {
  public:
@@ -25,7 +36,7 @@ class Listeners {
     for (const std::string& piece : pieces)
       client.send(piece);
     client.end_sending();
-    return std::regex_replace(client.receive_all(), std::regex("\\{ *[0-9]+ "), "{");
+    return without_times(client.receive_all());
   }
   bool has(const std::string& collection) const {
     TestClient client(node_.port());
