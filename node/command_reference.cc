@@ -6,6 +6,7 @@
 
 #include "node/command_table.h"
 #include "node/redis_table.h"
+#include "protocol/letter_case.h"
 
 namespace dhrt {
 
@@ -18,14 +19,6 @@ std::string cell(std::string_view text) {
     if (c == '|') out += '\\';
     out += c;
   }
-  return out;
-}
-
-std::string upper(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(), [](char c) {
-    return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
-  });
   return out;
 }
 
@@ -67,8 +60,9 @@ std::string redis_commands_by_group() {
            "\n\n| command | words | keys | since | what it does |\n|---|---|---|---|---|\n";
     for (const RedisCommand& command : redis_commands()) {
       if (command.group != group) continue;
-      out += "| `" + upper(command.name) + "` | " + words_of(command) + " | " + keys_of(command) +
-             " | " + std::string(command.since) + " | " + cell(command.summary) + " |\n";
+      out += "| `" + to_upper(command.name) + "` | " + words_of(command) + " | " +
+             keys_of(command) + " | " + std::string(command.since) + " | " + cell(command.summary) +
+             " |\n";
     }
   }
   return out;
@@ -94,8 +88,8 @@ std::string command_reference() {
 std::optional<std::string> redis_command_help(Bytes name) {
   const RedisCommand* command = find_redis_command(name);
   if (command == nullptr) return std::nullopt;
-  return upper(command->name) + ": " + words_of(*command) + " words; keys: " + keys_of(*command) +
-         "\n" + std::string(command->summary) +
+  return to_upper(command->name) + ": " + words_of(*command) +
+         " words; keys: " + keys_of(*command) + "\n" + std::string(command->summary) +
          "\nFor Redis clients (redis-cli, any library), at the same port; since Redis " +
          std::string(command->since) + ".\n";
 }

@@ -10,6 +10,7 @@
 #include "node/nkvd_names.h"
 #include "node/redis_events.h"
 #include "protocol/duration.h"
+#include "protocol/letter_case.h"
 
 namespace dhrt {
 
@@ -476,7 +477,7 @@ std::string spell(std::string_view name, char dash, bool upper) {
   std::string text(name);
   for (char& c : text) {
     if (c == '-') c = dash;
-    if (upper && c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+    if (upper) c = upper_case(c);
   }
   return text;
 }

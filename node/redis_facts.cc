@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "protocol/letter_case.h"
 #include "protocol/resp_number.h"
 
 namespace dhrt::redis {
@@ -22,26 +23,14 @@ Bytes client_name_error(Bytes name) {
   return "ERR Client names cannot contain spaces, newlines or special characters.";
 }
 
-namespace {
-
-std::string upper_name(const RedisCall& call) {
-  std::string name(call.command().name);
-  std::ranges::transform(name, name.begin(), [](char c) {
-    return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
-  });
-  return name;
-}
-
-}  // namespace
-
 void other_subcommand(RedisCall& call, std::initializer_list<Bytes> subcommands) {
   if (is_word(call.word(1), "help")) return help(call, subcommands);
-  call.fail("ERR unknown subcommand '" + shown(call.word(1)) + "'. Try " + upper_name(call) +
-            " HELP.");
+  call.fail("ERR unknown subcommand '" + shown(call.word(1)) + "'. Try " +
+            to_upper(call.command().name) + " HELP.");
 }
 
 void help(RedisCall& call, std::initializer_list<Bytes> subcommands) {
-  const std::string name = upper_name(call);
+  const std::string name = to_upper(call.command().name);
   call.reply().array(subcommands.size() + 1);
   call.reply().simple(name + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
   for (const Bytes subcommand : subcommands)

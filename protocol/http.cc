@@ -10,12 +10,6 @@ namespace dhrt::http {
 
 namespace {
 
-Bytes trim(Bytes text) {
-  const std::size_t first = text.find_first_not_of(" \t");
-  if (first == Bytes::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t") + 1 - first);
-}
-
 void to_lower(std::string& text) {
   std::ranges::transform(text, text.begin(), [](char c) {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
@@ -380,6 +374,12 @@ Fed Parser::feed(Bytes input) {
     state.begin_next();
   }
   return fed;
+}
+
+Bytes trim(Bytes text) {
+  const std::size_t first = text.find_first_not_of(" \t");
+  if (first == Bytes::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t") + 1 - first);
 }
 
 }  // namespace dhrt::http

@@ -86,6 +86,8 @@ inline constexpr Bytes continue_line = "HTTP/1.1 100 Continue\r\n\r\n";
 // Split on '/' first, each segment percent-decoded then; '+' is literal. "/a/" gives {"a", ""},
 // "/" gives {""}. Absent: a %-escape is malformed.
 std::optional<std::vector<std::string>> path_segments(Bytes path);
+// A part of a field without the blanks and tabs around it (RFC 9110, section 5.6.3).
+Bytes trim(Bytes text);
 // key=value pairs in order; '+' is a space; a malformed escape stays literal.
 std::vector<std::pair<std::string, std::string>> query_fields(Bytes query);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "protocol/http.h"
 #include "protocol/letter_case.h"
 
 namespace dhrt::http {
@@ -10,12 +11,6 @@ namespace dhrt::http {
 namespace {
 
 using Closeness = Acceptance::Closeness;
-
-Bytes trim(Bytes text) {
-  const std::size_t first = text.find_first_not_of(" \t");
-  if (first == Bytes::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t") + 1 - first);
-}
 
 // What stands before the next `separator`, which within quotes is none.
 Bytes take_until(Bytes& text, char separator) {
