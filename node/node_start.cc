@@ -549,7 +549,7 @@ void Node::show_banner() const {
   text += founds_ ? "  cluster        founded here; others join with: dhrt join " + to_text(here)
                   : "  cluster        " + std::string(was_member_ ? "known, looking for its members"
                                                                   : "waiting for " + waits_for());
-  text += "\n  try            dhrt --host " + to_text(here) + " set hello world\n";
+  text += "\n  try            dhrt set hello world --host " + to_text(here) + "\n";
   const Bytes who = options_.allow_public       ? "from anywhere"
                     : is_loopback(bound().host) ? "from this machine"
                                                 : "from loopback and private addresses";

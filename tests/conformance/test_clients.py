@@ -13,7 +13,7 @@ import unittest
 
 import redis
 
-from wire import SECONDS, Dhrt, array
+from wire import BINARY, SECONDS, Dhrt, array
 
 
 def run(*arguments, stdin=b""):
@@ -57,6 +57,17 @@ class CommandLine(unittest.TestCase):
             self.assertIn("large", self.cli(dhrt, "--memkeys"))
             self.assertEqual(self.cli(dhrt, "--scan", "--pattern", "sm*"), "small\n")
             self.assertIn("redis_version:7", self.cli(dhrt, "info"))
+
+
+class OwnCommandLine(unittest.TestCase):
+    def test_what_a_node_suggests_at_its_start_works(self):
+        with Dhrt() as dhrt:
+            suggested = re.search(r"^ +try +dhrt (.+)$", dhrt.log.read_text(), re.MULTILINE)
+            done = subprocess.run([BINARY, *suggested.group(1).split()], capture_output=True,
+                                  text=True, timeout=SECONDS)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            with dhrt.connect() as connection:
+                self.assertEqual(connection.ask("get", "hello"), b"$5\r\nworld\r\n")
 
 
 class Benchmark(unittest.TestCase):
