@@ -92,6 +92,7 @@ struct Ranged {
   bool ok = false;    // False: it cannot be read,
   bool gone = false;  // or that life of the collection is over.
   std::vector<KeyedRecord> records;
+  SharedBatch batch;  // Instead of them, where values were asked for; null: none.
   std::optional<std::string> next;
   Context vector;
   Context forgotten;  // Of the collection: see storage/store.h.
@@ -243,7 +244,7 @@ struct FetchLocal {
 struct MendRecords {
   Token token = 0;
   CollectionRef collection;
-  std::vector<KeyedRecord> records;
+  SharedBatch records;  // Never null.
   Context captured;
   Context seen_there;  // By the sender, durably, before it read the records.
 };

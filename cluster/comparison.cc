@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "storage/base/function_ref.h"
+
 namespace dhrt {
 
 void keep_common(std::optional<Context>& vector, const Context& of_slice) {
@@ -19,6 +21,10 @@ std::uint64_t bytes_of(const std::vector<KeyedRecord>& records) {
   return bytes;
 }
 
+std::uint64_t bytes_of(const SharedBatch& records) {
+  return records == nullptr ? 0 : records->bytes().size();
+}
+
 namespace {
 
 // The most that a peer may ask for in one answer; its frame then stays below the frame limit.
@@ -33,6 +39,27 @@ constexpr unsigned times_put_off_max = 100'000;
 // From who joins, with the first question about the collection.
 bool is_of_nothing(const Audit& audit) {
   return audit.fingerprint.count == 0 && audit.from.empty() && !audit.to;
+}
+
+std::size_t count_of(const AuditReply& reply) {
+  if (!reply.with_values) return reply.records.size();
+  return reply.batch == nullptr ? 0 : reply.batch->count();
+}
+
+// Null if there are none.
+SharedBatch batch_of(const std::vector<KeyedRecord>& records) {
+  return records.empty() ? nullptr : batch_with(records);
+}
+
+// True: all of them.
+bool each_key(const AuditReply& reply, FunctionRef<bool(Bytes)> visit) {
+  if (!reply.with_values) return std::ranges::all_of(reply.records, visit, &KeyedRecord::key);
+  if (reply.batch == nullptr) return true;
+  RecordBatch::Cursor cursor(*reply.batch);
+  for (Bytes key; cursor.next_key(key);) {
+    if (!visit(key)) return false;
+  }
+  return true;
 }
 
 bool same_write(const Record& left, const Record& right) {
@@ -57,9 +84,9 @@ void Comparison::begin(const Context& flushed, const Step& step) {
       step);
 }
 
-Token Comparison::apply_token() {
+Token Comparison::apply_token(std::uint64_t bytes) {
   const Token token = ++numbers_.tokens;
-  unapplied_.insert(token);
+  unapplied_.add(token, bytes);
   return token;
 }
 
@@ -121,20 +148,24 @@ void Comparison::audit(const Step& step) {
 
 // All of them in the range that was asked for, and before what is left of it.
 bool Comparison::is_in_order(const AuditReply& reply) const {
-  const std::string* last = nullptr;
-  for (const KeyedRecord& entry : reply.records) {
-    const bool ascends = last == nullptr ? entry.key >= from_ : entry.key > *last;
-    if (!ascends) return false;
-    last = &entry.key;
-  }
-  return last == nullptr || ((!reply.next || *last < *reply.next) && (!to_ || *last < *to_));
+  std::optional<Bytes> last;
+  const bool ascends = each_key(reply, [&](Bytes key) {
+    const bool is_behind = last ? key > *last : key >= Bytes(from_);
+    last = key;
+    return is_behind;
+  });
+  const auto is_before = [&](const std::optional<std::string>& end) {
+    return !last || !end || *last < Bytes(*end);
+  };
+  return ascends && is_before(reply.next) && is_before(to_);
 }
 
 // It would never end.
 bool Comparison::does_not_get_on(const AuditReply& reply) {
   if (!reply.next) return false;
-  if (reply.records.empty() && ++times_put_off_ >= times_put_off_max) return true;
-  const bool is_behind = *reply.next > from_ || (*reply.next == from_ && reply.records.empty());
+  const bool is_empty = count_of(reply) == 0;
+  if (is_empty && ++times_put_off_ >= times_put_off_max) return true;
+  const bool is_behind = *reply.next > from_ || (*reply.next == from_ && is_empty);
   return !is_behind || (to_ && *reply.next > *to_);
 }
 
@@ -182,9 +213,23 @@ bool Comparison::reply(const AuditReply& reply, const Step& step) {
 }
 
 void Comparison::compare(const AuditReply& reply, const Step& step) {
-  meter_.add(reply.records.size(), reply.with_values ? bytes_of(reply.records) : 0);
+  meter_.add(count_of(reply), bytes_of(reply.batch));
   // What lies behind the answer's end comes with the next range.
   if (reply.next) to_ = reply.next;
+  if (!reply.with_values) {
+    compare_each(reply.records, reply, step);
+  } else if (mine_.empty() || (to_ && mine_.front().key >= *to_)) {
+    // Whether there was one that was deleted here the store knows as well.
+    if (reply.next) want_hot_ones(reply.hot, *reply.next);
+    mend_and_go_on(reply.batch, reply.vector, step);
+  } else {
+    compare_each(reply.batch == nullptr ? std::vector<KeyedRecord>() : reply.batch->records(),
+                 reply, step);
+  }
+}
+
+void Comparison::compare_each(const std::vector<KeyedRecord>& records, const AuditReply& reply,
+                              const Step& step) {
   std::vector<KeyedRecord> due;
   auto mine = mine_.begin();
   const auto end = to_ ? std::ranges::lower_bound(mine_, *to_, {}, &KeyedRecord::key) : mine_.end();
@@ -193,7 +238,7 @@ void Comparison::compare(const AuditReply& reply, const Step& step) {
     if (!entry.record.deleted || !peer_captured_->contains(entry.record.dot))
       owed_.push_back(entry.key);
   };
-  for (const KeyedRecord& theirs : reply.records) {
+  for (const KeyedRecord& theirs : records) {
     for (; mine != end && mine->key < theirs.key; ++mine)
       they_lack(*mine);
     const bool both = mine != end && mine->key == theirs.key;
@@ -220,7 +265,7 @@ void Comparison::compare(const AuditReply& reply, const Step& step) {
   for (; mine != end; ++mine)
     they_lack(*mine);
   if (reply.next) want_hot_ones(reply.hot, *reply.next);
-  mend_and_go_on(std::move(due), reply.vector, step);
+  mend_and_go_on(batch_of(due), reply.vector, step);
 }
 
 // What is read most is to be here first. What lies before `behind` has come already.
@@ -232,25 +277,26 @@ void Comparison::want_hot_ones(std::vector<std::string> keys, const std::string&
   wanted_.insert(wanted_.end(), std::move_iterator(keys.begin()), std::move_iterator(keys.end()));
 }
 
-void Comparison::mend_here(std::vector<KeyedRecord> records, const Context& seen_there,
-                           const Step& step) {
-  if (records.empty()) return;
-  records_mended_ += records.size();
-  step.actions.emplace_back(MendRecords{.token = apply_token(),
+void Comparison::mend_here(SharedBatch records, const Context& seen_there, const Step& step) {
+  if (records == nullptr) return;
+  records_mended_ += records->count();
+  step.actions.emplace_back(MendRecords{.token = apply_token(bytes_of(records)),
                                         .collection = collection_,
                                         .records = std::move(records),
                                         .captured = *captured_,
                                         .seen_there = seen_there});
 }
 
-// If the next question is one to the peer, it works on it while these go into the store. The last
-// word needs them there.
-void Comparison::mend_and_go_on(std::vector<KeyedRecord> records, const Context& seen_there,
-                                const Step& step) {
+// If the next question is one to the peer, it works on it while these go into the store; unless
+// that is too much to be taken in at once. The last word needs them there.
+void Comparison::mend_and_go_on(SharedBatch records, const Context& seen_there, const Step& step) {
   const bool is_last = wanted_.empty() && owed_.empty() && !to_;
-  if (is_last) mend_here(std::move(records), seen_there, step);
-  go_on(step);
-  if (!is_last) mend_here(std::move(records), seen_there, step);
+  waits_for_store_ =
+      !is_last && unapplied_.bytes() + bytes_of(records) > options_.unapplied_bytes_max;
+  const bool goes_on_first = !is_last && !waits_for_store_;
+  if (goes_on_first) go_on(step);
+  mend_here(std::move(records), seen_there, step);
+  if (is_last) go_on(step);
 }
 
 // What is to be had first, then what is owed, then the next range.
@@ -301,7 +347,7 @@ bool Comparison::reply(const FetchReply& reply, const Step& step) {
   meter_.add(0, bytes_of(reply.records));
   wanted_.erase(wanted_.begin(),
                 wanted_.begin() + std::min<std::ptrdiff_t>(reply.done, std::ssize(wanted_)));
-  mend_and_go_on(reply.records, reply.vector, step);
+  mend_and_go_on(batch_of(reply.records), reply.vector, step);
   return true;
 }
 
@@ -341,8 +387,10 @@ bool Comparison::reply(const Mended& reply, const Step& step) {
 }
 
 bool Comparison::applied(const Applied& applied, const Step& step) {
-  if (unapplied_.erase(applied.token) == 0) return false;
+  if (!unapplied_.erase(applied.token)) return false;
   if (!applied.ok) state_ = State::failed;
+  const bool has_room = unapplied_.empty() || unapplied_.bytes() <= options_.unapplied_bytes_max;
+  if (state_ == State::under_way && has_room && std::exchange(waits_for_store_, false)) go_on(step);
   conclude(step);
   look_whether_done();
   return true;
@@ -438,7 +486,7 @@ bool Comparisons::asked(ConnectionId from, const Mend& mend, bool is_over, const
   }
   step.actions.emplace_back(MendRecords{.token = token,
                                         .collection = mend.collection,
-                                        .records = mend.records,
+                                        .records = batch_of(mend.records),
                                         .captured = mend.captured,
                                         .seen_there = mend.vector});
   return true;
@@ -484,6 +532,7 @@ void Comparisons::ranged(const Ranged& ranged, const Step& step) {
   Fingerprint fingerprint;
   for (const KeyedRecord& entry : ranged.records)
     fingerprint.add(entry);
+  if (ranged.batch != nullptr) fingerprint.count = ranged.batch->count();
   AuditReply reply{.request = question.request,
                    .collection = question.collection,
                    .equal = !ranged.next && fingerprint == question.fingerprint,
@@ -495,6 +544,7 @@ void Comparisons::ranged(const Ranged& ranged, const Step& step) {
                    .records_held = ranged.records_held,
                    .hot = ranged.hot};
   if (!reply.equal) {
+    reply.batch = ranged.batch;
     reply.records = ranged.records;
     reply.next = ranged.next;
   }

@@ -24,7 +24,6 @@
 #include <deque>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -32,6 +31,7 @@
 #include "cluster/catch_up.h"
 #include "cluster/links.h"
 #include "cluster/options.h"
+#include "cluster/unapplied.h"
 
 namespace dhrt {
 
@@ -47,6 +47,8 @@ void keep_common(std::optional<Context>& vector, const Context& of_slice);
 
 // Of keys and values.
 std::uint64_t bytes_of(const std::vector<KeyedRecord>& records);
+// The same, with what stands around them.
+std::uint64_t bytes_of(const SharedBatch& records);
 
 class Comparison {
  public:
@@ -78,17 +80,18 @@ class Comparison {
  private:
   void ask(Message message, const Step& step);
   std::uint64_t next_request() { return request_ = ++numbers_.requests; }
-  Token apply_token();
+  Token apply_token(std::uint64_t bytes = 0);
   void list(const Step& step);
   void audit(const Step& step);
   bool is_in_order(const AuditReply& reply) const;
   bool does_not_get_on(const AuditReply& reply);
   bool answers(std::uint64_t request, MessageType asked);
   void compare(const AuditReply& reply, const Step& step);
+  void compare_each(const std::vector<KeyedRecord>& records, const AuditReply& reply,
+                    const Step& step);
   // `seen_there`: by the peer, durably, before it read the records.
-  void mend_here(std::vector<KeyedRecord> records, const Context& seen_there, const Step& step);
-  void mend_and_go_on(std::vector<KeyedRecord> records, const Context& seen_there,
-                      const Step& step);
+  void mend_here(SharedBatch records, const Context& seen_there, const Step& step);
+  void mend_and_go_on(SharedBatch records, const Context& seen_there, const Step& step);
   void want_hot_ones(std::vector<std::string> keys, const std::string& behind);
   void go_on(const Step& step);
   void next_range(const Step& step);
@@ -127,7 +130,8 @@ class Comparison {
   std::optional<std::string> listed_to_;
   std::vector<std::string> wanted_;  // Keys to be had from the peer.
   std::vector<std::string> owed_;    // Keys that the peer is to be sent.
-  std::set<Token> unapplied_;
+  Unapplied unapplied_;
+  bool waits_for_store_ = false;  // The next question is asked when it has taken some of these.
   std::uint64_t records_mended_ = 0;
 };
 

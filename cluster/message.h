@@ -340,12 +340,13 @@ struct AuditReply {
   bool equal = false;
   Context vector;  // Durable context, taken before the first record.
   Context flushed;
-  Context forgotten;                 // Deletes that the sender keeps no tombstone of,
-  std::uint64_t forgotten_hlc = 0;   // and the highest hlc among them.
-  bool with_values = false;          // The asker had nothing in this range.
-  std::vector<KeyedRecord> records;  // By key, tombstones too.
-  std::optional<std::string> next;   // Where the records end; absent: at the end of the range.
-  std::uint64_t records_held = 0;    // In all ranges, about; earlier versions do not say.
+  Context forgotten;                // Deletes that the sender keeps no tombstone of,
+  std::uint64_t forgotten_hlc = 0;  // and the highest hlc among them.
+  bool with_values = false;         // The asker had nothing in this range: `batch` is the answer,
+  SharedBatch batch;                // or else `records`, by key, tombstones too.
+  std::vector<KeyedRecord> records;
+  std::optional<std::string> next;  // Where the records end; absent: at the end of the range.
+  std::uint64_t records_held = 0;   // In all ranges, about; earlier versions do not say.
   // To an asker who has nothing at all: keys that are read most of late. Earlier versions name
   // none.
   std::vector<std::string> hot;

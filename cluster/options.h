@@ -80,6 +80,10 @@ struct ClusterOptions {
   // Bytes of records asked for in one slice. It holds up the donor's clients for as long as it is
   // read, and one is on its way at a time: far away they must be larger.
   std::uint32_t pull_slice_bytes = std::uint32_t{256} << 10;
+  // Bytes of records that a pull or a comparison has given to the store and that are not durable
+  // yet: the next slice is asked for when there are fewer. What a quick disk takes within a few
+  // syncs, and an eighth at most of what the store may hold beside its files.
+  std::uint64_t unapplied_bytes_max = std::uint64_t{16} << 20;
   // Walks over what changed during a pull, each much shorter than the one before; a donor that
   // writes faster than it sends never gets there.
   unsigned pull_rounds_max = 32;

@@ -334,12 +334,15 @@ void Synchronizer::pull_reply(NodeId from, const PullReply& reply, const Step& s
   if (reply.next) {
     // The donor walks on while these go into the store.
     transfer.round_is_one_slice = false;
-    ask(reply.next, step);
+    if (transfer.unapplied.bytes() + bytes_of(reply.records) <= options_.unapplied_bytes_max)
+      ask(reply.next, step);
+    else
+      transfer.waits = reply.next;
   }
   if (!reply.records.empty() || !reply.flushed.empty()) {
     const Token token = ++numbers_.tokens;
     session_->unapplied.insert(token);
-    transfer.unapplied.insert(token);
+    transfer.unapplied.add(token, bytes_of(reply.records));
     step.actions.emplace_back(ApplyRecords{.token = token,
                                            .collection = reply.collection,
                                            .records = reply.records,
@@ -387,6 +390,13 @@ void Synchronizer::end_round(const Step& step) {
   ask(std::nullopt, step);
 }
 
+void Synchronizer::go_on_if_stored(const Step& step) {
+  Transfer& transfer = *session_->transfer;
+  const bool has_room =
+      transfer.unapplied.empty() || transfer.unapplied.bytes() <= options_.unapplied_bytes_max;
+  if (transfer.waits && has_room) ask(std::exchange(transfer.waits, std::nullopt), step);
+}
+
 // A store that is full refuses records, and takes contexts: what it has refused must not be
 // claimed.
 void Synchronizer::conclude_transfer(const Step& step) {
@@ -422,7 +432,8 @@ void Synchronizer::applied(const Applied& applied, const Step& step) {
     abandon_session(step, "the records could not be stored");
     return;
   }
-  if (session_->transfer) session_->transfer->unapplied.erase(applied.token);
+  if (session_->transfer && session_->transfer->unapplied.erase(applied.token))
+    go_on_if_stored(step);
   conclude_transfer(step);
   if (!session_) return;  // That was all.
   const bool over = session_->listed && !session_->comparison && !session_->transfer &&

@@ -37,6 +37,7 @@
 #include "cluster/membership.h"
 #include "cluster/options.h"
 #include "cluster/stability.h"
+#include "cluster/unapplied.h"
 
 namespace dhrt {
 
@@ -157,8 +158,9 @@ class Synchronizer {
     std::optional<Dot> from;    // Where that slice begins.
     unsigned rounds = 0;
     bool round_is_one_slice = true;
-    std::set<Token> unapplied;  // Its records that are on their way into the store.
-    bool ended = false;         // There are no more.
+    Unapplied unapplied;       // Its records that are on their way into the store.
+    std::optional<Dot> waits;  // From where on is asked for when the store has taken some of them.
+    bool ended = false;        // There are no more.
   };
   struct Session {
     NodeId peer = 0;
@@ -188,6 +190,7 @@ class Synchronizer {
   void next_transfer(const Step& step);
   void ask(std::optional<Dot> from, const Step& step);
   void end_round(const Step& step);
+  void go_on_if_stored(const Step& step);
   void conclude_transfer(const Step& step);
   void merge_vector(const Step& step);
   void conclude_session(const Step& step);

@@ -319,6 +319,8 @@ void Node::make_core() {
   core.cluster.write_timeout = options_.write_timeout;
   core.cluster.leave_timeout = options_.leave_timeout;
   core.cluster.max_clock_offset = options_.max_clock_offset;
+  core.cluster.unapplied_bytes_max =
+      std::min(core.cluster.unapplied_bytes_max, options_.unflushed_max / 8);
   core.self = {.id = identity_.node_id,
                .name = options_.name,
                .epoch = identity_.epoch,

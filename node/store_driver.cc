@@ -66,11 +66,11 @@ bool StoreDriver::perform(const Action& action, WallMilliseconds now, std::vecto
   return true;
 }
 
-void StoreDriver::settle(Token token, const Result<Position>& position,
-                         std::vector<Input>& inputs) {
+void StoreDriver::settle(std::multimap<Position, Token>& applying, Token token,
+                         const Result<Position>& position, std::vector<Input>& inputs) {
   if (token == 0) return;
   if (position)
-    applying_.emplace(*position, token);
+    applying.emplace(*position, token);
   else
     inputs.emplace_back(Applied{token, false});
 }
@@ -114,9 +114,15 @@ void StoreDriver::show(const CollectionRef& collection, const RecordBatch& recor
     observer_->changed(view.key);
 }
 
-// Some at a time, so that what was decoded is in the cache when it is put.
 Result<Position> StoreDriver::push(Collection& collection, const RecordBatch& records,
                                    WallMilliseconds now, bool may_join) {
+  return put_by_group(collection, records,
+                      [&] { return writer_.push(collection, pushed_, now, may_join); });
+}
+
+// Some at a time, so that what was decoded is in the cache when it is put.
+Result<Position> StoreDriver::put_by_group(Collection& collection, const RecordBatch& records,
+                                           FunctionRef<Result<Position>()> put) {
   RecordBatch::Cursor cursor(records);
   Result<Position> position = Position{0};
   do {
@@ -124,7 +130,7 @@ Result<Position> StoreDriver::push(Collection& collection, const RecordBatch& re
     KeyedView view;
     while (pushed_.size() < pushed_at_once && cursor.next(view))
       pushed_.push_back(view);
-    if (!pushed_.empty()) position = writer_.push(collection, pushed_, now, may_join);
+    if (!pushed_.empty()) position = put();
     took_in(collection);
   } while (position && pushed_.size() == pushed_at_once);
   return position;
@@ -159,7 +165,7 @@ void StoreDriver::apply(const ApplyRecords& action, WallMilliseconds now,
       position = tl::unexpected(status.error());
   }
   if (options_.mutate_report_early) inputs.emplace_back(changed(**collection));
-  settle(action.token, position, inputs);
+  settle(action.donor == 0 ? applying_ : applying_slices_, action.token, position, inputs);
 }
 
 void StoreDriver::merge(const MergeContext& action, WallMilliseconds now,
@@ -174,7 +180,7 @@ void StoreDriver::merge(const MergeContext& action, WallMilliseconds now,
     inputs.emplace_back(Applied{action.token, false});
     return;
   }
-  settle(action.token, writer_.merge(**collection, action.vector), inputs);
+  settle(applying_, action.token, writer_.merge(**collection, action.vector), inputs);
 }
 
 void StoreDriver::read(const ReadLocal& action, std::vector<Input>& inputs) {
@@ -228,10 +234,12 @@ void StoreDriver::list(const RangeLocal& action, std::vector<Input>& inputs) {
             ->range({.from = action.from,
                      .to = action.to,
                      .with_values = action.with_values,
+                     .encoded = action.with_values,
                      .limits = {.records_max = action.records_max, .bytes_max = action.bytes_max}});
     if (slice) {
       answer.ok = true;
       answer.records = std::move(slice->records);
+      if (!slice->batch.empty()) answer.batch = share(std::move(slice->batch));
       answer.next = std::move(slice->next);
       answer.vector = std::move(slice->durable);
       answer.forgotten = (*collection)->forgotten();
@@ -293,24 +301,28 @@ void StoreDriver::mend(const MendRecords& action, WallMilliseconds now,
     inputs.emplace_back(Applied{action.token, collection.has_value()});
     return;
   }
-  Result<Position> position =
-      writer_.mend(**collection, action.records, action.captured, action.seen_there, now);
-  took_in(**collection);
+  const Result<Position> position = mend(**collection, action, now);
   keep_losers(**collection, now);
   if (!position) {
     inputs.emplace_back(Applied{action.token, false});
     return;
   }
-  if (observer_ != nullptr && observer_->wants(action.collection)) {
-    for (const KeyedRecord& entry : action.records)
-      observer_->changed(entry.key);
-  }
+  show(action.collection, *action.records);
   if (action.collection.name == configuration_collection) {
-    if (const Status status = catalog_.refresh(action.records); !status)
-      position = tl::unexpected(status.error());
+    if (!catalog_.refresh(action.records->records())) {
+      inputs.emplace_back(Applied{action.token, false});
+      return;
+    }
   }
   if (options_.mutate_report_early) inputs.emplace_back(changed(**collection));
-  settle(action.token, position, inputs);
+  settle(applying_slices_, action.token, position, inputs);
+}
+
+Result<Position> StoreDriver::mend(Collection& collection, const MendRecords& action,
+                                   WallMilliseconds now) {
+  return put_by_group(collection, *action.records, [&] {
+    return writer_.mend(collection, pushed_, action.captured, action.seen_there, now);
+  });
 }
 
 void StoreDriver::forget(const ForgetTombstones& action, WallMilliseconds now) {
@@ -401,11 +413,17 @@ Position StoreDriver::collect(std::vector<Input>& inputs) {
     inputs.emplace_back(std::move(writes));
   }
 
-  const auto applied_end = applying_.upper_bound(durable);
-  for (auto entry = applying_.begin(); entry != applied_end; ++entry)
-    inputs.emplace_back(Applied{entry->second, true});
-  applying_.erase(applying_.begin(), applied_end);
+  take_applied(applying_, durable, inputs);
+  take_applied(applying_slices_, store_.collect_patiently(), inputs);
   return durable;
+}
+
+void StoreDriver::take_applied(std::multimap<Position, Token>& applying, Position stored,
+                               std::vector<Input>& inputs) {
+  const auto end = applying.upper_bound(stored);
+  for (auto entry = applying.begin(); entry != end; ++entry)
+    inputs.emplace_back(Applied{entry->second, true});
+  applying.erase(applying.begin(), end);
 }
 
 void StoreNews::add(StoreNews later) {

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "cluster/actions.h"
+#include "storage/base/function_ref.h"
 #include "storage/catalog.h"
 #include "storage/conflicts.h"
 #include "storage/store.h"
@@ -118,6 +119,8 @@ class StoreDriver {
  private:
   void show(const CollectionRef& collection, const RecordBatch& records) const;
   void apply(const ApplyWrite& action, WallMilliseconds now, std::vector<Input>& inputs);
+  Result<Position> put_by_group(Collection& collection, const RecordBatch& records,
+                                FunctionRef<Result<Position>()> put);
   Result<Position> push(Collection& collection, const RecordBatch& records, WallMilliseconds now,
                         bool may_join);
   void apply(const ApplyRecords& action, WallMilliseconds now, std::vector<Input>& inputs);
@@ -127,10 +130,14 @@ class StoreDriver {
   void list(const RangeLocal& action, std::vector<Input>& inputs);
   void fetch(const FetchLocal& action, std::vector<Input>& inputs);
   void mend(const MendRecords& action, WallMilliseconds now, std::vector<Input>& inputs);
+  Result<Position> mend(Collection& collection, const MendRecords& action, WallMilliseconds now);
   void forget(const ForgetTombstones& action, WallMilliseconds now);
   // Null: not in that generation.
   Collection* find(const CollectionRef& ref);
-  void settle(Token token, const Result<Position>& position, std::vector<Input>& inputs);
+  static void settle(std::multimap<Position, Token>& applying, Token token,
+                     const Result<Position>& position, std::vector<Input>& inputs);
+  static void take_applied(std::multimap<Position, Token>& applying, Position stored,
+                           std::vector<Input>& inputs);
   StoreChanged changed(const Collection& collection) const;
 
   Store& store_;
@@ -154,6 +161,7 @@ class StoreDriver {
   std::deque<Local> local_;  // Of earlier ones: not durable yet, hence not told. By position.
   std::vector<KeyedView> pushed_;  // Of the write that is being applied.
   std::multimap<Position, Token> applying_;
+  std::multimap<Position, Token> applying_slices_;  // For which a peer waits before it goes on.
   StoreNews brought_;
 };
 

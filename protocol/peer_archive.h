@@ -67,7 +67,9 @@ class PayloadWriter {
   }
 
   void origins() { with_origins_ = true; }
-  void origins_of(const SharedBatch& batch) {
+  // Of a batch, or of records.
+  void origins_of(bool is_batch, const SharedBatch& batch) {
+    if (!is_batch) return origins();
     if (batch != nullptr) body_.reserve(batch->bytes().size() + write_overhead_bytes);
     encode(writer_, batch != nullptr ? batch->origins() : OriginTable());
   }
@@ -151,7 +153,7 @@ class PayloadReader {
   }
 
   void origins() { origins_ = decode_origin_table(reader_); }
-  void origins_of(const SharedBatch&) { origins(); }
+  void origins_of(bool, const SharedBatch&) { origins(); }
   // Null if it is empty.
   void batch(SharedBatch& batch) {
     auto read = RecordBatch::read(reader_, reader_.count(2), std::move(origins_));

@@ -186,7 +186,7 @@ void fields(auto& archive, Is<Resynced> auto& resynced) {
 }
 
 void fields(auto& archive, Is<Write> auto& write) {
-  archive.origins_of(write.records);
+  archive.origins_of(true, write.records);
   fields(archive, write.collection);
   archive.u16(write.partition);
   archive.batch(write.records);
@@ -273,7 +273,7 @@ void fields(auto& archive, Is<std::vector<std::string>> auto& keys) {
 }
 
 void fields(auto& archive, Is<AuditReply> auto& reply) {
-  archive.origins();
+  archive.origins_of(reply.with_values, reply.batch);
   archive.u64(reply.request);
   fields(archive, reply.collection);
   archive.u16(reply.partition);
@@ -284,7 +284,10 @@ void fields(auto& archive, Is<AuditReply> auto& reply) {
   archive.context(reply.forgotten);
   archive.u64(reply.forgotten_hlc);
   archive.boolean(reply.with_values);
-  archive.list(reply.records);
+  if (reply.with_values)
+    archive.batch(reply.batch);
+  else
+    archive.list(reply.records);
   archive.optional(reply.next);
   archive.tail(reply.records_held);
   archive.tail(reply.hot);

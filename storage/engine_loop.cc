@@ -16,6 +16,8 @@ EngineCollection& as_ours(Collection& collection) {
 
 // The longest that an answer is held back; by how much depends on how near the limit is.
 constexpr Duration held_back_max{200};
+// Half of the silence that a peer bears (pull_timeout in cluster/options.h).
+constexpr Duration patience_max{5000};
 
 Status check_key(Bytes key) {
   if (!key.empty() && key.size() <= key_bytes_max) return {};
@@ -418,6 +420,19 @@ Position EngineLoop::hold_back(Position position) {
   }
   mine().held_back.store(!held_.empty());
   return answered_;
+}
+
+Position EngineLoop::collect_patiently() {
+  const auto half = static_cast<std::int64_t>(shared_.options.unflushed_max) / 2;
+  const bool keeps_up = !shared_.on_disk() || shared_.unflushed_bytes.load() <= half;
+  const Time now = monotonic_now();
+  if (keeps_up || now - answered_patiently_at_ >= patience_max) {
+    answered_patiently_ = answered_;
+    answered_patiently_at_ = now;
+  } else if (answered_patiently_ < answered_) {
+    mine().held_back.store(true);
+  }
+  return answered_patiently_;
 }
 
 bool EngineLoop::maintain(WallMilliseconds now, std::size_t records_max) {

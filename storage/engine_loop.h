@@ -38,6 +38,7 @@ class alignas(64) EngineLoop final : public Store {
   Status note_forgotten(Collection& collection, const Context& dots, std::uint64_t hlc) override;
   void commit() override;
   Position collect() override;
+  Position collect_patiently() override;
   std::vector<std::string> take_changed() override { return shared_.take_changed(); }
   std::vector<DamagedKey> take_damaged() override;
   Status health() const override { return shared_.health(); }
@@ -97,6 +98,8 @@ class alignas(64) EngineLoop final : public Store {
   };
   std::deque<Held> held_;
   Position answered_ = 0;
+  Position answered_patiently_ = 0;
+  Time answered_patiently_at_{};
 };
 
 }  // namespace dhrt

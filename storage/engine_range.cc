@@ -24,8 +24,10 @@ class EngineCollection::RangeReader final : public KeyReader {
     if (auto status = read(); !status) return tl::unexpected(status.error());
     collection_.hide_replaced(durable_, published_);
     if (next_ && !has(*next_)) next_.reset();
-    return RangeSlice{
-        .records = std::move(records_), .next = std::move(next_), .durable = std::move(durable_)};
+    return RangeSlice{.records = std::move(records_),
+                      .batch = std::move(batch_),
+                      .next = std::move(next_),
+                      .durable = std::move(durable_)};
   }
 
  private:
@@ -38,12 +40,13 @@ class EngineCollection::RangeReader final : public KeyReader {
   void note_in_file(KeyedRecord& /*in_memory*/, Bytes /*encoded*/) override {}
   bool wants(const RecordView& /*in_file*/) override { return true; }
   std::optional<Record> undecodable() override { return std::nullopt; }
-  bool finish(Record& record) override {
+  bool finish(RecordView& record) override {
     if (is_at_risk(record.dot)) return false;
-    if (!record.deleted && flushed_.contains(record.dot)) record = tombstone_of(record);
+    record = shown(record);
     return true;
   }
   bool with_values() const override { return request_.with_values; }
+  RecordBatch* batch() override { return request_.encoded ? &batch_ : nullptr; }
 
   // A write of ours that a power cut could take.
   bool is_at_risk(const Dot& dot) const {
@@ -54,6 +57,7 @@ class EngineCollection::RangeReader final : public KeyReader {
   }
 
   const RangeRequest& request_;
+  RecordBatch batch_;
   const std::vector<Position> published_;
   const Context flushed_;
   Context durable_;

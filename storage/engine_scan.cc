@@ -196,7 +196,7 @@ bool EngineCollection::KeyReader::show_encoded(Bytes key, Bytes encoded) {
     return true;
   }
   if (!with_values()) view->value = {};
-  show({std::string(key), copy_of(*view)});
+  show(key, *view);
   return true;
 }
 
@@ -213,11 +213,26 @@ Status EngineCollection::KeyReader::show_damaged(std::string key) {
 }
 
 void EngineCollection::KeyReader::show(KeyedRecord entry) {
+  if (batch() != nullptr) return show(entry.key, view_of(entry.record));
   ++looked_at_;
-  if (!finish(entry.record)) return;
-  if (!filler_.fits(entry.key.size() + entry.record.value.size()))
-    return stop_at(std::move(entry.key));
+  RecordView finished = view_of(entry.record);
+  if (!finish(finished)) return;
+  if (!filler_.fits(entry.key.size() + finished.value.size())) return stop_at(std::move(entry.key));
+  if (finished.deleted != entry.record.deleted) entry.record = copy_of(finished);
+  entry.record.created = finished.created;
   filler_.add(records_, std::move(entry.key), std::move(entry.record));
+}
+
+void EngineCollection::KeyReader::show(Bytes key, RecordView record) {
+  ++looked_at_;
+  if (!finish(record)) return;
+  if (!filler_.fits(key.size() + record.value.size())) return stop_at(std::string(key));
+  if (batch() == nullptr)
+    filler_.add(records_, std::string(key), copy_of(record));
+  else if (batch()->add(key, record, std::nullopt))
+    filler_.add(key, record);
+  else
+    stop_at(std::string(key));  // The batch names too many origins already.
 }
 
 // Here the next slice begins.
@@ -255,7 +270,7 @@ class EngineCollection::Scanner final : public KeyReader {
     return visible(in_file, request_.now) && !flushed_.contains(in_file.dot);
   }
   std::optional<Record> undecodable() override { return Record{.damaged = true}; }
-  bool finish(Record& record) override {
+  bool finish(RecordView& record) override {
     if (record.created == created_unknown) record.created = 0;
     return visible(record, request_.now);
   }

@@ -43,8 +43,10 @@ class EngineCollection::KeyReader {
   // Of one that does not decode: what to show of it, if anything.
   virtual std::optional<Record> undecodable() = 0;
   // Of any, at the end: false leaves it out.
-  virtual bool finish(Record& record) = 0;
+  virtual bool finish(RecordView& record) = 0;
   virtual bool with_values() const = 0;
+  // Where they are encoded to; null: they are copied into `records_`.
+  virtual RecordBatch* batch() { return nullptr; }
 
   const Origin* origin(OriginAlias alias) const { return collection_.origins_.origin(alias); }
 
@@ -65,6 +67,7 @@ class EngineCollection::KeyReader {
   bool show_encoded(Bytes key, Bytes encoded);
   Status show_damaged(std::string key);
   void show(KeyedRecord entry);
+  void show(Bytes key, RecordView record);
   void stop_at(std::string key);
 
   const SliceLimits limits_;

@@ -236,6 +236,10 @@ Result<RangeSlice> MemoryCollection::range(const RangeRequest& request) {
   const MemoryState& state = on_disk_ != nullptr ? *on_disk_ : state_;
   RangeSlice slice = state.range(request, !options_.forget_tombstones);
   slice.durable = durable();
+  if (!request.encoded) return slice;
+  for (const KeyedRecord& entry : std::exchange(slice.records, {})) {
+    if (auto status = slice.batch.add(entry); !status) return tl::unexpected(status.error());
+  }
   return slice;
 }
 

@@ -66,6 +66,13 @@ bool RecordBatch::Cursor::next(KeyedView& shown) {
   return true;
 }
 
+bool RecordBatch::Cursor::next_key(Bytes& key) {
+  if (reader_.empty()) return false;
+  key = reader_.bytes(key_bytes_max);
+  reader_.bytes(batch_.bytes_.size());
+  return true;
+}
+
 std::vector<KeyedRecord> RecordBatch::records() const {
   std::vector<KeyedRecord> records;
   records.reserve(count_);

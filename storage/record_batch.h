@@ -51,6 +51,8 @@ class RecordBatch {
     explicit Cursor(const RecordBatch& batch) : batch_(batch), reader_(batch.bytes_) {}
     // False: there are no more.
     bool next(KeyedView& shown);
+    // The same without a look at the record.
+    bool next_key(Bytes& key);
 
    private:
     const RecordBatch& batch_;

@@ -18,9 +18,12 @@ class SliceFiller {
     if (records_ == 0) return true;
     return records_ < limits_.records_max && bytes_ + bytes <= limits_.bytes_max;
   }
-  void add(std::vector<KeyedRecord>& records, std::string key, Record record) {
+  void add(Bytes key, const RecordView& record) {
     ++records_;
     bytes_ += key.size() + record.attributes.size() + record.value.size();
+  }
+  void add(std::vector<KeyedRecord>& records, std::string key, Record record) {
+    add(key, view_of(record));
     records.push_back({std::move(key), std::move(record)});
   }
 

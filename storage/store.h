@@ -30,6 +30,7 @@
 #include "storage/context.h"
 #include "storage/hashed_key.h"
 #include "storage/record.h"
+#include "storage/record_batch.h"
 
 namespace dhrt {
 
@@ -82,6 +83,7 @@ struct RangeRequest {
   std::string from;               // The first key that may be in the slice.
   std::optional<std::string> to;  // The first that may not; absent: to the end.
   bool with_values = true;
+  bool encoded = false;  // They are to be sent: in `batch`, not in `records`.
   SliceLimits limits;
 };
 
@@ -90,6 +92,7 @@ struct RangeSlice {
   // damaged one has no value; one that does not decode is left out, and so is a write of ours that
   // a power cut could take.
   std::vector<KeyedRecord> records;
+  RecordBatch batch;
   std::optional<std::string> next;  // Where to go on; absent: nothing is left before `to`.
   // As in WalkSlice: taken before the first record, without the dots of what was replaced by
   // something that a power cut could take.
@@ -239,6 +242,9 @@ class Store {
   virtual void commit() = 0;
   // Takes notice of what became durable since the last call, and says up to where that is.
   virtual Position collect() = 0;
+  // The same for who can wait for seconds: it stands still while the files do not keep up with what
+  // comes. Call after collect().
+  virtual Position collect_patiently() { return collect(); }
   // The names of collections whose durable context changed in collect(); emptied by the call.
   virtual std::vector<std::string> take_changed() = 0;
   // What was found damaged since the last call, to be had from elsewhere: an intact copy of the

@@ -13,6 +13,14 @@ namespace {
 // Records that are on their way from memory at once, as in node/fast_commands.cc.
 constexpr std::size_t records_ahead = 6;
 
+std::vector<KeyedView> views_of(const std::vector<KeyedRecord>& records) {
+  std::vector<KeyedView> views;
+  views.reserve(records.size());
+  for (const KeyedRecord& entry : records)
+    views.push_back(view_of(entry));
+  return views;
+}
+
 std::string to_text(const Version& version) {
   return std::to_string(version.hlc) + "-" + std::to_string(version.node);
 }
@@ -416,11 +424,8 @@ Result<Position> RecordWriter::pull(Collection& collection, const std::vector<Ke
 
 Result<Position> RecordWriter::pull(Collection& collection, const std::vector<KeyedRecord>& records,
                                     WallMilliseconds wall, const Donor& donor) {
-  std::vector<KeyedView> views;
-  views.reserve(records.size());
-  for (const KeyedRecord& entry : records)
-    views.push_back(view_of(entry));
-  return put_newer(collection, views, {.wall = wall, .donor = donor, .seen_there = donor.vector});
+  return put_newer(collection, views_of(records),
+                   {.wall = wall, .donor = donor, .seen_there = donor.vector});
 }
 
 Result<Position> RecordWriter::heal(Collection& collection, const KeyedRecord& record,
@@ -498,19 +503,22 @@ Result<RecordWriter::Put> RecordWriter::mend_one(Collection& collection,
 Result<Position> RecordWriter::mend(Collection& collection, const std::vector<KeyedRecord>& records,
                                     const Context& captured, const Context& seen_there,
                                     WallMilliseconds wall) {
+  return mend(collection, views_of(records), captured, seen_there, wall);
+}
+
+Result<Position> RecordWriter::mend(Collection& collection, std::span<const KeyedView> records,
+                                    const Context& captured, const Context& seen_there,
+                                    WallMilliseconds wall) {
   const Known known{collection.seen(), collection.flushed()};
-  std::vector<KeyedView> views;
-  views.reserve(records.size());
-  for (const KeyedRecord& entry : records)
-    views.push_back(view_of(entry));
-  announce(collection, views);
+  announce(collection, records);
   Position position = 0;
   Batch contexts;
   Status status;
-  for (std::size_t i = 0; i < views.size(); ++i) {
-    clock_.observe(views[i].record.version.hlc, wall);
-    const auto made =
-        mend_one(collection, views, i, known, captured, {.wall = wall, .seen_there = &seen_there});
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    if (i + records_ahead < keys_.size()) collection.prefetch_record(keys_[i + records_ahead]);
+    clock_.observe(records[i].record.version.hlc, wall);
+    const auto made = mend_one(collection, records, i, known, captured,
+                               {.wall = wall, .seen_there = &seen_there});
     if (!made) {
       status = tl::unexpected(made.error());
       break;

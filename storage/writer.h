@@ -147,6 +147,8 @@ class RecordWriter {
   // `seen_there`: what the sender had durably before it read these.
   Result<Position> mend(Collection& collection, const std::vector<KeyedRecord>& records,
                         const Context& captured, const Context& seen_there, WallMilliseconds wall);
+  Result<Position> mend(Collection& collection, std::span<const KeyedView> records,
+                        const Context& captured, const Context& seen_there, WallMilliseconds wall);
   // The end of a pull: the peer's vector, of which everything is held or known to be deleted.
   Result<Position> merge(Collection& collection, const Context& vector);
   // Deletes everything seen here; the result is what was flushed, for the peers.

@@ -21,6 +21,9 @@ inline Keys keys_of(const std::vector<KeyedRecord>& records) {
     keys.push_back(entry.key);
   return keys;
 }
+inline Keys keys_of(const SharedBatch& records) {
+  return records == nullptr ? Keys() : keys_of(records->records());
+}
 
 // Node 1, which holds `users` and compares it with node 2.
 class Asker : public Scripted {
@@ -65,7 +68,8 @@ class Asker : public Scripted {
                              .collection = asked().collection,
                              .vector = std::move(vector),
                              .with_values = with_values,
-                             .records = std::move(records),
+                             .batch = with_values ? batch_with(records) : nullptr,
+                             .records = with_values ? std::vector<KeyedRecord>() : records,
                              .next = std::move(next)});
   }
   void peer_is_equal(Context vector) {

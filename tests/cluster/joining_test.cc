@@ -27,7 +27,7 @@ TEST_CASE("joining: who holds nothing asks for what is read most before all else
                    .collection = users,
                    .vector = dots(2, 1, 9),
                    .with_values = true,
-                   .records = {record("a", dot(2, 1))},
+                   .batch = batch_with({record("a", dot(2, 1))}),
                    .next = "b",
                    .hot = {"x", "a", "m", "x"}};
   node.receive(node.bulk, first);
@@ -56,6 +56,7 @@ TEST_CASE("joining: who holds something, or is told of too many, asks for no hot
                                        .collection = users,
                                        .vector = dots(2, 1, 9),
                                        .with_values = too_many,
+                                       .batch = batch_with({record("a", dot(1, 1))}),
                                        .records = {record("a", dot(1, 1))},
                                        .next = "b",
                                        .hot = Keys(too_many ? 4097 : 1, "m")});
@@ -119,18 +120,71 @@ TEST_CASE("joining: the next question is on its way before an answer goes into t
   CHECK(mend < question);  // Nearer to the end.
 }
 
+TEST_CASE("joining: no more is asked for than the store has room for") {
+  CoreOptions options = core_options(1);
+  options.cluster.unapplied_bytes_max = 1;
+  Asker node({users}, options);
+  node.peer_begins(dots(2, 1, 4));
+  node.we_hold({});
+  node.peer_holds({record("a", dot(2, 1))}, dots(2, 1, 4), true, "b");
+  CHECK(node.actions<MendRecords>().size() == 1);
+  CHECK_MESSAGE(node.asked().from == "", "the first slice is not stored yet");
+  node.store();
+  CHECK(node.asked().from == "b");
+  SUBCASE("what it was told to fetch waits as well") {
+    node.receive(node.bulk, AuditReply{.request = node.asked().request,
+                                       .collection = users,
+                                       .vector = dots(2, 1, 4),
+                                       .with_values = true,
+                                       .batch = batch_with({record("b", dot(2, 2))}),
+                                       .next = "c",
+                                       .hot = {"x"}});
+    CHECK(node.sent<Fetch>().empty());
+    node.store();
+    CHECK(node.sent<Fetch>().size() == 1);
+    return;
+  }
+  SUBCASE("the last slice ends it as ever") {
+    node.peer_holds({record("b", dot(2, 2))}, dots(2, 1, 4), true);
+    node.store();
+    node.peer_mended();
+    node.store();
+    CHECK(node.is_compared());
+    return;
+  }
+  SUBCASE("what cannot be stored ends it") {
+    node.peer_holds({record("b", dot(2, 2))}, dots(2, 1, 4), true, "c");
+    const std::size_t asked = node.sent<Audit>().size();
+    node.input(Applied{node.actions<MendRecords>().back().token, false});
+    node.tick_for(500ms);
+    CHECK(node.sent<Audit>().size() == asked);
+  }
+}
+
+TEST_CASE("joining: a peer that sends values where we hold some is set beside them") {
+  Asker node;
+  node.peer_begins(dots(2, 1, 4));
+  node.we_hold({record("a", dot(1, 1)), record("c", dot(1, 2))});
+  node.peer_holds({record("b", dot(2, 2))}, dots(2, 1, 4), true);
+  REQUIRE(node.actions<MendRecords>().size() == 1);
+  CHECK(keys_of(node.actions<MendRecords>()[0].records) == Keys{"b"});
+  REQUIRE(node.actions<FetchLocal>().size() == 1);
+  CHECK(node.actions<FetchLocal>()[0].keys == Keys{"a", "c"});
+}
+
 TEST_CASE("joining: how far it is can be read, and ends with it") {
   CoreOptions joining = core_options(1);
   joining.self.synced = {};
   Asker node({users}, joining);
   node.peer_begins(dots(2, 1, 4));
   node.we_hold({});
-  const auto answer = [&](std::vector<KeyedRecord> records, std::optional<std::string> next) {
+  const auto answer = [&](const std::vector<KeyedRecord>& records,
+                          std::optional<std::string> next) {
     node.receive(node.bulk, AuditReply{.request = node.asked().request,
                                        .collection = node.asked().collection,
                                        .vector = dots(2, 1, 4),
                                        .with_values = true,
-                                       .records = std::move(records),
+                                       .batch = batch_with(records),
                                        .next = std::move(next),
                                        .records_held = 40});
   };
@@ -147,7 +201,7 @@ TEST_CASE("joining: how far it is can be read, and ends with it") {
                                        .collection = node.asked().collection,
                                        .vector = dots(2, 1, 4),
                                        .with_values = true,
-                                       .records = {record("c", dot(2, 4))},
+                                       .batch = batch_with({record("c", dot(2, 4))}),
                                        .next = "d"});
     CHECK(node.core().catch_up(node.now())->records == 3);
     CHECK(node.core().catch_up(node.now())->records_expected == 0);

@@ -113,6 +113,25 @@ TEST_CASE("synchronizer: the vector follows the last record, and is the one from
   }
 }
 
+TEST_CASE("synchronizer: no more is asked for than the store has room for") {
+  CoreOptions options = core_options(1);
+  options.cluster.unapplied_bytes_max = 1;
+  Puller node(options);
+  node.begin();
+  node.lists({digest(users, 7)});
+  node.slice({record("a", dot(2, 1))}, dots(2, 1, 3), dot(2, 2));
+  CHECK_MESSAGE(node.pulls().size() == 1, "the first slice is not stored yet");
+  node.store();
+  REQUIRE(node.pulls().size() == 2);
+  CHECK(node.pulls().back().from == dot(2, 2));
+  node.slice({record("b", dot(2, 2))}, dots(2, 1, 3));
+  REQUIRE_MESSAGE(node.pulls().size() == 3, "what changed meanwhile is asked for at once");
+  node.slice({}, dots(2, 1, 3));
+  CHECK(node.actions<MergeContext>().empty());
+  node.store();
+  CHECK(node.actions<MergeContext>().size() == 1);
+}
+
 // A store that has too much to write, or a limit of memory, takes contexts all the same.
 TEST_CASE("synchronizer: what the store refused is not called seen") {
   Puller node;

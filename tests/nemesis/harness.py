@@ -303,9 +303,9 @@ class Cluster:
     def __iter__(self):
         return iter(self.nodes)
 
-    def add(self):
-        """A new node that joins the first one."""
-        node = Node(f"node{len(self.nodes) + 1}", self.folder, self.flags)
+    def add(self, *flags):
+        """A new node that joins the first one; with flags of its own."""
+        node = Node(f"node{len(self.nodes) + 1}", self.folder, [*self.flags, *flags])
         self.nodes.append(node)
         return node.start(self.nodes[0] if len(self.nodes) > 1 else None)
 

@@ -140,6 +140,14 @@ class Joining(unittest.TestCase):
         self.assertGreater(hindered, 1000)
         self.assertLess(alone, hindered / 2)
 
+    def test_a_joiner_with_little_room_is_sent_no_more_than_it_can_store(self):
+        watch = Stopwatch()
+        late = self.cluster.add("--unflushed-max", "4mb", "--checkpoint-bytes", "1mb")
+        self.wait_count()
+        self.cluster.wait_healthy(60)
+        report(f"with 4 MiB beside its files it joined in {watch.seconds():.1f} s")
+        self.assertEqual(late.stats()["writes_refused"], 0)
+
     def test_a_joiner_that_is_killed_goes_on_where_it_was(self):
         late = self.cluster.add()
         self.wait_half_way(late)

@@ -158,10 +158,11 @@ std::vector<Message> messages() {
                  .forgotten = context(200),
                  .forgotten_hlc = 4,
                  .with_values = true,
-                 .records = {record("a"), tombstone("b")},
+                 .batch = batch_with({record("a"), tombstone("b")}),
                  .next = "next",
                  .records_held = 5,
                  .hot = {"hot", "h\0"s}},
+      AuditReply{.request = 1, .collection = collection, .records = {record("a"), tombstone("b")}},
       AuditReply{.request = 1, .collection = collection, .failed = true},
       Fetch{.request = 1, .collection = collection, .partition = 2, .keys = {"a", "b\0"s}},
       FetchReply{.request = 1,
@@ -204,9 +205,9 @@ struct Fields {
   static auto of(const Welcome& m) { return std::tie(m.belonging, m.members); }
   static auto of(const Leave& m) { return std::tie(m.node, m.incarnation); }
   static auto of(const Resynced& m) { return std::tie(m.node, m.attestation, m.attested_by); }
+  static RecordBatch of(const SharedBatch& batch) { return batch ? *batch : RecordBatch(); }
   static auto of(const Write& m) {
-    return std::make_tuple(m.collection, m.partition,
-                           RecordBatch(m.records ? *m.records : RecordBatch()), m.flushed);
+    return std::make_tuple(m.collection, m.partition, of(m.records), m.flushed);
   }
   static auto of(const WriteAck& m) { return std::tie(m.tips, m.layout); }
   static auto of(const Read& m) { return std::tie(m.request, m.collection, m.key, m.want); }
@@ -242,8 +243,9 @@ struct Fields {
                     m.flushed);
   }
   static auto of(const AuditReply& m) {
-    return std::tie(m.request, m.collection, m.partition, m.unknown, m.failed, m.equal, m.vector,
-                    m.flushed, m.forgotten, m.forgotten_hlc, m.with_values, m.records, m.next);
+    return std::make_tuple(m.request, m.collection, m.partition, m.unknown, m.failed, m.equal,
+                           m.vector, m.flushed, m.forgotten, m.forgotten_hlc, m.with_values,
+                           of(m.batch), m.records, m.next);
   }
   static auto of(const Fetch& m) { return std::tie(m.request, m.collection, m.partition, m.keys); }
   static auto of(const FetchReply& m) {

@@ -81,6 +81,9 @@ void SimNode::start() {
   options.random_seed = world_.random.next();
   // Slices of a record or two, so that a pull takes many turns.
   options.cluster.pull_slice_bytes = static_cast<std::uint32_t>(world_.random.between(1, 400));
+  // Some ask for no more than what a slice or two have brought is stored.
+  if (options.cluster.pull_slice_bytes % 4 == 0)
+    options.cluster.unapplied_bytes_max = options.cluster.pull_slice_bytes;
   // Ranges of some keys, and audits that come often enough to be seen.
   options.cluster.compared_keys = world_.random.between(1, 4);
   options.cluster.compared_bytes = static_cast<std::uint32_t>(world_.random.between(1, 400));
@@ -269,7 +272,7 @@ void SimNode::note_own_writes(const Action& action) {
     for (const KeyedRecord& entry : records->records)
       note(records->collection, entry.key, entry.record.dot);
   } else if (const auto* found = std::get_if<MendRecords>(&action)) {
-    for (const KeyedRecord& entry : found->records)
+    for (const KeyedRecord& entry : found->records->records())
       note(found->collection, entry.key, entry.record.dot);
   } else if (const auto* write = std::get_if<ApplyWrite>(&action); write && write->records) {
     RecordBatch::Cursor cursor(*write->records);

@@ -130,6 +130,40 @@ TEST_CASE("engine limits: writes are refused when too much waits for the files")
   CHECK(bench.users->counts().live == bench.written);
 }
 
+TEST_CASE("engine limits: who can wait does while the files do not keep up") {
+  const TemporaryDirectory directory;
+  Gate gate;
+  auto options = engine_options(directory.path());
+  options.checkpoint_bytes = 10'000;
+  options.unflushed_max = 100'000;
+  options.before_checkpoint = gate.hook();
+  Full bench(options);
+  const auto written = [&] {
+    must(bench.store().drain());
+    const Position last = must(bench.set("last", "v"));
+    bench.store().commit();
+    const Time patience = monotonic_now() + Duration{10'000};
+    while (bench.store().collect() < last && monotonic_now() < patience)
+      must(bench.store().drain());
+    return bench.store().collect();
+  };
+  const Time begin = monotonic_now();
+  must(bench.fill(100, 100));
+  const Position few = written();
+  CHECK(bench.store().collect_patiently() == few);
+  must(bench.fill(600, 100));
+  const Position many = written();
+  CHECK(many > few);
+  const Position patient = bench.store().collect_patiently();
+  // It does not wait for ever, and this machine may be that slow.
+  if (monotonic_now() - begin < Duration{4000}) CHECK(patient == few);
+
+  gate.let_through(1'000'000);
+  must(bench.engine->checkpoint());
+  CHECK(bench.store().collect_patiently() == many);
+  must(bench.engine->stop());
+}
+
 TEST_CASE("engine limits: a full disk refuses writes until there is room again") {
   const SmallDisk disk("24m");
   auto options = engine_options(disk.path());

@@ -282,6 +282,20 @@ inline void run_range(Bench& bench, bool synced) {
   const RangeSlice bare = must(bench.users->range({.from = "b", .with_values = false}));
   REQUIRE(bare.records.size() == 6);
   CHECK(bare.records[0].record.value.empty());
+  for (const RangeRequest& request :
+       {RangeRequest{}, RangeRequest{.from = "ba", .to = "e"}, RangeRequest{.with_values = false},
+        RangeRequest{.to = "c", .limits = {.bytes_max = 26}}}) {
+    CAPTURE(request.from);
+    RangeRequest to_send = request;
+    to_send.encoded = true;
+    const RangeSlice plain = must(bench.users->range(request));
+    const RangeSlice sent = must(bench.users->range(to_send));
+    CHECK(sent.records.empty());
+    CHECK(sent.batch.records() == plain.records);
+    CHECK(sent.batch.count() == plain.records.size());
+    CHECK(sent.next == plain.next);
+    CHECK(sent.durable == plain.durable);
+  }
 }
 
 inline void run_generations(Bench& bench) {
