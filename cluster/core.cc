@@ -286,7 +286,7 @@ struct Core::FromPeer {
   }
   void operator()(const Write& write) const {
     step.actions.emplace_back(ApplyWrite{write.collection, write.records, write.flushed,
-                                         !core.synchronizer_.must_compare(peer, write.collection)});
+                                         core.synchronizer_.may_join(peer, write.collection)});
   }
   void operator()(const WriteAck& ack) const {
     core.voters_.heard(connection, ack.layout, false, step);

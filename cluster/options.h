@@ -144,6 +144,7 @@ struct ClusterOptions {
 
   // Mistakes on purpose, which only the simulator makes to prove that it notices.
   bool mutate_pull_uncompared = false;  // A pull is thought to be enough between any two.
+  bool mutate_join_uncompared = false;  // A number is joined with one of who was not compared.
   bool mutate_forget_early = false;     // Reports count before what they tell of is here.
   bool mutate_forget_absent = false;    // Who is not linked need not have seen a delete.
   bool mutate_merge_early = false;      // The peer's vector is taken before its last record is in.

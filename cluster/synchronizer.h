@@ -68,6 +68,10 @@ class Synchronizer {
   void restore_compared(const std::vector<NodeId>& compared);
   // Before it is compared with the peer's nothing is pulled from there, nor joined with ours.
   bool must_compare(NodeId peer, const CollectionRef& collection) const;
+  // Whether a counter may be joined with what the peer sends live.
+  bool may_join(NodeId peer, const CollectionRef& collection) const {
+    return options_.mutate_join_uncompared || !must_compare(peer, collection);
+  }
   std::vector<NodeId> compared() const { return {compared_.begin(), compared_.end()}; }
   bool take_compared_changed() { return std::exchange(compared_changed_, false); }
   // A delete may be forgotten without this node.

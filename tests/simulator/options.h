@@ -25,6 +25,7 @@ enum class Mutant {
   counter_any_base,
   counter_in_place,
   counter_join_replaced,
+  counter_join_uncompared,
   no_bump,
   no_clamp,
   no_fence,
@@ -59,6 +60,7 @@ inline std::optional<Mutant> parse_mutant(std::string_view name) {
   if (name == "counter-any-base") return Mutant::counter_any_base;
   if (name == "counter-in-place") return Mutant::counter_in_place;
   if (name == "counter-join-replaced") return Mutant::counter_join_replaced;
+  if (name == "counter-join-uncompared") return Mutant::counter_join_uncompared;
   if (name == "no-bump") return Mutant::no_bump;
   if (name == "no-clamp") return Mutant::no_clamp;
   if (name == "no-fence") return Mutant::no_fence;

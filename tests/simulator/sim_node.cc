@@ -91,6 +91,7 @@ void SimNode::start() {
   options.cluster.members_max = std::max(options.cluster.members_max, world_.options.nodes);
   if (world_.options.remembers_deletes()) options.cluster.remember_deletes = 2s;
   options.cluster.mutate_pull_uncompared = world_.options.mutant == Mutant::pull_uncompared;
+  options.cluster.mutate_join_uncompared = world_.options.mutant == Mutant::counter_join_uncompared;
   options.cluster.mutate_forget_early = world_.options.mutant == Mutant::forget_early;
   options.cluster.mutate_forget_absent = world_.options.mutant == Mutant::forget_absent;
   if (world_.options.mutant == Mutant::hasty) options.cluster.suspicion_multiplier = 1;
