@@ -143,17 +143,31 @@ void Synchronizer::tick(bool clock_is_wrong, const Step& step) {
   consider_self(step);
 }
 
-std::optional<NodeId> Synchronizer::choose_donor(const Step& step) const {
+bool Synchronizer::is_dead(NodeId node) const {
+  return membership_.state(node) == MemberState::dead;
+}
+
+std::vector<NodeId> Synchronizer::donors(const Step& step) const {
   std::vector<NodeId> healthy;
   std::vector<NodeId> others;
+  std::vector<NodeId> dead;
   for (const auto& [node, peer] : peers_) {
     if (!peer.wanted || step.now < peer.not_before) continue;
     const bool linked = links_.link(node, LinkClass::control) && links_.link(node, LinkClass::bulk);
     const bool will_ask = joins_by_us(node) && !peer.has_asked && !peer.has_listed;
     if (!linked || will_ask) continue;
-    (membership_.state(node) == MemberState::healthy ? healthy : others).push_back(node);
+    // A dead one may be linked, and hear us or be heard, but hardly both.
+    if (is_dead(node))
+      dead.push_back(node);
+    else
+      (membership_.state(node) == MemberState::healthy ? healthy : others).push_back(node);
   }
-  const auto& candidates = healthy.empty() ? others : healthy;
+  if (!healthy.empty()) return healthy;
+  return others.empty() ? dead : others;
+}
+
+std::optional<NodeId> Synchronizer::choose_donor(const Step& step) const {
+  const std::vector<NodeId> candidates = donors(step);
   if (candidates.empty()) return std::nullopt;
   return candidates[step.random.below(candidates.size())];
 }
@@ -553,7 +567,10 @@ void Synchronizer::consider_self(const Step& step) {
   const bool someone_healthy = std::ranges::any_of(
       linked, [this](NodeId node) { return membership_.state(node) == MemberState::healthy; });
   if (someone_healthy) return;
+  // The dead are not waited for, linked or not: one that hears nobody calls everybody dead, so that
+  // nobody is healthy, and with it nobody can exchange anything.
   const bool exchanged_with_all = std::ranges::all_of(linked, [&](NodeId node) {
+    if (is_dead(node)) return true;
     const auto peer = peers_.find(node);
     return peer != peers_.end() && peer->second.pulled && peer->second.claimed &&
            since_change(peer->second.pulled_as, self);

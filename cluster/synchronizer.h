@@ -212,6 +212,9 @@ class Synchronizer {
   void is_asked(ConnectionId from, const Step& step);
   void too_much(ConnectionId from, const Step& step) const;
   void abandon_session(const Step& step, const std::string& why);
+  bool is_dead(NodeId node) const;
+  // Whom to ask: the healthy, or else all others, or else the dead.
+  std::vector<NodeId> donors(const Step& step) const;
   std::optional<NodeId> choose_donor(const Step& step) const;
   bool joins_by_us(NodeId peer) const;
   void consider_attesting(NodeId node, const Peer& peer, const Step& step);

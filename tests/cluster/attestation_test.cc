@@ -99,6 +99,11 @@ TEST_CASE("attestation: a node that is not in step attests nobody, unless it was
     node.lists({});
     node.tick_for(4s);  // It answers no ping.
     REQUIRE(node.state_of(2) == MemberState::dead);
+    // Nobody else is there, so it had declared itself; now it was called dead as well.
+    Member accusation = node.core().self();
+    accusation.liveness = Liveness::dead;
+    accusation.died = accusation.incarnation;
+    node.receive(node.control, Members{false, {accusation}});
     Member back = member(2, 11);
     back.synced = {1, 10};
     node.receive(node.control, Members{false, {back}});
@@ -124,6 +129,14 @@ TEST_CASE("attestation: when nobody is healthy, an exchange with everybody and 3
   node.bulk = node.link(hello, LinkClass::bulk);
   REQUIRE(node.state_of(2) == MemberState::syncing);
   node.begin();
+  const auto wait_long = [&] {
+    for (unsigned i = 0; i < 40; ++i) {
+      node.tick_for(tick_interval);
+      for (const Ping& ping : node.sent<Ping>(node.control))
+        node.receive(node.control, Ack{.sequence = ping.sequence, .target = 2});
+    }
+    REQUIRE_MESSAGE(node.state_of(2) == MemberState::syncing, "it answers");
+  };
 
   SUBCASE("exchanged both ways") {
     node.lists({});
@@ -133,14 +146,26 @@ TEST_CASE("attestation: when nobody is healthy, an exchange with everybody and 3
     node.tick_for(400ms);
     CHECK(node.core().state() == MemberState::healthy);
   }
+  SUBCASE("whoever is dead is not waited for, though it is linked") {
+    node.link(3);
+    Member dead = member(3);
+    dead.liveness = Liveness::dead;
+    dead.died = dead.incarnation;
+    node.receive(node.control, Members{false, {dead}});
+    REQUIRE(node.state_of(3) == MemberState::dead);
+    node.lists({});
+    node.receive(node.control, Resynced{2, {2, 11}, 0});
+    node.tick_for(3200ms);
+    CHECK(node.core().state() == MemberState::healthy);
+  }
   SUBCASE("not before the peer has pulled from us") {
     node.lists({});
-    node.tick_for(4s);
+    wait_long();
     CHECK(node.core().state() == MemberState::syncing);
   }
   SUBCASE("not before we have pulled") {
     node.receive(node.control, Resynced{2, {2, 11}, 0});
-    node.tick_for(4s);
+    wait_long();
     CHECK(node.core().state() == MemberState::syncing);
   }
   SUBCASE("not if we died after the pull: what was written meanwhile did not come") {
@@ -150,7 +175,7 @@ TEST_CASE("attestation: when nobody is healthy, an exchange with everybody and 3
     accusation.liveness = Liveness::dead;
     accusation.died = accusation.incarnation;
     node.receive(node.control, Members{false, {accusation}});
-    node.tick_for(4s);
+    wait_long();
     CHECK(node.core().state() == MemberState::syncing);
   }
 }

@@ -233,6 +233,33 @@ TEST_CASE("synchronizer: a session that hears nothing is begun anew") {
   }
 }
 
+TEST_CASE("synchronizer: who is dead is asked only if nobody else can be") {
+  Member dead = member(2);
+  dead.liveness = Liveness::dead;
+  dead.died = dead.incarnation;
+  Member syncing = member(3);
+  syncing.epoch = 2;
+  syncing.synced = {1, 10};
+  // Among equals the lot decides.
+  for (std::uint64_t seed = 1; seed <= 16; ++seed) {
+    CAPTURE(seed);
+    CoreOptions options = core_options(1);
+    options.random_seed = seed;
+    Puller node(options);
+    node.receive(node.control, Members{false, {dead}});
+    REQUIRE(node.state_of(2) == MemberState::dead);
+    node.link(hello_of(syncing));
+    const ConnectionId bulk = node.link(hello_of(syncing), LinkClass::bulk);
+    REQUIRE(node.state_of(3) == MemberState::syncing);
+    node.tick_for(tick_interval);
+    CHECK(node.sent<Summary>(bulk).size() == 1);
+    CHECK(node.sent<Summary>(node.bulk).empty());
+  }
+  Puller alone;
+  alone.receive(alone.control, Members{false, {dead}});
+  alone.begin();
+}
+
 TEST_CASE("synchronizer: a session goes on while a large answer comes in, however slowly") {
   Puller node;
   node.begin();
