@@ -292,7 +292,7 @@ void Comparison::mend_here(SharedBatch records, const Context& seen_there, const
 void Comparison::mend_and_go_on(SharedBatch records, const Context& seen_there, const Step& step) {
   const bool is_last = wanted_.empty() && owed_.empty() && !to_;
   waits_for_store_ =
-      !is_last && unapplied_.bytes() + bytes_of(records) > options_.unapplied_bytes_max;
+      !is_last && !unapplied_.has_room_for(bytes_of(records), options_.unapplied_bytes_max);
   const bool goes_on_first = !is_last && !waits_for_store_;
   if (goes_on_first) go_on(step);
   mend_here(std::move(records), seen_there, step);
@@ -389,7 +389,7 @@ bool Comparison::reply(const Mended& reply, const Step& step) {
 bool Comparison::applied(const Applied& applied, const Step& step) {
   if (!unapplied_.erase(applied.token)) return false;
   if (!applied.ok) state_ = State::failed;
-  const bool has_room = unapplied_.empty() || unapplied_.bytes() <= options_.unapplied_bytes_max;
+  const bool has_room = unapplied_.has_room_for(0, options_.unapplied_bytes_max);
   if (state_ == State::under_way && has_room && std::exchange(waits_for_store_, false)) go_on(step);
   conclude(step);
   look_whether_done();

@@ -348,7 +348,7 @@ void Synchronizer::pull_reply(NodeId from, const PullReply& reply, const Step& s
   if (reply.next) {
     // The donor walks on while these go into the store.
     transfer.round_is_one_slice = false;
-    if (transfer.unapplied.bytes() + bytes_of(reply.records) <= options_.unapplied_bytes_max)
+    if (transfer.unapplied.has_room_for(bytes_of(reply.records), options_.unapplied_bytes_max))
       ask(reply.next, step);
     else
       transfer.waits = reply.next;
@@ -406,8 +406,7 @@ void Synchronizer::end_round(const Step& step) {
 
 void Synchronizer::go_on_if_stored(const Step& step) {
   Transfer& transfer = *session_->transfer;
-  const bool has_room =
-      transfer.unapplied.empty() || transfer.unapplied.bytes() <= options_.unapplied_bytes_max;
+  const bool has_room = transfer.unapplied.has_room_for(0, options_.unapplied_bytes_max);
   if (transfer.waits && has_room) ask(std::exchange(transfer.waits, std::nullopt), step);
 }
 

@@ -6,7 +6,6 @@
 // Bounds: as many tokens as slices are under way. Threads: loop thread only.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <map>
 
@@ -29,7 +28,10 @@ class Unapplied {
     return true;
   }
   bool empty() const { return tokens_.empty(); }
-  std::uint64_t bytes() const { return bytes_; }
+  // Whether so much more is within the limit.
+  bool has_room_for(std::uint64_t bytes, std::uint64_t bytes_max) const {
+    return bytes_ + bytes <= bytes_max;
+  }
 
  private:
   std::map<Token, std::uint64_t> tokens_;

@@ -78,6 +78,15 @@ struct Full {
   }
 };
 
+// 100 KB beside the files, which wait at the gate.
+EngineOptions little_room(const TemporaryDirectory& directory, Gate& gate) {
+  auto options = engine_options(directory.path());
+  options.checkpoint_bytes = 10'000;
+  options.unflushed_max = 100'000;
+  options.before_checkpoint = gate.hook();
+  return options;
+}
+
 TEST_CASE("engine limits: nothing is durable before it is synced") {
   const TemporaryDirectory directory;
   Gate gate;
@@ -108,11 +117,7 @@ TEST_CASE("engine limits: nothing is durable before it is synced") {
 TEST_CASE("engine limits: writes are refused when too much waits for the files") {
   const TemporaryDirectory directory;
   Gate gate;
-  auto options = engine_options(directory.path());
-  options.checkpoint_bytes = 10'000;
-  options.unflushed_max = 100'000;
-  options.before_checkpoint = gate.hook();
-  Full bench(options);
+  Full bench(little_room(directory, gate));
   const Status refused = bench.fill(10'000, 100);
   REQUIRE(!refused);
   CHECK(refused.error().code == ErrorCode::busy);
@@ -133,11 +138,7 @@ TEST_CASE("engine limits: writes are refused when too much waits for the files")
 TEST_CASE("engine limits: who can wait does while the files do not keep up") {
   const TemporaryDirectory directory;
   Gate gate;
-  auto options = engine_options(directory.path());
-  options.checkpoint_bytes = 10'000;
-  options.unflushed_max = 100'000;
-  options.before_checkpoint = gate.hook();
-  Full bench(options);
+  Full bench(little_room(directory, gate));
   const auto written = [&] {
     must(bench.store().drain());
     const Position last = must(bench.set("last", "v"));
