@@ -77,7 +77,7 @@ class Client:
             self.socket.sendall(data[at:at + step])
 
     def receive(self, count):
-        got = b""
+        got = bytearray()
         while len(got) < count:
             try:
                 piece = self.socket.recv(count - len(got))
@@ -86,7 +86,7 @@ class Client:
             if not piece:
                 break
             got += piece
-        return got
+        return bytes(got)
 
     def ask(self, data, count):
         self.send(data)
@@ -97,12 +97,10 @@ class Client:
 
     def rest(self):
         """All that comes until the server closes."""
-        got = b""
-        while True:
-            piece = self.socket.recv(65536)
-            if not piece:
-                return got
+        got = bytearray()
+        while piece := self.socket.recv(65536):
             got += piece
+        return bytes(got)
 
     def __enter__(self):
         return self

@@ -86,13 +86,13 @@ def connect(address, context):
 
 
 def receive(connection, count):
-    got = b""
+    got = bytearray()
     while len(got) < count:
         piece = connection.recv(min(count - len(got), 1 << 20))
         if not piece:
             break
         got += piece
-    return got
+    return bytes(got)
 
 
 def asked(address, request, reply_bytes, context=None):
