@@ -80,7 +80,7 @@ void Session::take_requests() {
   if (input_ended_ && !progress) close_after_replies();
   keep_unused();
   waiting_ = must_wait();
-  const bool looks_for_end = ends_with_input_ && waits_for_ && input_.size() < kept_bytes_max;
+  const bool looks_for_end = ends_with_input_ && waits_for_ && input_.size() < sent_ahead_bytes_max;
   if (waiting_ && !looks_for_end)
     connection_->stop_reading();
   else if (!input_ended_)

@@ -107,6 +107,9 @@ inline constexpr std::size_t requests_per_turn_max = 2048;
 // Memory for replies that a session keeps from one turn to the next, and how long it keeps any.
 inline constexpr std::size_t kept_bytes_max = std::size_t{64} << 10;
 inline constexpr Duration idle_after{1000};
+// What is taken in of a client while its reply may be long in coming: its end is behind all it sent
+// ahead. Beyond this the end is seen only when the system gives the connection up.
+inline constexpr std::size_t sent_ahead_bytes_max = std::size_t{1} << 20;
 // How long a closing session may take to send its last replies.
 inline constexpr Duration drain_timeout{30000};
 // How long it waits then for the client to close, so that no reset overtakes the last reply.
