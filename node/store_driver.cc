@@ -301,7 +301,9 @@ void StoreDriver::mend(const MendRecords& action, WallMilliseconds now,
     inputs.emplace_back(Applied{action.token, collection.has_value()});
     return;
   }
-  const Result<Position> position = mend(**collection, action, now);
+  const Result<Position> position = put_by_group(**collection, *action.records, [&] {
+    return writer_.mend(**collection, pushed_, action.captured, action.seen_there, now);
+  });
   keep_losers(**collection, now);
   if (!position) {
     inputs.emplace_back(Applied{action.token, false});
@@ -316,13 +318,6 @@ void StoreDriver::mend(const MendRecords& action, WallMilliseconds now,
   }
   if (options_.mutate_report_early) inputs.emplace_back(changed(**collection));
   settle(applying_slices_, action.token, position, inputs);
-}
-
-Result<Position> StoreDriver::mend(Collection& collection, const MendRecords& action,
-                                   WallMilliseconds now) {
-  return put_by_group(collection, *action.records, [&] {
-    return writer_.mend(collection, pushed_, action.captured, action.seen_there, now);
-  });
 }
 
 void StoreDriver::forget(const ForgetTombstones& action, WallMilliseconds now) {

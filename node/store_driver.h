@@ -130,7 +130,6 @@ class StoreDriver {
   void list(const RangeLocal& action, std::vector<Input>& inputs);
   void fetch(const FetchLocal& action, std::vector<Input>& inputs);
   void mend(const MendRecords& action, WallMilliseconds now, std::vector<Input>& inputs);
-  Result<Position> mend(Collection& collection, const MendRecords& action, WallMilliseconds now);
   void forget(const ForgetTombstones& action, WallMilliseconds now);
   // Null: not in that generation.
   Collection* find(const CollectionRef& ref);
