@@ -382,7 +382,7 @@ class EngineCollection final : public Collection,
   Entry* insert_clean(const HashedKey& key, const RecordView& record);
   Result<bool> load(Bytes key, std::string& encoded);
 
-  KeyOrder& ordered(std::size_t stripe, std::size_t& made);  // Adds how many were put in order.
+  KeyOrder& ordered(std::size_t stripe, std::size_t& made);  // Adds what it cost, in entries.
   class KeyReader;
   class Scanner;
   class RangeReader;

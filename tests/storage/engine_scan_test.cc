@@ -81,5 +81,30 @@ TEST_CASE("engine scan: what is in memory is brought into order in several slice
   CHECK_MESSAGE(scan_all(users).empty_slices == 0, "the order is kept");
 }
 
+TEST_CASE("engine scan: what the file has too is looked for in several slices, or not at all") {
+  EngineLife life;
+  Collection& users = life.users();
+  constexpr std::size_t records = 150'000;
+  for (std::size_t i = 0; i < records; ++i)
+    set_own(life.store(), users, numbered(i), "v", own_origin());
+  life.settle();
+  must(life.engine->checkpoint());
+  std::size_t unsaved = 0;
+  std::size_t empty_slices_min = 0;
+  SUBCASE("the file has all") {}
+  SUBCASE("it lacks some: looking at all that is held at once would stall the loop") {
+    unsaved = 1'000;
+    empty_slices_min = 2;
+  }
+  for (std::size_t i = 0; i < unsaved; ++i)
+    set_own(life.store(), users, "new-" + numbered(i), "v", own_origin());
+  life.settle();
+  const Scanned scanned = scan_all(users);
+  CHECK(scanned.empty_slices >= empty_slices_min);
+  CHECK((unsaved > 0 || scanned.empty_slices == 0));
+  CHECK(scanned.keys.size() == records + unsaved);
+  CHECK(std::ranges::is_sorted(scanned.keys));
+}
+
 }  // namespace
 }  // namespace dhrt::test
