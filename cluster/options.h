@@ -79,7 +79,7 @@ struct ClusterOptions {
   Duration pull_retry_after = 1s;
   // Bytes of records asked for in one slice. It holds up the donor's clients for as long as it is
   // read, and one is on its way at a time: far away they must be larger.
-  std::uint32_t pull_slice_bytes = std::uint32_t{256} << 10;
+  std::uint32_t pull_slice_bytes = std::uint32_t{128} << 10;
   // Bytes of records that a pull or a comparison has given to the store and that are not durable
   // yet: the next slice is asked for when there are fewer. What a quick disk takes within a few
   // syncs, and an eighth at most of what the store may hold beside its files.
@@ -92,7 +92,7 @@ struct ClusterOptions {
   Duration comparison_retry_max = 60s;
   // Keys and bytes compared at once with a peer; as with slices.
   std::size_t compared_keys = 4096;
-  std::uint32_t compared_bytes = std::uint32_t{256} << 10;
+  std::uint32_t compared_bytes = std::uint32_t{128} << 10;
   // Every so often one collection is compared with one peer, though nothing seems to be wrong: it
   // finds what bit rot, mistakes and a forgotten delete beyond a third node have left.
   Duration audit_interval = 600s;

@@ -218,7 +218,10 @@ class Dhrt(Server):
             arguments += [flag] if value is None else [flag, str(value)]
         if index > 0:
             arguments += ["--join", f"127.0.0.1:{self.ports[0]}"]
-        return Process(arguments, self.directory / f"{folder.name}.log", self.core())
+        return Process(arguments, self.directory / f"{folder.name}.log", self.core_of(index))
+
+    def core_of(self, _index):
+        return self.core()
 
     @staticmethod
     def port_of(process):
