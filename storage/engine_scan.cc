@@ -27,13 +27,14 @@ KeyOrder& EngineCollection::ordered(std::size_t stripe, std::size_t& made) {
   if (here.order == nullptr) {
     std::vector<Entry*> entries;
     std::size_t looked_at = 0;
+    // Right behind a checkpoint none is wanted, of however many. Who was erased weighs nothing.
     const auto wanted = static_cast<std::size_t>(here.weight.unflushed_records);
-    // Right behind a checkpoint nothing is wanted, of however many.
-    if (memory_ || wanted > 0) {
+    const bool wants_all = memory_ || erased();
+    if (wants_all || wanted > 0) {
       table_.visit(stripe, 0, [&](Entry& entry) {
         ++looked_at;
         if (unsaved(entry)) entries.push_back(&entry);
-        return memory_ || entries.size() < wanted;
+        return wants_all || entries.size() < wanted;
       });
     }
     made += entries.size() + looked_at / looked_at_per_ordered;

@@ -1,6 +1,8 @@
 // How much one slice of a scan does, though it shows little.
+#include <map>
 #include <string>
 
+#include "storage/base/random.h"
 #include "tests/storage/engine_life.h"
 
 namespace dhrt::test {
@@ -104,6 +106,43 @@ TEST_CASE("engine scan: what the file has too is looked for in several slices, o
   CHECK((unsaved > 0 || scanned.empty_slices == 0));
   CHECK(scanned.keys.size() == records + unsaved);
   CHECK(std::ranges::is_sorted(scanned.keys));
+}
+
+// A scan looks for as many unsaved entries as a stripe is said to have, and no longer.
+TEST_CASE("engine scan: shows all there is, whatever was saved, replaced, dropped and read again") {
+  EngineLife life;
+  life.options.cache_bytes = std::size_t{64} << 10;
+  life.engine.reset();
+  life.engine = open_engine(life.options);
+  Random random(20261130);
+  std::map<std::string, std::string> expected;
+  for (int round = 0; round < 600; ++round) {
+    Collection& users = life.users();
+    for (std::uint64_t writes = random.below(60); writes > 0; --writes) {
+      const std::string key = numbered(random.below(1'000));
+      const std::string value(random.below(3) == 0 ? 8 : random.below(300), 'v');
+      const bool deletes = random.below(4) == 0;
+      set_own(life.store(), users, key, value, own_origin(life.options.run), deletes);
+      if (deletes)
+        expected.erase(key);
+      else
+        expected[key] = value;
+    }
+    for (std::uint64_t reads = random.below(30); reads > 0; --reads)
+      must(users.find(numbered(random.below(1'000))));
+    life.settle();
+    if (random.below(3) == 0) must(life.engine->checkpoint());
+    if (random.below(40) == 0) {
+      life.engine.reset();
+      ++life.options.run;
+      life.engine = open_engine(life.options);
+    }
+    if (random.below(4) > 0) continue;
+    const Scanned scanned = scan_all(life.users());
+    REQUIRE(scanned.keys.size() == expected.size());
+    CHECK(std::ranges::equal(scanned.keys, expected, {}, {},
+                             &std::pair<const std::string, std::string>::first));
+  }
 }
 
 }  // namespace
