@@ -93,8 +93,8 @@ class Table {
 
   // Visits entries of one stripe slot by slot, from slot `from`; the result is the slot to go on
   // with, 0 at the end. `visit` says whether to go on, and may take out or replace the entry it
-  // is shown; one that replaces it is shown, too. Entries that were there all the time are seen,
-  // unless the table grew between two calls.
+  // is shown; one that replaces it is shown, too. Entries that stay are seen, but between two calls
+  // the table may grow, or close a gap by moving one that was not seen to where it was looked.
   std::size_t visit(std::size_t stripe, std::size_t from, FunctionRef<bool(Entry&)> visit_entry);
 
   // Moves entries of one stripe out of what its slab wants to have empty, slot by slot from slot

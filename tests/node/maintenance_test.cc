@@ -87,22 +87,27 @@ NODE_TEST_CASE("maintenance: a hundred thousand keys expire together, and client
   std::string lines;
   for (std::int64_t i = 0; i < keys; ++i)
     lines += "set k" + std::to_string(i) + " v --ttl 3s\n";
-  std::thread sending([&] { client.send(lines); });
-  const std::string replies = client.receive(5 * keys);
-  sending.join();
-  REQUIRE(replies.size() == 5 * keys);
   REQUIRE(client.line("set stays v") == "+OK\r\n");
 
-  const Time end = monotonic_now() + Duration(TestClient::patience_milliseconds);
+  // Where others have the processors, all may expire between two questions: then once more.
+  constexpr int rounds_max = 5;
   int answered_meanwhile = 0;
-  std::int64_t gone = 0;
-  while (gone < keys && monotonic_now() < end) {
-    REQUIRE(client.line("has stays") == ":1\r\n");
-    gone = expired(client);
-    answered_meanwhile += gone > 0 && gone < keys ? 1 : 0;
+  for (int round = 0; round < rounds_max && answered_meanwhile == 0; ++round) {
+    std::thread sending([&] { client.send(lines); });
+    const std::string replies = client.receive(5 * keys);
+    sending.join();
+    REQUIRE(replies.size() == 5 * keys);
+    const Time end = monotonic_now() + Duration(TestClient::patience_milliseconds);
+    const std::int64_t gone_before = round * keys;
+    std::int64_t gone = 0;
+    while (gone < keys && monotonic_now() < end) {
+      REQUIRE(client.line("has stays") == ":1\r\n");
+      gone = expired(client) - gone_before;
+      answered_meanwhile += gone > 0 && gone < keys ? 1 : 0;
+    }
+    CHECK(gone == keys);
+    CHECK(client.line("count") == ":1\r\n");
   }
-  CHECK(gone == keys);
-  CHECK(client.line("count") == ":1\r\n");
   CHECK(answered_meanwhile > 0);
 }
 
